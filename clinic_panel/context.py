@@ -1,0 +1,125 @@
+"""Who acts, where and when: the first argument of every service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
+
+from clinic_panel.config import Settings
+from clinic_panel.errors import Conflict, Forbidden, Unavailable
+from clinic_panel.models.user import PERMISSIONS, Permission, Role
+
+if TYPE_CHECKING:
+    from clinic_panel.archive import Archive
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person or a process that acts. ``address`` is where the request came from."""
+
+    username: str
+    role: Role
+    user_pk: int | None = None
+    display_name: str = ""
+    address: str = ""
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What this actor may do."""
+        return PERMISSIONS[self.role]
+
+
+def system(name: str) -> Actor:
+    """Return the actor of one of our own processes."""
+    return Actor(username=name, role=Role.SYSTEM)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One actor at one clinic."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    store: Archive
+    actor: Actor
+    clock: Callable[[], datetime]
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The clinic's time zone."""
+        return self.settings.zone
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Open the one transaction of a service: committed at the end, or rolled back.
+
+        Raises
+        ------
+        Conflict
+            A row was changed by someone else since it was read.
+        Unavailable
+            The database does not answer.
+        """
+        try:
+            with self.sessions.begin() as session:
+                yield session
+        except StaleDataError:
+            raise Conflict from None
+        except (OperationalError, InterfaceError):
+            raise Unavailable from None
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a transaction that only reads; it never waits for a writer.
+
+        Raises
+        ------
+        Unavailable
+            The database does not answer.
+        """
+        try:
+            with self.sessions() as session:
+                session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+                yield session
+                session.rollback()
+        except (OperationalError, InterfaceError):
+            raise Unavailable from None
+
+    def require(self, *permissions: Permission) -> None:
+        """Let pass an actor who holds every one of the permissions.
+
+        Raises
+        ------
+        Forbidden
+            One is missing; the edge that answers the request audits it.
+        """
+        if not self.may(*permissions):
+            raise Forbidden
+
+    def may(self, *permissions: Permission) -> bool:
+        """Whether the actor holds every one of the permissions."""
+        return self.actor.permissions.issuperset(permissions)
+
+    def acting_as(self, actor: Actor) -> Context:
+        """Return the same clinic for another actor."""
+        return replace(self, actor=actor)
+
+    def today(self) -> date:
+        """The clinic's calendar date."""
+        return self.clock().astimezone(self.zone).date()
+
+    def day_bounds(self, day: date) -> tuple[datetime, datetime]:
+        """Return ``[midnight, next midnight)`` of a clinic day, aware; 23, 24 or 25 hours."""
+        return (
+            datetime.combine(day, time(), self.zone),
+            datetime.combine(day + timedelta(days=1), time(), self.zone),
+        )

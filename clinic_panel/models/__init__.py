@@ -1,0 +1,13 @@
+"""All tables. Importing this package makes ``Base.metadata`` whole."""
+
+from clinic_panel.models import (  # noqa: F401 - relationships name classes of sister modules
+    appointment,
+    audit_log,
+    imaging,
+    job,
+    patient,
+    peer,
+    report,
+    site,
+    user,
+)

@@ -1,0 +1,127 @@
+"""What modalities sent: studies, series, instances and the small pictures of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_panel.models.base import Base, BigKey, dicom
+
+if TYPE_CHECKING:
+    from clinic_panel.models.appointment import Appointment
+    from clinic_panel.models.patient import Patient
+    from clinic_panel.models.report import Report
+
+
+class Study(Base):
+    """One study. Identity columns hold what the modality sent, whoever the patient is."""
+
+    __tablename__ = "study"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    patient_pk: Mapped[int | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    appointment_pk: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
+    patient_id: Mapped[str] = dicom("PatientID", index=True)
+    issuer_of_patient_id: Mapped[str] = dicom("IssuerOfPatientID")
+    patient_name: Mapped[str] = dicom("PatientName")
+    patient_birth_date: Mapped[date | None] = dicom("PatientBirthDate")
+    patient_sex: Mapped[str] = dicom("PatientSex")
+    accession_number: Mapped[str] = dicom("AccessionNumber", index=True)
+    study_id: Mapped[str] = dicom("StudyID")
+    study_date: Mapped[date | None] = dicom("StudyDate", index=True)
+    study_time: Mapped[time | None] = dicom("StudyTime")
+    timezone_offset_from_utc: Mapped[str] = dicom("TimezoneOffsetFromUTC")
+    study_description: Mapped[str] = dicom("StudyDescription")
+    referring_physician_name: Mapped[str] = dicom("ReferringPhysicianName")
+    # Sorted, joined by a backslash as on the wire; derived from the series, kept for lists.
+    modalities_in_study: Mapped[str] = mapped_column(String(128), default="", index=True)
+    number_of_instances: Mapped[int] = mapped_column(default=0)
+    source_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    search_name: Mapped[str] = mapped_column(Text, default="", index=True)
+    first_received_at: Mapped[datetime] = mapped_column(index=True)
+    last_received_at: Mapped[datetime] = mapped_column(index=True)
+    version: Mapped[int] = mapped_column(default=1)
+
+    patient: Mapped[Patient | None] = relationship(back_populates="studies")
+    appointment: Mapped[Appointment | None] = relationship(back_populates="studies")
+    series: Mapped[list[Series]] = relationship(back_populates="study")
+    report: Mapped[Report | None] = relationship(back_populates="study")
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Series(Base):
+    """One series of a study. A UID reused in another study is kept apart there."""
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("study_pk", "series_instance_uid"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_pk: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    series_instance_uid: Mapped[str] = dicom("SeriesInstanceUID", index=True)
+    modality: Mapped[str] = dicom("Modality")
+    series_number: Mapped[int | None] = dicom("SeriesNumber")
+    series_description: Mapped[str] = dicom("SeriesDescription")
+    body_part_examined: Mapped[str] = dicom("BodyPartExamined")
+    number_of_instances: Mapped[int] = mapped_column(default=0)
+
+    study: Mapped[Study] = relationship(back_populates="series")
+    instances: Mapped[list[Instance]] = relationship(back_populates="series")
+    thumbnail: Mapped[Thumbnail | None] = relationship()
+
+
+class Instance(Base):
+    """One object and where its bytes lie. A row exists only for a file that is durable."""
+
+    __tablename__ = "instance"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    series_pk: Mapped[int] = mapped_column(ForeignKey("series.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    sop_class_uid: Mapped[str] = dicom("SOPClassUID")
+    transfer_syntax_uid: Mapped[str] = dicom("TransferSyntaxUID")
+    instance_number: Mapped[int | None] = dicom("InstanceNumber")
+    rows: Mapped[int | None] = dicom("Rows")
+    columns: Mapped[int | None] = dicom("Columns")
+    number_of_frames: Mapped[int] = mapped_column(default=1)
+    # SHA-256 of the data set as received, in hexadecimal, and the path below the archive.
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(255))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    source_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    received_at: Mapped[datetime]
+
+    series: Mapped[Series] = relationship(back_populates="instances")
+
+
+class InstanceConflict(Base):
+    """Other bytes under a SOP Instance UID we already hold: kept on disk, not indexed."""
+
+    __tablename__ = "instance_conflict"
+    __table_args__ = (UniqueConstraint("instance_pk", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_pk: Mapped[int] = mapped_column(ForeignKey("instance.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(255))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    source_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    received_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+
+    instance: Mapped[Instance] = relationship()
+
+
+class Thumbnail(Base):
+    """The small picture of one series."""
+
+    __tablename__ = "thumbnail"
+
+    series_pk: Mapped[int] = mapped_column(ForeignKey("series.id"), primary_key=True)
+    picture: Mapped[bytes] = mapped_column(LargeBinary)
+    media_type: Mapped[str] = mapped_column(String(32))
+    made_at: Mapped[datetime]

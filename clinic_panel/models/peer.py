@@ -1,0 +1,60 @@
+"""Other archives, and what is still owed to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_panel.models.base import Base, BigKey, enum
+from clinic_panel.models.imaging import Instance
+
+
+class Peer(Base):
+    """A DICOM application entity that may call us, and that studies may be forwarded to."""
+
+    __tablename__ = "peer"
+    __table_args__ = (CheckConstraint("port between 0 and 65535", name="port"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    peer_name: Mapped[str] = mapped_column(String(64), unique=True)
+    ae_title: Mapped[str] = mapped_column(String(16), unique=True)
+    host: Mapped[str] = mapped_column(String(255), default="")
+    port: Mapped[int] = mapped_column(default=104)
+    forwards: Mapped[bool] = mapped_column(default=False)
+    is_active: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class ForwardingState(StrEnum):
+    """How far one instance has come towards one peer."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+
+
+class Forwarding(Base):
+    """The outbox: one instance owed to one peer, once."""
+
+    __tablename__ = "forwarding"
+    __table_args__ = (UniqueConstraint("peer_pk", "instance_pk"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    peer_pk: Mapped[int] = mapped_column(ForeignKey("peer.id"))
+    instance_pk: Mapped[int] = mapped_column(ForeignKey("instance.id"), index=True)
+    state: Mapped[ForwardingState] = enum(
+        ForwardingState, default=ForwardingState.WAITING, index=True
+    )
+    attempts: Mapped[int] = mapped_column(default=0)
+    # DIMSE status of the last answer; None: no answer yet.
+    last_status: Mapped[int | None]
+    delivered_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    peer: Mapped[Peer] = relationship()
+    instance: Mapped[Instance] = relationship()

@@ -1,0 +1,194 @@
+"""The one doorway to a clinic: ``ctx``, on SQLite and on a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL
+
+from clinic_panel.config import Settings
+from clinic_panel.context import Actor, Context, system
+from clinic_panel.models.user import Role
+from clinic_panel.resources import build_context, build_engine, upgrade
+
+NOON = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, at: datetime = NOON) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **delta: float) -> None:
+        self.at += timedelta(**delta)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def _postgres_bin() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.fail("PostgreSQL is not installed: run `make test`, which installs it.")
+    return found[-1].parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgresServer:
+    """A throw-away cluster; as root it runs as the user ``postgres``, which it insists on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = _postgres_bin()
+        self.folder = folder
+        self.port = free_port()
+        self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        if os.geteuid() != 0:
+            self._as = []
+        else:
+            shutil.chown(folder, "postgres", "postgres")
+        self._run("initdb", "-D", str(folder / "data"), "-U", "clinic", "-A", "trust", "-E", "UTF8")
+        self.start()
+
+    def start(self) -> None:
+        options = (
+            f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off "
+            "-c max_connections=200"
+        )
+        log = str(self.folder / "log")
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start"
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*self._as, str(self.bin / program), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+
+    def url(self, database: str) -> str:
+        return URL.create(
+            "postgresql+psycopg2",
+            username="clinic",
+            host="127.0.0.1",
+            port=self.port,
+            database=database,
+        ).render_as_string()
+
+    def execute(self, sql: str) -> None:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(sql))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    # Not below pytest's own folder, which the user postgres may not enter.
+    folder = Path("/tmp") / f"clinic-postgres-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o755)
+    server = PostgresServer(folder)
+    try:
+        engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+        engine.dispose()
+        server.execute("CREATE DATABASE clinic_template")
+        _migrate(Settings.read({}, home=folder, database_url=server.url("clinic_template")))
+        yield server
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _migrate(settings: Settings) -> None:
+    engine = build_engine(settings)
+    upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("template")
+    _migrate(Settings.read({}, home=home))
+    return home / "clinic.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of an empty, migrated clinic whose ports are free ones."""
+    flags = {
+        "home": tmp_path / "home",
+        "http_port": free_port(),
+        "dicom_port": free_port(),
+        "dicom_host": "127.0.0.1",
+        "timezone": "Europe/Berlin",
+    }
+    (tmp_path / "home").mkdir()
+    if database == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        shutil.copy(template, tmp_path / "home" / "clinic.db")
+        yield Settings.read({}, **flags)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"clinic_{uuid.uuid4().hex[:12]}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE clinic_template")
+    yield Settings.read({}, database_url=server.url(name), **flags)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ctx(settings: Settings, clock: Clock) -> Iterator[Context]:
+    """A clinic, as its own system process; ``ctx.acting_as`` or ``as_role`` for a person."""
+    engine = build_engine(settings)
+    yield build_context(settings, engine, system("test"), clock)
+    engine.dispose()
+
+
+@pytest.fixture
+def as_role(ctx: Context) -> Callable[[Role], Context]:
+    """Return a function that gives the same clinic to an account of a role (made when needed)."""
+    from tests import factories
+
+    def switch(role: Role) -> Context:
+        user = factories.user(ctx, role)
+        return ctx.acting_as(
+            Actor(
+                username=user.username,
+                role=role,
+                user_pk=user.id,
+                display_name=user.display_name,
+                address="127.0.0.1",
+            )
+        )
+
+    return switch

@@ -1,0 +1,159 @@
+"""Migrations, transactions, the audit chain and the change feed, on both databases."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import pytest
+from alembic import command
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+
+from clinic_panel.errors import Conflict, Forbidden
+from clinic_panel.feed import ChangeFeed
+from clinic_panel.models.appointment import Appointment, Room
+from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.patient import Patient
+from clinic_panel.models.site import Topic
+from clinic_panel.models.user import Role
+from clinic_panel.resources import alembic_config, build_engine, check_schema
+from clinic_panel.services import audit, changes
+from tests import factories
+
+
+def test_the_schema_matches_the_models_and_goes_down_and_up_again(settings):
+    engine = build_engine(settings)
+    config = alembic_config(engine)
+    command.check(config)
+    command.downgrade(config, "base")
+    command.upgrade(config, "head")
+    command.check(config)
+    check_schema(engine)
+    engine.dispose()
+
+
+def test_a_naive_moment_never_reaches_the_database(ctx):
+    with pytest.raises(StatementError):
+        factories.patient(ctx, created_at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_the_second_of_two_editors_is_told(ctx):
+    patient = factories.patient(ctx)
+    with pytest.raises(Conflict), ctx.begin() as slow:
+        mine = slow.get_one(Patient, patient.id)
+        slow.execute(
+            update(Patient)
+            .where(Patient.id == patient.id)
+            .values(version=99)
+            .execution_options(synchronize_session=False)
+        )
+        mine.patient_comments = "mine"
+
+
+def test_two_hundred_desks_want_one_slot_and_one_gets_it(ctx):
+    room, procedure = factories.room(ctx), factories.procedure(ctx)
+    patients = [factories.patient(ctx) for _ in range(20)]
+
+    def book(n: int) -> bool:
+        try:
+            factories.appointment(ctx, room=room, procedure=procedure, patient=patients[n % 20])
+        except IntegrityError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(20) as desks:
+        won = list(desks.map(book, range(200)))
+
+    assert sum(won) == 1
+    with ctx.read() as session:
+        assert len(session.scalars(select(Appointment)).all()) == 1
+
+
+def test_a_moved_visit_frees_its_old_slots(ctx):
+    room, visit = factories.room(ctx), None
+    visit = factories.appointment(ctx, room=room)
+    with ctx.begin() as session:
+        mine = session.get_one(Appointment, visit.id)
+        length = mine.end_at - mine.start_at
+        mine.take(session.get_one(Room, room.id), mine.start_at + length / 2, mine.end_at + length)
+    factories.appointment(ctx, room=room, end_at=visit.start_at + length / 2)
+    with pytest.raises(IntegrityError):
+        factories.appointment(ctx, room=room, start_at=visit.start_at + length / 2)
+
+
+def test_the_audit_shows_an_entry_that_was_changed_or_taken_out(ctx):
+    with ctx.begin() as session:
+        for n in range(5):
+            audit.record(ctx, session, Action.VIEW, patient_pk=n, count=n)
+    assert audit.verify(ctx) == audit.ChainCheck(entries=5, broken_ids=())
+
+    with ctx.begin() as session:
+        _without_guard(session, "audit_entry")
+        session.execute(update(AuditEntry).where(AuditEntry.id == 2).values(username="nobody"))
+        session.execute(delete(AuditEntry).where(AuditEntry.id == 4))
+    assert audit.verify(ctx).broken_ids == (2, 5)
+
+
+def _without_guard(session, table):
+    if session.get_bind().dialect.name == "sqlite":
+        for verb in ("update", "delete"):
+            session.execute(text(f"DROP TRIGGER {table}_final_{verb}"))
+    else:
+        session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit_entry SET username = 'nobody'",
+        "DELETE FROM audit_entry",
+    ],
+)
+def test_the_audit_cannot_be_altered_in_the_database(ctx, sql):
+    with ctx.begin() as session:
+        audit.record(ctx, session, Action.VIEW)
+    with pytest.raises(DBAPIError, match="is final"), ctx.sessions.begin() as session:
+        session.execute(text(sql))
+    assert audit.verify(ctx).entries == 1
+
+
+def test_concurrent_writers_keep_the_audit_in_one_chain(ctx):
+    def write(n: int) -> None:
+        with ctx.begin() as session:
+            audit.record(ctx, session, Action.SEARCH, n=n)
+
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(write, range(80)))
+    assert audit.verify(ctx) == audit.ChainCheck(entries=80, broken_ids=())
+
+
+def test_a_receptionist_may_not_read_the_audit(as_role):
+    with pytest.raises(Forbidden):
+        audit.entries(as_role(Role.RECEPTIONIST))
+
+
+def test_a_change_is_heard_and_a_rolled_back_one_is_not(ctx, settings):
+    engine = build_engine(settings)
+    feed, heard = ChangeFeed(engine), threading.Event()
+    topics: list[Topic] = []
+
+    def hear(changed):
+        topics.extend(changed)
+        heard.set()
+
+    feed.subscribe(hear)
+    feed.start()
+    feed.ready.wait(5)
+    try:
+        with pytest.raises(ZeroDivisionError), ctx.begin() as session:
+            changes.announce(session, Topic.ADMIN)
+            1 / 0  # noqa: B018
+        with ctx.begin() as session:
+            changes.announce(session, Topic.SCHEDULE)
+        assert heard.wait(5)
+        assert topics == [Topic.SCHEDULE]
+    finally:
+        feed.stop()
+        engine.dispose()
