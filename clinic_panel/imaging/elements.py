@@ -1,0 +1,385 @@
+"""A bounded reader of DICOM data elements: no deep recursion, no unbounded inflate, no copies.
+
+pydicom reads the same bytes, but inflates a deflated data set without limit and recurses as deep as
+the sender likes. What arrives over the wire is hostile, so the index and the viewer read through
+this module, which finds elements by position and decodes only the few that are asked for.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from clinic_panel.errors import NotUnderstood
+
+type Buffer = bytes | bytearray | memoryview
+
+IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
+DEFLATED_LITTLE: Final = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
+GE_IMPLICIT_BIG_PIXELS: Final = "1.2.840.113619.5.2"
+
+MAX_DEPTH: Final = 64
+MAX_ELEMENTS: Final = 400_000
+INFLATE_LIMIT_BYTES: Final = 512 * 2**20
+INFLATE_RATIO: Final = 200
+_INFLATE_STEP_BYTES: Final = 2**20
+
+UNDEFINED: Final = 0xFFFFFFFF
+ITEM: Final = 0xFFFEE000
+ITEM_DELIMITER: Final = 0xFFFEE00D
+SEQUENCE_DELIMITER: Final = 0xFFFEE0DD
+PIXEL_DATA: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+_LONG_VRS: Final = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
+_PREAMBLE_BYTES: Final = 132
+
+
+class CutShort(NotUnderstood):
+    """The bytes end inside an element: a prefix that is too short, or a damaged object."""
+
+    default = "The object is cut short."
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Where one value lies; ``length`` is -1 for a value of undefined length."""
+
+    vr: bytes
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How elements are written (PS3.5 A)."""
+
+    explicit: bool = True
+    big: bool = False
+
+    @property
+    def order(self) -> str:
+        """The struct module's sign for the byte order."""
+        return ">" if self.big else "<"
+
+
+class _Budget:
+    """What one object may cost; an object of a million nested items is refused, not served."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_ELEMENTS
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise NotUnderstood("The object has too many elements.")
+
+
+class Elements:
+    """The top level (or one item) of a data set, scanned once for the wanted tags.
+
+    Parameters
+    ----------
+    buffer
+        Bytes that hold the elements.
+    start, end
+        Zero-based byte range of the elements.
+    syntax
+        How they are written.
+    wanted
+        Tags to remember; None remembers all.
+    last_tag
+        Scanning stops before the first greater tag.
+    """
+
+    __slots__ = ("_budget", "buffer", "end", "found", "syntax")
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        start: int,
+        end: int,
+        syntax: Syntax,
+        *,
+        wanted: frozenset[int] | None = None,
+        last_tag: int = 0xFFFFFFFF,
+        budget: _Budget | None = None,
+    ) -> None:
+        self.buffer = buffer
+        self.syntax = syntax
+        self.found: dict[int, Element] = {}
+        self._budget = budget or _Budget()
+        self.end = self._scan(start, end, wanted, last_tag)
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self.found
+
+    def _scan(self, pos: int, end: int, wanted: frozenset[int] | None, last_tag: int) -> int:
+        buffer, explicit, order = self.buffer, self.syntax.explicit, self.syntax.order
+        short = struct.Struct(order + "HH2sH").unpack_from
+        long = struct.Struct(order + "L").unpack_from
+        implicit = struct.Struct(order + "HHL").unpack_from
+        found, budget = self.found, self._budget
+        while pos < end:
+            budget.spend()
+            try:
+                if explicit:
+                    group, number, vr, length = short(buffer, pos)
+                    tag = group << 16 | number
+                    if tag > last_tag or tag == ITEM_DELIMITER:
+                        return pos
+                    pos += 8
+                    if vr in _LONG_VRS:
+                        (length,) = long(buffer, pos)
+                        pos += 4
+                else:
+                    group, number, length = implicit(buffer, pos)
+                    vr, tag = b"  ", group << 16 | number
+                    if tag > last_tag or tag == ITEM_DELIMITER:
+                        return pos
+                    pos += 8
+            except struct.error:
+                raise CutShort from None
+            if tag in PIXEL_DATA:
+                # Never walked: the frames' reader checks its length against the file's.
+                found[tag] = Element(vr, pos, -1 if length == UNDEFINED else length)
+                return pos
+            if length == UNDEFINED:
+                if wanted is None or tag in wanted:
+                    found[tag] = Element(vr, pos, -1)
+                pos = self._after_sequence(pos, end, self._nested(vr), 1)
+                continue
+            if wanted is None or tag in wanted:
+                found[tag] = Element(vr, pos, length)
+            pos += length
+            if pos > end:
+                raise CutShort
+        return pos
+
+    def _nested(self, vr: bytes) -> Syntax:
+        """An unknown VR of undefined length holds implicit little endian items (PS3.5 6.2.2)."""
+        return Syntax(explicit=False) if vr == b"UN" else self.syntax
+
+    def _item_at(self, pos: int, syntax: Syntax) -> tuple[int, int]:
+        try:
+            group, number, length = struct.unpack_from(syntax.order + "HHL", self.buffer, pos)
+        except struct.error:
+            raise CutShort from None
+        return group << 16 | number, length
+
+    def _after_sequence(self, pos: int, end: int, syntax: Syntax, depth: int) -> int:
+        if depth > MAX_DEPTH:
+            raise NotUnderstood("The object nests its sequences too deeply.")
+        while True:
+            self._budget.spend()
+            tag, length = self._item_at(pos, syntax)
+            pos += 8
+            if tag == SEQUENCE_DELIMITER:
+                return pos
+            if tag != ITEM:
+                raise NotUnderstood("The object holds a damaged sequence.")
+            pos = self._after_item(pos, end, syntax, depth) if length == UNDEFINED else pos + length
+            if pos > end:
+                raise CutShort
+
+    def _after_item(self, pos: int, end: int, syntax: Syntax, depth: int) -> int:
+        while True:
+            self._budget.spend()
+            tag, length = self._item_at(pos, syntax)
+            if tag == ITEM_DELIMITER:
+                return pos + 8
+            pos += 8
+            vr = b"  "
+            if syntax.explicit:
+                vr = bytes(self.buffer[pos - 4 : pos - 2])
+                if vr in _LONG_VRS:
+                    length = self._long_at(pos, syntax)
+                    pos += 4
+                else:
+                    (length,) = struct.unpack_from(syntax.order + "H", self.buffer, pos - 2)
+            if length == UNDEFINED:
+                pos = self._after_sequence(pos, end, self._nested(vr), depth + 1)
+            else:
+                pos += length
+            if pos > end:
+                raise CutShort
+
+    def _long_at(self, pos: int, syntax: Syntax) -> int:
+        try:
+            (length,) = struct.unpack_from(syntax.order + "L", self.buffer, pos)
+        except struct.error:
+            raise CutShort from None
+        return int(length)
+
+    def raw(self, tag: int) -> bytes | None:
+        """The value's bytes; None when absent, empty or a sequence."""
+        element = self.found.get(tag)
+        if element is None or element.length <= 0:
+            return None
+        return bytes(self.buffer[element.start : element.start + element.length])
+
+    def items(self, tag: int) -> Iterator["Elements"]:
+        """The items of a sequence, each scanned in full; nothing when absent."""
+        element = self.found.get(tag)
+        if element is None:
+            return
+        syntax = self._nested(element.vr) if element.length < 0 else self.syntax
+        pos = element.start
+        end = len(self.buffer) if element.length < 0 else pos + element.length
+        while pos < end:
+            kind, length = self._item_at(pos, syntax)
+            if kind != ITEM:
+                return
+            pos += 8
+            stop = len(self.buffer) if length == UNDEFINED else pos + length
+            item = Elements(self.buffer, pos, stop, syntax, budget=self._budget)
+            yield item
+            pos = item.end + 8 if length == UNDEFINED else stop
+
+    def first(self, tag: int) -> "Elements | None":
+        """The first item of a sequence, if there is one."""
+        return next(self.items(tag), None)
+
+    def text(self, tag: int) -> str:
+        """The value as text of the default repertoire, without padding; empty when absent."""
+        return (self.raw(tag) or b"").decode("latin-1").strip(" \0")
+
+    def numbers(self, tag: int) -> tuple[float, ...]:
+        """Numbers of a DS or IS value; values that do not parse make the whole empty."""
+        try:
+            found = tuple(float(part) for part in self.text(tag).split("\\") if part.strip())
+        except ValueError:
+            return ()
+        return found if all(abs(number) < float("inf") for number in found) else ()
+
+    def floats(self, tag: int, code: str) -> tuple[float, ...]:
+        """Binary floating point values: ``code`` is ``f`` (FL) or ``d`` (FD)."""
+        value = self.raw(tag) or b""
+        size = struct.calcsize(code)
+        count = len(value) // size
+        return struct.unpack_from(f"{self.syntax.order}{count}{code}", value)
+
+    def integers(self, tag: int) -> tuple[int, ...]:
+        """Unsigned integers of a US (or wrongly UL) value."""
+        value = self.raw(tag) or b""
+        size, code = (4, "L") if self.found.get(tag, _NOWHERE).vr == b"UL" else (2, "H")
+        return struct.unpack_from(f"{self.syntax.order}{len(value) // size}{code}", value)
+
+    def integer(self, tag: int) -> int | None:
+        """The first unsigned integer, or None."""
+        found = self.integers(tag)
+        return found[0] if found else None
+
+
+_NOWHERE: Final = Element(b"  ", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A data set found in bytes: where it starts, how it is written."""
+
+    buffer: Buffer
+    start: int
+    syntax: Syntax
+    transfer_syntax_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+def syntax_of(transfer_syntax_uid: str) -> Syntax:
+    """How a transfer syntax writes elements; private ones are taken as explicit little endian."""
+    if transfer_syntax_uid in (IMPLICIT_LITTLE, GE_IMPLICIT_BIG_PIXELS):
+        return Syntax(explicit=False)
+    return Syntax(big=transfer_syntax_uid == EXPLICIT_BIG)
+
+
+def open_data_set(
+    data: Buffer,
+    *,
+    transfer_syntax_uid: str | None = None,
+    keep_bytes: int = INFLATE_LIMIT_BYTES,
+) -> Opened:
+    """Find the data set in a DICOM file, or in bare bytes of a known transfer syntax.
+
+    Parameters
+    ----------
+    data
+        A file as in PS3.10 7 (preamble and file meta information may be missing, as in old files),
+        or, with ``transfer_syntax_uid``, the data set alone.
+    transfer_syntax_uid
+        As negotiated, for a data set without file meta information.
+    keep_bytes
+        How much of a deflated data set is wanted. All of it is counted: more than 512 MiB, or than
+        200 times its own size, is refused.
+
+    Raises
+    ------
+    NotUnderstood
+        No DICOM was found, or inflating would pass the limit.
+    """
+    class_uid = instance_uid = ""
+    start = 0
+    if transfer_syntax_uid is None:
+        if bytes(data[128:132]) == b"DICM":
+            start = _PREAMBLE_BYTES
+        if bytes(data[start : start + 2]) == b"\x02\x00":
+            meta = Elements(data, start, len(data), Syntax(), last_tag=0x0002FFFF)
+            transfer_syntax_uid = meta.text(0x00020010) or None
+            class_uid, instance_uid = meta.text(0x00020002), meta.text(0x00020003)
+            start = meta.end
+    if transfer_syntax_uid == DEFLATED_LITTLE:
+        data, start = _inflate(data, start, keep_bytes), 0
+    if transfer_syntax_uid:
+        syntax = _as_written(data, start, syntax_of(transfer_syntax_uid))
+    else:
+        syntax = _guess(data, start)
+    uid = transfer_syntax_uid or {
+        (True, False): EXPLICIT_LITTLE,
+        (True, True): EXPLICIT_BIG,
+        (False, False): IMPLICIT_LITTLE,
+    }.get((syntax.explicit, syntax.big), IMPLICIT_LITTLE)
+    return Opened(data, start, syntax, uid, class_uid, instance_uid)
+
+
+def _as_written(data: Buffer, start: int, declared: Syntax) -> Syntax:
+    """Some writers declare an explicit syntax and write an implicit one, or the reverse."""
+    vr = bytes(data[start + 4 : start + 6])
+    if declared.big or len(vr) < 2:
+        return declared
+    return Syntax(explicit=vr.isalpha() and vr.isupper())
+
+
+def _guess(data: Buffer, start: int) -> Syntax:
+    """Tell the syntax of a file without meta information from its first element."""
+    first = bytes(data[start : start + 6])
+    if len(first) < 6 or not (first[0] in (2, 4, 8) or first[1] in (2, 4, 8)):
+        raise NotUnderstood("This is not a DICOM object.")
+    explicit = first[4:6].isalpha() and first[4:6].isupper()
+    return Syntax(explicit=explicit, big=explicit and first[0] == 0 and first[1] != 0)
+
+
+def _inflate(data: Buffer, start: int, keep_bytes: int) -> bytes:
+    """Inflate a data set (PS3.5 A.5) up to ``keep_bytes``, counting the rest without keeping it."""
+    packed = memoryview(data)[start:]
+    limit = min(INFLATE_LIMIT_BYTES, max(2**20, INFLATE_RATIO * len(packed)))
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    kept, total = bytearray(), 0
+    pending: Buffer = packed
+    try:
+        while pending and not engine.eof:
+            part = engine.decompress(pending, _INFLATE_STEP_BYTES)
+            pending = engine.unconsumed_tail
+            total += len(part)
+            if total > limit:
+                raise NotUnderstood("The deflated object inflates beyond reason.")
+            if len(kept) < keep_bytes:
+                kept += part
+    except zlib.error:
+        raise NotUnderstood("The deflated object is damaged.") from None
+    return bytes(kept)

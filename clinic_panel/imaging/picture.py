@@ -1,0 +1,328 @@
+"""What an image object says of its pixels, read once; the frames themselves are in ``pixels``."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging.elements import (
+    DEFLATED_LITTLE,
+    PIXEL_DATA,
+    Buffer,
+    Element,
+    Elements,
+    Syntax,
+    open_data_set,
+)
+from clinic_panel.imaging.geometry import GEOMETRY_TAGS, Plane, Spacing, plane_of, spacing_of
+from clinic_panel.imaging.window import VoiFunction, Window
+
+MAX_FRAME_BYTES: Final = 512 * 2**20
+MAX_FRAMES: Final = 20_000
+_SHARED_GROUPS: Final = 0x52009229
+_FRAME_GROUPS: Final = 0x52009230
+_MODALITY_LUT: Final = 0x00283000
+_VOI_LUT: Final = 0x00283010
+_TAGS: Final = (
+    frozenset(
+        {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
+        | {0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011}
+        | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120}
+        | {0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281054, 0x00281055, 0x00281056}
+        | {0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203}
+        | {0x00281221, 0x00281222, 0x00281223, 0x00282110}
+        | {_MODALITY_LUT, _VOI_LUT, _SHARED_GROUPS, _FRAME_GROUPS, 0x20500020}
+    )
+    | GEOMETRY_TAGS
+    | PIXEL_DATA
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpTable:
+    """A modality LUT or one channel of a palette: entries for inputs from ``first`` on."""
+
+    first: int
+    entries: tuple[int, ...]
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTraits:
+    """What may differ from frame to frame."""
+
+    slope: float
+    intercept: float
+    unit: str
+    windows: tuple[Window, ...]
+    voi_function: VoiFunction
+    spacing: Spacing
+    plane: Plane | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image object, described but not decoded."""
+
+    source: Path | bytes = field(repr=False)
+    transfer_syntax_uid: str
+    syntax: Syntax
+    pixels: Element
+    pixel_tag: int
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    planar: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    modality: str
+    body_part: str
+    frame_time_ms: float | None
+    padding: int | None
+    lossy: bool
+    inverted: bool
+    modality_lut: LookUpTable | None = field(repr=False)
+    palette: tuple[LookUpTable, ...] = field(repr=False)
+    traits: tuple[FrameTraits, ...] = field(repr=False)
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether frames lie in fragments (PS3.5 A.4)."""
+        return self.pixels.length < 0
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one native frame."""
+        samples = self.rows * self.columns * self.samples
+        if self.photometric == "YBR_FULL_422" and not self.encapsulated:
+            samples = self.rows * self.columns * 2
+        return (samples * self.bits_allocated + 7) // 8
+
+    def frame_traits(self, frame: int) -> FrameTraits:
+        """The traits of one zero-based frame."""
+        return self.traits[frame] if len(self.traits) > 1 else self.traits[0]
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The bytes as a binary file."""
+        if isinstance(self.source, bytes):
+            yield BytesIO(self.source)
+            return
+        with self.source.open("rb") as file:
+            yield file
+
+
+def describe(source: Path | bytes) -> Picture:
+    """Read the image attributes of an object without touching its pixels.
+
+    Parameters
+    ----------
+    source
+        A DICOM file, as path (mapped, not read) or as bytes.
+
+    Raises
+    ------
+    NotUnderstood
+        No DICOM object.
+    NotDisplayable
+        The object has no pixels, or describes them in a way that cannot be true.
+    """
+    if isinstance(source, bytes):
+        return _describe(source, source)
+    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return _describe(cast("Buffer", view), source)
+
+
+def _describe(data: Buffer, source: Path | bytes) -> Picture:
+    opened = open_data_set(data)
+    found = Elements(opened.buffer, opened.start, len(opened.buffer), opened.syntax, wanted=_TAGS)
+    if opened.transfer_syntax_uid == DEFLATED_LITTLE:
+        source = bytes(opened.buffer)  # positions are those of the inflated data set
+    tag = next((tag for tag in PIXEL_DATA if tag in found), None)
+    if tag is None:
+        raise NotDisplayable
+    rows, columns = found.integer(0x00280010) or 0, found.integer(0x00280011) or 0
+    frames = int(next(iter(found.numbers(0x00280008)), 1.0))
+    bits_allocated = {0x7FE00008: 32, 0x7FE00009: 64}.get(tag, found.integer(0x00280100) or 0)
+    bits_stored = found.integer(0x00280101) or bits_allocated
+    high_bit = found.integer(0x00280102)
+    photometric = found.text(0x00280004) or "MONOCHROME2"
+    picture = Picture(
+        source=source,
+        transfer_syntax_uid=opened.transfer_syntax_uid,
+        syntax=opened.syntax,
+        pixels=found.found[tag],
+        pixel_tag=tag,
+        rows=rows,
+        columns=columns,
+        frames=max(frames, 1),
+        samples=found.integer(0x00280002) or 1,
+        photometric=photometric,
+        planar=found.integer(0x00280006) or 0,
+        bits_allocated=bits_allocated,
+        bits_stored=bits_stored,
+        high_bit=bits_stored - 1 if high_bit is None else high_bit,
+        signed=found.integer(0x00280103) == 1,
+        modality=found.text(0x00080060)[:16],
+        body_part=found.text(0x00180015)[:16],
+        frame_time_ms=_frame_time(found),
+        padding=found.integer(0x00280120),
+        lossy=found.text(0x00282110) == "01",
+        inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
+        modality_lut=_table(found.first(_MODALITY_LUT)),
+        palette=_palette(found) if photometric == "PALETTE COLOR" else (),
+        traits=_traits(found),
+    )
+    _check(picture)
+    return picture
+
+
+def _check(picture: Picture) -> None:
+    """Refuse sizes that cannot be true before anything is allocated for them."""
+    if not picture.rows or not picture.columns:
+        raise NotDisplayable("The image has no rows or columns.")
+    if picture.bits_allocated not in (1, 8, 16, 32, 64) or picture.samples not in (1, 3):
+        raise NotDisplayable("The image has a pixel format that cannot be shown.")
+    if not 0 < picture.bits_stored <= picture.high_bit + 1 <= picture.bits_allocated:
+        raise NotDisplayable("The image contradicts itself about its bits per pixel.")
+    if picture.frame_bytes > MAX_FRAME_BYTES or picture.frames > MAX_FRAMES:
+        raise NotDisplayable("The image is too large to be shown.")
+    if picture.photometric == "PALETTE COLOR" and len(picture.palette) != 3:
+        raise NotDisplayable("The image lacks its colour palette.")
+
+
+def _frame_time(found: Elements) -> float | None:
+    """Milliseconds a frame, from Frame Time or Cine Rate."""
+    time_ms = next(iter(found.numbers(0x00181063)), 0.0)
+    rate = next(iter(found.numbers(0x00180040)), 0.0)
+    if time_ms <= 0 and rate > 0:
+        time_ms = 1000 / rate
+    return time_ms if 0 < time_ms < 60_000 else None
+
+
+def _table(item: Elements | None) -> LookUpTable | None:
+    """A LUT of a Modality or VOI LUT Sequence item (PS3.3 C.11.1.1)."""
+    if item is None:
+        return None
+    descriptor, values = item.integers(0x00283002), item.integers(0x00283006)
+    if len(descriptor) != 3 or not values:
+        return None
+    first = descriptor[1] if descriptor[1] < 0x8000 else descriptor[1] - 0x10000
+    return LookUpTable(first, values, descriptor[2])
+
+
+def _palette(found: Elements) -> tuple[LookUpTable, ...]:
+    """Red, green and blue tables, plain or segmented (PS3.3 C.7.6.3.1.5, C.7.9.2)."""
+    tables = []
+    for channel in (1, 2, 3):
+        descriptor = found.integers(0x00281100 + channel)
+        plain = 0x00281200 + channel
+        segmented = 0x00281220 + channel
+        if len(descriptor) != 3:
+            return ()
+        count, bits = descriptor[0] or 0x10000, descriptor[2]
+        if plain in found:
+            values = _packed(found, plain, count)
+        elif segmented in found:
+            values = _expand(found.integers(segmented), count)
+        else:
+            return ()
+        first = descriptor[1] if descriptor[1] < 0x8000 else descriptor[1] - 0x10000
+        tables.append(LookUpTable(first, values[:count], bits))
+    return tuple(tables) if all(table.entries for table in tables) else ()
+
+
+def _packed(found: Elements, tag: int, count: int) -> tuple[int, ...]:
+    """Entries of 16 bits; 8-bit entries are written two to a word by some."""
+    raw = found.raw(tag) or b""
+    return tuple(raw) if len(raw) < 2 * count else found.integers(tag)
+
+
+def _expand(data: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Expand a segmented table: discrete, linear and indirect segments (PS3.3 C.7.9.2)."""
+    out: list[int] = []
+    pending = [(0, len(data), 0)]
+    while pending and len(out) < count:
+        pos, end, depth = pending.pop()
+        while pos + 2 <= end and len(out) < count:
+            kind, length = data[pos], data[pos + 1]
+            if kind == 0:
+                out.extend(data[pos + 2 : pos + 2 + length])
+                pos += 2 + length
+            elif kind == 1 and out and pos + 2 < end:
+                last, target = out[-1], data[pos + 2]
+                step = (target - last) / max(length, 1)
+                out.extend(round(last + step * (i + 1)) for i in range(length))
+                pos += 3
+            elif kind == 2 and depth == 0 and pos + 4 <= end:
+                offset = data[pos + 2] | data[pos + 3] << 16
+                pending.append((pos + 4, end, 0))
+                pos, end, depth = offset, _after_segments(data, offset, length), 1
+            else:
+                raise NotDisplayable("The colour palette of the image is damaged.")
+    return tuple(out)
+
+
+def _after_segments(data: tuple[int, ...], pos: int, count: int) -> int:
+    for _ in range(count):
+        if pos + 2 > len(data):
+            raise NotDisplayable("The colour palette of the image is damaged.")
+        pos += 3 if data[pos] == 1 else 2 + data[pos + 1]
+    return pos
+
+
+def _traits(found: Elements) -> tuple[FrameTraits, ...]:
+    """One entry for all frames, or one a frame where functional groups say so."""
+    shared = found.first(_SHARED_GROUPS)
+    frames = list(found.items(_FRAME_GROUPS))
+    if not frames:
+        return (_frame_traits(found, shared, None),)
+    return tuple(_frame_traits(found, shared, frame) for frame in frames[:MAX_FRAMES])
+
+
+def _frame_traits(found: Elements, shared: Elements | None, frame: Elements | None) -> FrameTraits:
+    def group(tag: int) -> Elements | None:
+        own = frame.first(tag) if frame else None
+        return own or (shared.first(tag) if shared else None)
+
+    transform = group(0x00289145) or found
+    voi = group(0x00289132) or found
+    slope = next(iter(transform.numbers(0x00281053)), 1.0) or 1.0
+    intercept = next(iter(transform.numbers(0x00281052)), 0.0)
+    unit = transform.text(0x00281054)[:16]
+    modality = found.text(0x00080060)
+    if modality == "CT" and unit in ("", "US"):
+        unit = "HU"  # the only unit of a CT image's rescale (PS3.3 C.8.2.1.1.2)
+    function = voi.text(0x00281056)
+    return FrameTraits(
+        slope=slope,
+        intercept=intercept,
+        unit="" if unit in ("US", "UNSPECIFIED") else unit,
+        windows=_windows(voi, found),
+        voi_function=VoiFunction(function) if function in set(VoiFunction) else VoiFunction.LINEAR,
+        spacing=spacing_of(found, group(0x00289110)),
+        plane=plane_of(found, group(0x00209113), group(0x00209116)),
+    )
+
+
+def _windows(voi: Elements, found: Elements) -> tuple[Window, ...]:
+    centers, widths = voi.numbers(0x00281050), voi.numbers(0x00281051)
+    labels = [label.strip() for label in voi.text(0x00281055).split("\\")]
+    windows = tuple(
+        Window(center, width, labels[i] if i < len(labels) and labels[i] else "From the image")
+        for i, (center, width) in enumerate(zip(centers, widths, strict=False))
+        if width > 0
+    )
+    if not windows and (table := _table(found.first(_VOI_LUT))):
+        # Its shape is left out: the window spans the table's input (PS3.3 C.11.2.1.1).
+        count = len(table.entries)
+        windows = (Window(table.first + count / 2, float(count), "From the image"),)
+    return windows[:8]

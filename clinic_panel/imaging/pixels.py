@@ -1,0 +1,376 @@
+"""One frame at a time: native frames sliced from the file, compressed ones decoded alone."""
+
+import struct
+import warnings
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels import convert_color_space, get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000TransferSyntaxes,
+    JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+
+from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging import codestream
+from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
+from clinic_panel.imaging.geometry import orientation_letters
+from clinic_panel.imaging.picture import LookUpTable, Picture, describe
+from clinic_panel.imaging.window import Window, automatic
+
+type Format = Literal["int16", "uint16", "uint8", "rgb8"]
+
+_RLE_MOST: Final = 64  # two bytes of a run make at most 128 (PS3.5 G.3.2)
+_J2K: Final = frozenset({*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL})
+_JPEG: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
+_DAMAGED: Final = "The compressed image is damaged."
+# What decoders and pydicom raise on damaged streams; none of it says more than that.
+_DECODER_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInfo:
+    """What a screen needs beside the bytes; JSON-ready through ``as_dict``.
+
+    ``slope`` and ``intercept`` turn stored values into ``unit``. ``spacing`` is (row, column) in
+    millimetres or None. ``edges`` are the letters at left, right, top and bottom, or None.
+    """
+
+    rows: int
+    columns: int
+    format: Format
+    slope: float = 1.0
+    intercept: float = 0.0
+    unit: str = ""
+    inverted: bool = False
+    window_center: float = 127.5
+    window_width: float = 256.0
+    voi_function: str = "LINEAR"
+    windows: tuple[Window, ...] = ()
+    spacing: tuple[float, float] | None = None
+    spacing_source: str = ""
+    aspect: float = 1.0
+    edges: tuple[str, str, str, str] | None = None
+    position: tuple[float, float, float] | None = None
+    orientation: tuple[float, ...] | None = None
+    frame_time_ms: float | None = None
+    lossy: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame: little endian bytes of shape (rows, columns[, 3]) and what they mean."""
+
+    info: FrameInfo
+    data: bytes
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The bytes as an array (rows, columns) of stored values, or (rows, columns, 3) of RGB."""
+        if self.info.format == "rgb8":
+            shape: tuple[int, ...] = (self.info.rows, self.info.columns, 3)
+            return np.frombuffer(self.data, np.uint8).reshape(shape)
+        dtype = np.dtype(self.info.format).newbyteorder("<")
+        return np.frombuffer(self.data, dtype).reshape(self.info.rows, self.info.columns)
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Mono frames as float32 (rows, columns) in modality units."""
+        if self.info.format == "rgb8":
+            raise NotDisplayable("A colour image has no modality values.")
+        return self.stored.astype(np.float32) * np.float32(self.info.slope) + np.float32(
+            self.info.intercept
+        )
+
+
+def read_frame(source: Picture | Path | bytes, frame: int = 0) -> Frame:
+    """Decode one frame for a screen.
+
+    Parameters
+    ----------
+    source
+        The image; describe it once and pass the ``Picture`` when reading many frames.
+    frame
+        Zero-based.
+
+    Returns
+    -------
+    Frame
+        Mono images as int16, uint16 or uint8 in their stored values; wider ones rescaled to
+        uint16 with the slope and intercept that give back their values; colour as 8-bit RGB.
+
+    Raises
+    ------
+    NotUnderstood, NotDisplayable
+        No DICOM object, or a frame that is missing, damaged or larger than it says.
+    """
+    picture = source if isinstance(source, Picture) else describe(source)
+    if not 0 <= frame < picture.frames:
+        raise NotDisplayable("The image has no such frame.")
+    with picture.opened() as file:
+        if picture.encapsulated:
+            array, photometric = _decode(picture, _fragment(picture, file, frame))
+        else:
+            array, photometric = _native(picture, file, frame), picture.photometric
+    if picture.samples == 3 or picture.palette:
+        return _colour(picture, array, photometric, frame)
+    return _mono(picture, array, frame)
+
+
+# -- native ------------------------------------------------------------------------------------
+
+
+def _native(picture: Picture, file: BinaryIO, frame: int) -> NDArray[Any]:
+    """Slice one frame from uncompressed pixel data."""
+    size, bits = picture.frame_bytes, picture.bits_allocated
+    first_bit = 0
+    if bits == 1:  # frames of single bits are not padded to bytes (PS3.5 8.1.1)
+        first = frame * picture.rows * picture.columns * picture.samples
+        first_bit, start = first % 8, first // 8
+        size = (first_bit + picture.rows * picture.columns * picture.samples + 7) // 8
+    else:
+        start = frame * size
+    # Big endian bytes are swapped inside 16-bit words where pixel data are OW (PS3.5 7.3).
+    words = picture.syntax.big and bits == 8 and picture.pixels.vr == b"OW"
+    if words:
+        first_bit, start, size = start % 2, start - start % 2, size + start % 2
+        size += size % 2
+    if start + size > picture.pixels.length:
+        raise NotDisplayable("The image holds fewer pixels than it says.")
+    file.seek(picture.pixels.start + start)
+    raw = file.read(size)
+    if len(raw) < size:
+        raise NotDisplayable("The image is cut short.")
+    if bits == 1:
+        flat = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")[first_bit:]
+        return flat[: picture.rows * picture.columns].reshape(picture.rows, picture.columns)
+    if words:
+        raw = np.frombuffer(raw, ">u2").astype("<u2").tobytes()
+        raw = raw[first_bit : first_bit + picture.frame_bytes]
+    return _shape(picture, np.frombuffer(raw, _dtype(picture)))
+
+
+def _dtype(picture: Picture) -> np.dtype[Any]:
+    big = picture.syntax.big or picture.transfer_syntax_uid == GE_IMPLICIT_BIG_PIXELS
+    kind = {0x7FE00008: "f", 0x7FE00009: "f"}.get(picture.pixel_tag, "i" if picture.signed else "u")
+    return np.dtype(f"{'>' if big else '<'}{kind}{picture.bits_allocated // 8}")
+
+
+def _shape(picture: Picture, flat: NDArray[Any]) -> NDArray[Any]:
+    rows, columns = picture.rows, picture.columns
+    if picture.samples == 1:
+        return flat.reshape(rows, columns)
+    if picture.photometric == "YBR_FULL_422":  # Y Y B R for two pixels (PS3.3 C.7.6.3.1.2)
+        pairs = flat.reshape(rows, columns // 2, 4)
+        full = np.empty((rows, columns, 3), flat.dtype)
+        full[:, 0::2, 0], full[:, 1::2, 0] = pairs[..., 0], pairs[..., 1]
+        full[..., 1] = np.repeat(pairs[..., 2], 2, axis=1)
+        full[..., 2] = np.repeat(pairs[..., 3], 2, axis=1)
+        return full
+    if picture.planar == 1:
+        return flat.reshape(3, rows, columns).transpose(1, 2, 0)
+    return flat.reshape(rows, columns, 3)
+
+
+# -- compressed --------------------------------------------------------------------------------
+
+
+def _fragment(picture: Picture, file: BinaryIO, frame: int) -> bytes:
+    """The bytes of one compressed frame."""
+    file.seek(picture.pixels.start)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return get_frame(file, frame, number_of_frames=picture.frames)
+    except _DECODER_ERRORS:
+        raise NotDisplayable(_DAMAGED) from None
+
+
+def check_dimensions(picture: Picture, data: bytes) -> None:
+    """Compare what the compressed frame says of its size with what the header says.
+
+    Raises
+    ------
+    NotDisplayable
+        They differ, so that decoding might cost any amount of memory.
+    """
+    uid = picture.transfer_syntax_uid
+    if uid == RLELossless:
+        if len(data) * _RLE_MOST < picture.frame_bytes:
+            raise NotDisplayable("The compressed image holds fewer pixels than it says.")
+        return
+    if uid in _JPEG:
+        size = codestream.jpeg_dimensions(data)
+    elif uid in _J2K:
+        size = codestream.j2k_dimensions(data)
+    else:
+        raise NotDisplayable("The image's transfer syntax cannot be decoded here.")
+    if (size.rows, size.columns) != (picture.rows, picture.columns):
+        raise NotDisplayable("The compressed image has another size than its header says.")
+    if size.samples != picture.samples:
+        raise NotDisplayable("The compressed image has other colours than its header says.")
+
+
+def _decode(picture: Picture, data: bytes) -> tuple[NDArray[Any], str]:
+    """Decode one compressed frame with pylibjpeg through pydicom."""
+    check_dimensions(picture, data)
+    if picture.transfer_syntax_uid == JPEGExtended12Bit:
+        data = codestream.full_spectrum(data)
+    options: dict[str, Any] = {
+        "number_of_frames": 1,
+        "rows": picture.rows,
+        "columns": picture.columns,
+        "samples_per_pixel": picture.samples,
+        "bits_allocated": picture.bits_allocated,
+        "bits_stored": picture.bits_stored,
+        "pixel_representation": int(picture.signed),
+        "photometric_interpretation": picture.photometric,
+        "pixel_keyword": "PixelData",
+    }
+    if picture.samples > 1:
+        options["planar_configuration"] = picture.planar
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoder = get_decoder(picture.transfer_syntax_uid)
+            array, properties = decoder.as_array(encapsulate([data]), index=0, **options)
+    except _DECODER_ERRORS:
+        raise NotDisplayable(_DAMAGED) from None
+    return array, str(properties["photometric_interpretation"])
+
+
+# -- to the screen -----------------------------------------------------------------------------
+
+
+def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
+    traits = picture.frame_traits(min(frame, len(picture.traits) - 1))
+    spacing, plane = traits.spacing, traits.plane
+    measured = None
+    if spacing.row_mm is not None and spacing.column_mm is not None:
+        measured = (spacing.row_mm, spacing.column_mm)
+    return FrameInfo(
+        rows=picture.rows,
+        columns=picture.columns,
+        format=kind,
+        slope=traits.slope,
+        intercept=traits.intercept,
+        unit=traits.unit,
+        inverted=picture.inverted,
+        voi_function=traits.voi_function.value,
+        windows=traits.windows,
+        spacing=measured,
+        spacing_source=spacing.source.value,
+        aspect=spacing.aspect,
+        edges=orientation_letters(plane.orientation) if plane else None,
+        position=plane.position if plane else None,
+        orientation=plane.orientation if plane else None,
+        frame_time_ms=picture.frame_time_ms,
+        lossy=picture.lossy,
+    )
+
+
+def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
+    if array.dtype.kind != "f":
+        array = _stored_bits(picture, array)
+    if picture.modality_lut is not None:
+        array = _look_up(picture.modality_lut, array).astype(np.uint16)
+        info = replace(_info(picture, frame, "uint16"), slope=1.0, intercept=0.0)
+        info = replace(info, unit="")
+    else:
+        info = _info(picture, frame, "uint16")
+    if array.dtype.kind == "f" or array.dtype.itemsize > 2:
+        array, step, base = _narrow(array)
+        slope = info.slope * step
+        info = replace(info, slope=slope, intercept=info.intercept + info.slope * base)
+    kinds: dict[str, Format] = {"u1": "uint8", "u2": "uint16", "i2": "int16"}
+    if array.dtype.str[1:] not in kinds:
+        array = array.astype(np.int16)
+    info = replace(info, format=kinds[array.dtype.str[1:]])
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    result = Frame(info, np.ascontiguousarray(little).tobytes())
+    return replace(result, info=_windowed(picture, info, result))
+
+
+def _stored_bits(picture: Picture, array: NDArray[Any]) -> NDArray[Any]:
+    """Keep the stored bits alone: old overlays live in the others (PS3.5 8.1.1)."""
+    if picture.bits_allocated == 1 or picture.encapsulated:
+        return array
+    stored, spare = picture.bits_stored, picture.bits_allocated - picture.high_bit - 1
+    if spare == 0 and stored == picture.bits_allocated:
+        return array
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return (native << spare) >> (picture.bits_allocated - stored)
+
+
+def _narrow(array: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
+    """Fit wide or floating values into 16 bits: array, step and base of its scale."""
+    finite = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(finite.min()), float(finite.max())
+    whole = array.dtype.kind != "f" and high - low <= 65535
+    step = 1.0 if whole or high == low else (high - low) / 65535
+    return np.rint((finite - low) / step).astype(np.uint16), step, low
+
+
+def _look_up(table: LookUpTable, array: NDArray[Any]) -> NDArray[Any]:
+    entries = np.asarray(table.entries, np.uint16)
+    return entries[np.clip(array.astype(np.int64) - table.first, 0, len(entries) - 1)]
+
+
+def _windowed(picture: Picture, info: FrameInfo, frame: Frame) -> FrameInfo:
+    """Choose the window to open with: the header's first, or the values' own range."""
+    if info.windows:
+        window = info.windows[0]
+    else:
+        values = frame.stored.ravel()
+        values = values[:: 7 if values.size > 100_000 else 1]
+        if picture.padding is not None:
+            values = values[values != np.int32(_signed(picture))]
+        window = automatic(values * np.float64(info.slope) + info.intercept)
+    return replace(info, window_center=window.center, window_width=window.width)
+
+
+def _signed(picture: Picture) -> int:
+    padding = picture.padding or 0
+    return padding - 0x10000 if picture.signed and padding >= 0x8000 else padding
+
+
+def _colour(picture: Picture, array: NDArray[Any], photometric: str, frame: int) -> Frame:
+    if picture.palette:
+        shift = 8 if max(max(table.entries) for table in picture.palette) > 255 else 0
+        planes = [_look_up(table, array) >> shift for table in picture.palette]
+        rgb = np.stack(planes, axis=-1).astype(np.uint8)
+    else:
+        rgb = array
+        if rgb.dtype.itemsize > 1:
+            rgb = (rgb >> max(picture.bits_stored - 8, 0)).astype(np.uint8)
+        if photometric.startswith("YBR_FULL"):
+            rgb = convert_color_space(rgb, "YBR_FULL", "RGB")
+        elif photometric not in ("RGB", "YBR_ICT", "YBR_RCT"):
+            raise NotDisplayable("The image's colour model cannot be shown.")
+    info = _info(picture, frame, "rgb8")
+    info = replace(info, slope=1.0, intercept=0.0, unit="", windows=(), inverted=False)
+    return Frame(info, np.ascontiguousarray(cast("NDArray[np.uint8]", rgb)).tobytes())

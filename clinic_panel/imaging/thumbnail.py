@@ -1,0 +1,123 @@
+"""Small pictures of an image, windowed and reduced before they are encoded."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging.picture import Picture, describe
+from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.window import VoiFunction, apply
+
+EDGE_PX: Final = 256
+_MOST_PX: Final = 4096
+
+
+def png(source: Picture | Path | bytes, frame: int | None = None, edge_px: int = EDGE_PX) -> bytes:
+    """Return one frame as PNG bytes, at most ``edge_px`` wide and high (PS3.3 C.11.1, C.11.2).
+
+    Parameters
+    ----------
+    source
+        The image.
+    frame
+        Zero-based; None takes the middle one.
+    edge_px
+        Longer edge at most; smaller images are not enlarged.
+
+    Raises
+    ------
+    NotUnderstood, NotDisplayable
+        As ``read_frame``.
+    """
+    return _encode(_reduced(source, frame, edge_px), "PNG", optimize=False, compress_level=6)
+
+
+def jpeg(
+    source: Picture | Path | bytes,
+    frame: int | None = None,
+    edge_px: int = EDGE_PX,
+    quality: int = 85,
+) -> bytes:
+    """Return one frame as JPEG bytes; parameters as for ``png``."""
+    return _encode(_reduced(source, frame, edge_px), "JPEG", quality=quality)
+
+
+def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    out = BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def _reduced(source: Picture | Path | bytes, frame: int | None, edge_px: int) -> Image.Image:
+    if not 1 <= edge_px <= _MOST_PX:
+        raise NotDisplayable("The picture's size is out of bounds.")
+    picture = source if isinstance(source, Picture) else describe(source)
+    return render(read_frame(picture, picture.frames // 2 if frame is None else frame), edge_px)
+
+
+def render(
+    frame: Frame,
+    edge_px: int | None = None,
+    *,
+    window_center: float | None = None,
+    window_width: float | None = None,
+    inverted: bool = False,
+) -> Image.Image:
+    """Draw a frame as 8-bit grey or RGB in true aspect ratio, for thumbnails and key images.
+
+    Parameters
+    ----------
+    frame
+        As read.
+    edge_px
+        Longer edge at most; None keeps the size.
+    window_center, window_width
+        In modality units; None takes the image's own.
+    inverted
+        Black on white where the image itself is white on black.
+    """
+    info = frame.info
+    height, width = _size(info.rows, info.columns, info.aspect, edge_px)
+    # Whole pixels are left out first, so that windowing costs what the small picture has.
+    step = max(1, min(info.rows // height, info.columns // width) // 2)
+    stored = frame.stored[::step, ::step]
+    shown = (
+        stored if info.format == "rgb8" else _windowed(frame, stored, window_center, window_width)
+    )
+    if inverted != info.inverted and info.format != "rgb8":
+        shown = 255 - shown
+    image = Image.fromarray(np.ascontiguousarray(shown))
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BOX)
+    return image
+
+
+def _windowed(
+    frame: Frame, stored: NDArray[Any], center: float | None, width: float | None
+) -> NDArray[np.uint8]:
+    info = frame.info
+    values = stored.astype(np.float32) * np.float32(info.slope) + np.float32(info.intercept)
+    shown = apply(
+        values,
+        info.window_center if center is None else center,
+        info.window_width if width is None else width,
+        VoiFunction(info.voi_function),
+    )
+    return np.rint(shown * 255).astype(np.uint8)
+
+
+def _size(rows: int, columns: int, aspect: float, edge_px: int | None) -> tuple[int, int]:
+    """Height and width in square pixels, within the edge."""
+    height, width = float(rows), float(columns)
+    if aspect > 1:
+        height *= aspect
+    else:
+        width /= aspect
+    edge = min(edge_px or _MOST_PX, _MOST_PX)
+    scale = min(1.0, edge / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,0 +1,114 @@
+"""Window and level: the VOI transformation, presets, and a window for images that bring none."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class VoiFunction(StrEnum):
+    """VOI LUT Function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+
+    LINEAR = "LINEAR"
+    LINEAR_EXACT = "LINEAR_EXACT"
+    SIGMOID = "SIGMOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window in modality units, with the name a reader knows it by."""
+
+    center: float
+    width: float
+    label: str = ""
+
+
+_CT: Final = (
+    Window(50, 400, "Abdomen"),
+    Window(40, 80, "Brain"),
+    Window(50, 200, "Subdural"),
+    Window(-600, 1500, "Lung"),
+    Window(40, 400, "Mediastinum"),
+    Window(500, 2000, "Bone"),
+    Window(90, 160, "Liver"),
+    Window(300, 600, "Angio"),
+)
+PRESETS: Final[dict[str, tuple[Window, ...]]] = {"CT": _CT, "PT": (Window(5, 10, "SUV 0-10"),)}
+_BY_BODY_PART: Final = {
+    "HEAD": "Brain",
+    "BRAIN": "Brain",
+    "SKULL": "Bone",
+    "CHEST": "Mediastinum",
+    "LUNG": "Lung",
+    "ABDOMEN": "Abdomen",
+    "LIVER": "Liver",
+    "PELVIS": "Abdomen",
+    "SPINE": "Bone",
+    "CSPINE": "Bone",
+    "LSPINE": "Bone",
+    "EXTREMITY": "Bone",
+}
+
+
+def presets(modality: str, body_part: str = "") -> tuple[Window, ...]:
+    """The windows usual for a modality, the one for the body part first."""
+    known = PRESETS.get(modality, ())
+    favourite = _BY_BODY_PART.get(body_part.upper())
+    return tuple(sorted(known, key=lambda window: window.label != favourite))
+
+
+def apply(
+    values: NDArray[np.generic],
+    center: float,
+    width: float,
+    function: VoiFunction = VoiFunction.LINEAR,
+) -> NDArray[np.float32]:
+    """Map modality values to brightness.
+
+    Parameters
+    ----------
+    values
+        Any shape, in modality units.
+    center, width
+        In the same units. A width below the least allowed is taken as that: 1 for LINEAR, a small
+        positive number otherwise.
+    function
+        As in PS3.3 C.11.2.1.2.1 (linear), C.11.2.1.3.2 (linear exact), C.11.2.1.3.1 (sigmoid).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 of the same shape, 0 (black) to 1 (white).
+    """
+    x = values.astype(np.float32)
+    if function is VoiFunction.SIGMOID:
+        exponent = np.clip(-4 * (x - center) / max(width, 1e-6), -80, 80)
+        return (1 / (1 + np.exp(exponent))).astype(np.float32)
+    if function is VoiFunction.LINEAR_EXACT:
+        shown = (x - center) / max(width, 1e-6) + 0.5
+    elif width <= 1:
+        shown = (x > center - 0.5).astype(np.float32)
+    else:
+        shown = (x - (center - 0.5)) / (width - 1) + 0.5
+    return np.clip(shown, 0, 1).astype(np.float32)
+
+
+def automatic(values: NDArray[np.generic]) -> Window:
+    """A window for an image whose header brings none: the 1st to the 99.5th percentile.
+
+    Parameters
+    ----------
+    values
+        Modality values, or a sample of them. Not finite ones and an empty image are allowed.
+    """
+    sample = values.ravel().astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return Window(0.5, 1.0, "Automatic")
+    low, high = np.percentile(sample, (1, 99.5))
+    if high <= low:
+        low, high = float(sample.min()), float(sample.max())
+    width = max(float(high - low), 1.0)
+    return Window(round(float(low + high) / 2, 3), round(width, 3), "Automatic")
