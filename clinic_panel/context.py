@@ -89,8 +89,7 @@ class Context:
         try:
             with self.sessions() as session:
                 session.connection(execution_options={"sqlite_begin": "DEFERRED"})
-                yield session
-                session.rollback()
+                yield session  # closing rolls back
         except (OperationalError, InterfaceError):
             raise Unavailable from None
 

@@ -1,0 +1,267 @@
+"""Studies on a screen: what to show, and the pixels, for those who may see them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from clinic_panel.context import Context
+from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnderstood
+from clinic_panel.imaging.geometry import Plane, slice_order
+from clinic_panel.imaging.picture import FrameTraits, Picture, describe
+from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.models.audit_log import Action
+from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
+from clinic_panel.models.user import Permission
+from clinic_panel.services import audit
+
+AUDIT_AGAIN_AFTER = timedelta(minutes=15)
+
+
+class Bounded[Key: Hashable, Value]:
+    """A thread-safe map that forgets what was used longest ago."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Value | None:
+        """Return what is kept under the key."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep a value; the one used longest ago may go."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+
+class Lightbox:
+    """What one process remembers of studies on screen, so that a frame costs no query.
+
+    Instances never change once indexed, so nothing here can be out of date.
+    """
+
+    def __init__(self, *, instances: int = 20_000, viewers: int = 1_000) -> None:
+        self.pictures: Bounded[int, tuple[int, Picture]] = Bounded(instances)
+        self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """One image of a stack."""
+
+    instance_id: int
+    frame: int
+    picture: Picture
+    traits: FrameTraits
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """One series: its images in reading order, or the reason why there are none."""
+
+    id: int
+    modality: str
+    number: int | None
+    description: str
+    has_thumbnail: bool
+    frames: tuple[FrameView, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """One study, for the viewer and its banner."""
+
+    id: int
+    patient_pk: int | None
+    appointment_pk: int | None
+    patient_name: str
+    patient_id: str
+    patient_birth_date: date | None
+    patient_sex: str
+    study_date: date | None
+    study_description: str
+    accession_number: str
+    modalities: tuple[str, ...]
+    series: tuple[SeriesView, ...]
+
+
+def study(ctx: Context, lightbox: Lightbox, study_id: int) -> StudyView:
+    """Describe a study for the screen.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The actor may not see images, or there is no such study.
+    """
+    ctx.require(Permission.IMAGE_READ)
+    query = (
+        select(Study)
+        .where(Study.id == study_id)
+        .options(
+            joinedload(Study.patient),
+            selectinload(Study.series).selectinload(Series.instances),
+            selectinload(Study.series).joinedload(Series.thumbnail).load_only(Thumbnail.made_at),
+        )
+    )
+    with ctx.begin() as session:
+        row = session.scalar(query)
+        if row is None:
+            raise NotFound("This study does not exist.")
+        _note_view(ctx, lightbox, row.id)
+        audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
+    # A known patient's own record names them; what the modality sent stands in until then.
+    person = row.patient or row
+    series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))
+    return StudyView(
+        id=row.id,
+        patient_pk=row.patient_pk,
+        appointment_pk=row.appointment_pk,
+        patient_name=person.patient_name,
+        patient_id=person.patient_id,
+        patient_birth_date=person.patient_birth_date,
+        patient_sex=person.patient_sex,
+        study_date=row.study_date,
+        study_description=row.study_description,
+        accession_number=row.accession_number,
+        modalities=tuple(filter(None, row.modalities_in_study.split("\\"))),
+        series=tuple(_series(ctx, lightbox, one, row.id) for one in series),
+    )
+
+
+def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> SeriesView:
+    frames: list[FrameView] = []
+    problem = "" if row.instances else "No images have arrived yet."
+    for instance in sorted(row.instances, key=_reading_order):
+        try:
+            picture = _picture(ctx, lightbox, instance, study_pk)
+        except ClinicError as error:
+            problem = error.message
+            continue
+        frames += [
+            FrameView(instance.id, frame, picture, picture.frame_traits(frame))
+            for frame in range(picture.frames)
+        ]
+    return SeriesView(
+        id=row.id,
+        modality=row.modality,
+        number=row.series_number,
+        description=row.series_description,
+        has_thumbnail=row.thumbnail is not None,
+        frames=tuple(_along_the_patient(frames)),
+        problem="" if frames else problem,
+    )
+
+
+def _reading_order(instance: Instance) -> tuple[bool, int, int]:
+    return instance.instance_number is None, instance.instance_number or 0, instance.id
+
+
+def _along_the_patient(frames: list[FrameView]) -> list[FrameView]:
+    """Order slices of one stack by position; anything else stays in the order of its numbers."""
+    planes: list[Plane] = [frame.traits.plane for frame in frames if frame.traits.plane is not None]
+    if len(planes) < len(frames) or len({plane.position for plane in planes}) < len(frames):
+        return frames
+    try:
+        return [frames[index] for index in slice_order(planes)]
+    except NotDisplayable:
+        return frames
+
+
+def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Frame:
+    """Decode one zero-based frame.
+
+    Raises
+    ------
+    Forbidden, NotFound, NotDisplayable
+        Not allowed, no such instance or file, or no picture that can be shown.
+    """
+    ctx.require(Permission.IMAGE_READ)
+    known = lightbox.pictures.get(instance_id)
+    if known is None:
+        with ctx.read() as session:
+            row = session.scalar(
+                select(Instance)
+                .where(Instance.id == instance_id)
+                .options(joinedload(Instance.series))
+            )
+        if row is None:
+            raise NotFound("This image does not exist.")
+        _picture(ctx, lightbox, row, row.series.study_pk)
+        known = lightbox.pictures.get(instance_id)
+        if known is None:
+            raise NotFound("This image does not exist.")
+    study_pk, picture = known
+    _audit_first_look(ctx, lightbox, study_pk)
+    return read_frame(picture, index)
+
+
+def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:
+    known = lightbox.pictures.get(instance.id)
+    if known is not None:
+        return known[1]
+    try:
+        picture = describe(ctx.store.path(instance.path))
+    except FileNotFoundError:
+        raise NotDisplayable("The file of this image is missing from the archive.") from None
+    except NotUnderstood:
+        raise NotDisplayable("This object cannot be read.") from None
+    lightbox.pictures.put(instance.id, (study_pk, picture))
+    return picture
+
+
+def _note_view(ctx: Context, lightbox: Lightbox, study_pk: int) -> bool:
+    """Remember that the actor looks at a study; False when that was noted a moment ago."""
+    key, now = (ctx.actor.username, study_pk), ctx.clock()
+    before = lightbox.viewed_at.get(key)
+    if before is not None and now - before < AUDIT_AGAIN_AFTER:
+        return False
+    lightbox.viewed_at.put(key, now)
+    return True
+
+
+def _audit_first_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
+    """A frame asked for without its study having been opened is a view like any other."""
+    if not _note_view(ctx, lightbox, study_pk):
+        return
+    with ctx.begin() as session:
+        row = session.get_one(Study, study_pk)
+        audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
+
+
+@dataclass(frozen=True, slots=True)
+class ThumbnailPicture:
+    """A small picture and its media type."""
+
+    picture: bytes
+    media_type: str
+
+
+def thumbnail(ctx: Context, series_id: int) -> ThumbnailPicture:
+    """Return the small picture of a series, as the schedule shows it.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        Not allowed, or not made yet.
+    """
+    ctx.require(Permission.SCHEDULE_READ)
+    with ctx.read() as session:
+        row = session.get(Thumbnail, series_id)
+        if row is None:
+            raise NotFound("There is no picture of this series yet.")
+        return ThumbnailPicture(row.picture, row.media_type)

@@ -1,0 +1,101 @@
+"""Studies on a screen: order, permissions, audit, and files that are not there."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from sqlalchemy import func, select, update
+
+from clinic_panel.errors import Forbidden, NotDisplayable, NotFound
+from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.imaging import Instance
+from clinic_panel.models.user import Role
+from clinic_panel.services import viewing
+from tests import factories
+
+
+@pytest.fixture
+def ct(ctx):
+    """A study of one real CT slice."""
+    path = get_testdata_file("CT_small.dcm")
+    with open(path, "rb") as file:
+        stored = ctx.store.put_stream(file)
+    study = factories.study(ctx)
+    with ctx.begin() as session:
+        session.execute(update(Instance).values(path=stored.path, sha256=stored.sha256))
+        instance_id = session.scalar(select(Instance.id))
+    return study, instance_id, dcmread(path)
+
+
+def views(ctx) -> int:
+    with ctx.read() as session:
+        return session.scalar(
+            select(func.count()).select_from(AuditEntry).where(AuditEntry.action == Action.VIEW)
+        )
+
+
+def test_a_frame_is_the_stored_pixels(ctx, ct, as_role):
+    _, instance_id, dataset = ct
+    frame = viewing.frame(as_role(Role.CLINICIAN), viewing.Lightbox(), instance_id, 0)
+    assert (frame.stored == dataset.pixel_array).all()
+
+
+def test_scrolling_through_a_study_is_one_view_in_the_audit(ctx, ct, as_role):
+    study, instance_id, _ = ct
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    viewing.study(doctor, lightbox, study.id)
+    for _ in range(3):
+        viewing.frame(doctor, lightbox, instance_id, 0)
+    assert views(ctx) == 1
+
+
+def test_a_frame_asked_for_directly_is_a_view_too_and_again_later(ctx, ct, as_role, clock):
+    _, instance_id, _ = ct
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    viewing.frame(doctor, lightbox, instance_id, 0)
+    clock.advance(minutes=16)
+    viewing.frame(doctor, lightbox, instance_id, 0)
+    assert views(ctx) == 2
+
+
+@pytest.mark.parametrize("role", [Role.RECEPTIONIST, Role.ANALYST, Role.ADMIN])
+def test_only_those_who_treat_see_images(ct, as_role, role):
+    study, instance_id, _ = ct
+    someone, lightbox = as_role(role), viewing.Lightbox()
+    with pytest.raises(Forbidden):
+        viewing.study(someone, lightbox, study.id)
+    with pytest.raises(Forbidden):
+        viewing.frame(someone, lightbox, instance_id, 0)
+
+
+def test_a_cached_picture_is_refused_to_those_who_may_not_see_it(ct, as_role):
+    _, instance_id, _ = ct
+    lightbox = viewing.Lightbox()
+    viewing.frame(as_role(Role.CLINICIAN), lightbox, instance_id, 0)
+    with pytest.raises(Forbidden):
+        viewing.frame(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+
+
+def test_a_missing_file_is_told_and_the_rest_is_shown(ctx, ct, as_role):
+    study, _, _ = ct
+    with ctx.begin() as session:
+        path = session.scalar(select(Instance.path))
+    ctx.store.path(path).unlink()
+    [series] = viewing.study(as_role(Role.CLINICIAN), viewing.Lightbox(), study.id).series
+    assert series.frames == ()
+    assert "missing" in series.problem
+
+
+def test_numbers_that_were_never_given_are_not_found(as_role):
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    with pytest.raises(NotFound):
+        viewing.study(doctor, lightbox, 404)
+    with pytest.raises(NotFound):
+        viewing.frame(doctor, lightbox, 404, 0)
+
+
+def test_a_frame_beyond_the_last_is_refused(ct, as_role):
+    _, instance_id, _ = ct
+    with pytest.raises(NotDisplayable):
+        viewing.frame(as_role(Role.CLINICIAN), viewing.Lightbox(), instance_id, 1)
