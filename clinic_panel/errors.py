@@ -63,6 +63,12 @@ class Conflict(ClinicError):
     default = "Someone else changed this record meanwhile. Reload it and try again."
 
 
+class Unconfirmed(ClinicError):
+    """It can be done, but a person has to say yes first; the message says why."""
+
+    default = "Please confirm."
+
+
 class SlotTaken(Conflict):
     """The room is already booked at that time."""
 

@@ -12,6 +12,22 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 _AE_TITLE = re.compile(r"^(?=.*\S)[ -\[\]-~]{1,16}$")
 _UID = re.compile(r"^(0|[1-9]\d*)(\.(0|[1-9]\d*))+$")
 MAX_PN_GROUP = 64  # characters of one component group, PS3.5 6.2
+# Letters that people type without their stroke or ligature, and that NFKD leaves whole.
+_ALIKE = str.maketrans(
+    {
+        "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i",
+        "ـ": "", "ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه",
+    }
+)  # fmt: skip
+# Scripts written without blanks between family and given name.
+_UNSPACED = re.compile(
+    "[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_TYPED_DATES = (
+    re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})"),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"),
+    re.compile(r"(?P<d>\d{1,2})([./-])(?P<m>\d{1,2})\2(?P<y>\d{4})"),
+)
 
 
 def clean(text: str) -> str:
@@ -107,14 +123,35 @@ def birth_date(value: date | None, today: date) -> date | None:
     return value
 
 
+def typed_date(text: str) -> date | None:
+    """Return the date a person typed, or None: ``1980-03-31``, ``31.3.1980``, ``31/03/1980``.
+
+    The day comes before the month unless the year comes first; ``19800331`` is read too.
+    """
+    for form in _TYPED_DATES:
+        if found := form.fullmatch(text.strip()):
+            try:
+                return date(int(found["y"]), int(found["m"]), int(found["d"]))
+            except ValueError:
+                return None
+    return None
+
+
 def person_name(
-    family: str, given: str = "", *, ideographic: str = "", phonetic: str = "", middle: str = ""
+    family: str,
+    given: str = "",
+    *,
+    ideographic: str = "",
+    phonetic: str = "",
+    middle: str = "",
+    prefix: str = "",
+    suffix: str = "",
 ) -> str:
     """Compose a PN: up to three component groups joined by ``=`` (PS3.5 6.2.1).
 
     Parameters
     ----------
-    family, given, middle
+    family, given, middle, prefix, suffix
         Components of the alphabetic group.
     ideographic, phonetic
         Whole groups as ``family^given``.
@@ -124,7 +161,7 @@ def person_name(
     Invalid
         No family name, a separator inside a component, or a group over 64 characters.
     """
-    parts = [clean(part) for part in (family, given, middle)]
+    parts = [clean(part) for part in (family, given, middle, prefix, suffix)]
     if not parts[0]:
         raise Invalid("The family name is needed.", field="family_name")
     if any(set(part) & set("^=\\") for part in parts):
@@ -165,5 +202,11 @@ def folded(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", clean(text)).casefold()
     plain = "".join(c for c in plain if not unicodedata.combining(c) or c in "\u3099\u309a")
+    plain = plain.translate(_ALIKE)
     plain = "".join(chr(ord(c) - 0x60) if "\u30a1" <= c <= "\u30f6" else c for c in plain)
     return " ".join(unicodedata.normalize("NFKC", re.sub(r"[\^=,.\-']+", " ", plain)).split())
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether the text holds a script that writes names without a blank between the parts."""
+    return bool(_UNSPACED.search(text))

@@ -134,6 +134,13 @@ class Appointment(Base):
             for moment in slots_between(start_at, end_at)
         ]
 
+    def move(self, room: Room, start_at: datetime, end_at: datetime) -> None:
+        """Stand elsewhere; refused once images exist, or after a cancellation."""
+        self._leave(AppointmentStatus.BOOKED, AppointmentStatus.ARRIVED, AppointmentStatus.NO_SHOW)
+        if self.status is AppointmentStatus.NO_SHOW:
+            self.status = AppointmentStatus.BOOKED
+        self.take(room, start_at, end_at)
+
     def arrive(self, now: datetime) -> None:
         """Check the patient in."""
         self._leave(AppointmentStatus.BOOKED, AppointmentStatus.NO_SHOW)
@@ -153,6 +160,19 @@ class Appointment(Base):
         """The patient did not come."""
         self._leave(AppointmentStatus.BOOKED)
         self.status = AppointmentStatus.NO_SHOW
+
+    def reappear(self) -> None:
+        """Take a no-show back."""
+        self._leave(AppointmentStatus.NO_SHOW)
+        self.status = AppointmentStatus.BOOKED
+
+    def reinstate(self, room: Room) -> None:
+        """Take a cancellation back: stand where the visit stood; a constraint decides at flush."""
+        self._leave(AppointmentStatus.CANCELLED)
+        arrived = self.checked_in_at is not None
+        self.status = AppointmentStatus.ARRIVED if arrived else AppointmentStatus.BOOKED
+        self.cancellation_reason = ""
+        self.take(room, self.start_at, self.end_at)
 
     def receive_images(self, now: datetime) -> None:
         """Images came: whatever the desk noted, the patient was there.

@@ -81,7 +81,8 @@ class ReportDocument(Base):
     report_version_pk: Mapped[int] = mapped_column(
         ForeignKey("report_version.id"), primary_key=True
     )
-    pdf: Mapped[bytes] = mapped_column(LargeBinary)
+    # Deferred: whether a PDF exists is asked far more often than for its bytes.
+    pdf: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     sha256: Mapped[str] = mapped_column(String(64))
     rendered_at: Mapped[datetime]
 

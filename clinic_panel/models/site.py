@@ -33,6 +33,15 @@ class Topic(StrEnum):
     ADMIN = "admin"
 
 
+class NumberRange(Base):
+    """The last number given out: patient IDs, orders. The row's lock makes each unique."""
+
+    __tablename__ = "number_range"
+
+    key: Mapped[str] = mapped_column(String(24), primary_key=True)
+    last: Mapped[int]
+
+
 class ChangeCounter(Base):
     """SQLite's substitute for NOTIFY: one row a topic, raised in the changing transaction."""
 

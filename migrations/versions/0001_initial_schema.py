@@ -73,6 +73,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("topic", name=op.f("pk_change_counter")),
     )
     op.create_table(
+        "number_range",
+        sa.Column("key", sa.String(length=24), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_number_range")),
+    )
+    op.create_table(
         "job",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
@@ -779,6 +785,7 @@ def downgrade() -> None:
 
     op.drop_table("job")
     op.drop_table("change_counter")
+    op.drop_table("number_range")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entry_username"))
         batch_op.drop_index(batch_op.f("ix_audit_entry_subject_id"))
