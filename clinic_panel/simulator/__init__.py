@@ -1,0 +1,1 @@
+"""A modality for training, demonstrations and tests, made of real DICOM services and images."""

@@ -1,0 +1,274 @@
+"""The modality's side of the wire: verification, worklist query, storage (PS3.4 A, B, K)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+)
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    ModalityWorklistInformationFind,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    Verification,
+)
+
+from clinic_panel.errors import ClinicError, PeerUnavailable
+from clinic_panel.imaging.phantom import CT_SLICES, Identity
+from clinic_panel.simulator.objects import Booking, images_for
+
+TIMEOUT_S = 30.0
+POLL_S = 3.0  # between two looks at the worklist while nobody has arrived
+_PENDING = (0xFF00, 0xFF01)
+_NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_OFFERED = (
+    (CTImageStorage, _NATIVE),
+    (MRImageStorage, _NATIVE),
+    (DigitalXRayImageStorageForPresentation, _NATIVE),
+    (UltrasoundMultiFrameImageStorage, _NATIVE),
+    (UltrasoundMultiFrameImageStorage, [JPEGBaseline8Bit]),
+    (SecondaryCaptureImageStorage, [JPEGBaseline8Bit]),
+)
+
+type Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modality:
+    """Which devices are played, against whom, and how fast."""
+
+    host: str = "127.0.0.1"
+    port: int = 11112
+    called_ae_title: str = "CLINIC"
+    # Empty: each study is sent under the AE title of the station it was scheduled on.
+    ae_title: str = ""
+    # Stations asked for; none: the modality's own title if anything is scheduled on it, else all.
+    stations: tuple[str, ...] = ()
+    count: int | None = None  # studies sent at most; None: all that wait
+    interval_s: float = 0.0  # pause between two studies, so that a person can follow
+    patience_s: float = 0.0  # how long to keep asking when nobody waits
+    arrived_only: bool = False  # leave those whom the worklist calls SCHEDULED
+    slices: int = CT_SLICES  # of a CT
+    zone: tzinfo = UTC  # the clinic's: what it calls today, and the times in the images
+
+
+def simulate_modality(modality: Modality, tell: Tell = print) -> int:
+    """Verify, ask the worklist, send images; tell one line a service.
+
+    Returns
+    -------
+    int
+        0 when every service passed, 1 when one failed; lines name no patient.
+    """
+    # pynetdicom logs identifiers by itself unless it is told not to before an AE is made.
+    _config.LOG_HANDLER_LEVEL = "none"
+    try:
+        _echo(modality, tell)
+        waiting = _worklist(modality, tell)
+        return _send_all(modality, waiting, tell)
+    except ClinicError as error:
+        tell(f"failed: {error.message}")
+        return 1
+
+
+def _echo(modality: Modality, tell: Tell) -> None:
+    began = time.perf_counter()
+    try:  # nobody there: said at once, and without pynetdicom leaving a socket open
+        socket.create_connection((modality.host, modality.port), TIMEOUT_S).close()
+    except OSError:
+        raise PeerUnavailable(f"Nothing answers at {modality.host}:{modality.port}.") from None
+    with _associated(modality, _own_title(modality), [(Verification, _NATIVE)]) as association:
+        status = association.send_c_echo()
+    if status.get("Status") != 0x0000:
+        raise PeerUnavailable(f"C-ECHO was answered with {_shown(status)}.")
+    tell(f"C-ECHO   passed  0x0000 in {_ms(began)} ms")
+
+
+def _worklist(modality: Modality, tell: Tell | None = None) -> list[Booking]:
+    """Ask for today's steps of the stations, those who have arrived first."""
+    began = time.perf_counter()
+    found = _query(modality, modality.stations or ("",))
+    if not modality.stations and modality.ae_title:
+        own = [each for each in found if each.station_ae_title == modality.ae_title]
+        found = own or found
+    if tell is not None:
+        tell(f"C-FIND   passed  {len(found)} worklist items today in {_ms(began)} ms")
+    return sorted(found, key=lambda each: (not each.has_arrived, each.start))
+
+
+def _query(modality: Modality, stations: Sequence[str]) -> list[Booking]:
+    found: list[Booking] = []
+    context = [(ModalityWorklistInformationFind, _NATIVE)]
+    with _associated(modality, _own_title(modality), context) as association:
+        for station in stations:
+            keys = worklist_keys(station, datetime.now(modality.zone))
+            for status, item in association.send_c_find(keys, ModalityWorklistInformationFind):
+                code = status.get("Status")
+                if code in _PENDING and item is not None:
+                    found.append(read_item(item))
+                elif code != 0x0000:
+                    raise PeerUnavailable(f"The worklist was answered with {_shown(status)}.")
+    return found
+
+
+def worklist_keys(station_ae_title: str, today: datetime) -> Dataset:
+    """Return the identifier of a worklist query: what to match, and what to return (PS3.4 K.6)."""
+    step = Dataset()
+    step.ScheduledStationAETitle = station_ae_title
+    step.ScheduledProcedureStepStartDate = today.strftime("%Y%m%d")
+    for keyword in (
+        "ScheduledProcedureStepStartTime",
+        "Modality",
+        "ScheduledProcedureStepDescription",
+        "ScheduledProcedureStepID",
+        "ScheduledProcedureStepStatus",
+    ):
+        setattr(step, keyword, "")
+    keys = Dataset()
+    keys.SpecificCharacterSet = "ISO_IR 192"
+    keys.ScheduledProcedureStepSequence = DicomSequence([step])
+    for keyword in (
+        "AccessionNumber",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientID",
+        "PatientName",
+        "PatientSex",
+        "ReferringPhysicianName",
+        "RequestedProcedureDescription",
+        "RequestedProcedureID",
+        "StudyInstanceUID",
+    ):
+        setattr(keys, keyword, "")
+    return keys
+
+
+def read_item(item: Dataset) -> Booking:
+    """Take what the images need out of a worklist item."""
+    step = item.ScheduledProcedureStepSequence[0]
+    description = _text(item, "RequestedProcedureDescription")
+    station = _text(step, "ScheduledStationAETitle")
+    return Booking(
+        identity=Identity(
+            patient_name=_text(item, "PatientName"),
+            patient_id=_text(item, "PatientID"),
+            issuer_of_patient_id=_text(item, "IssuerOfPatientID"),
+            patient_birth_date=_text(item, "PatientBirthDate"),
+            patient_sex=_text(item, "PatientSex"),
+            accession_number=_text(item, "AccessionNumber"),
+            study_instance_uid=_text(item, "StudyInstanceUID"),
+            study_description=description,
+            study_id=_text(item, "RequestedProcedureID"),
+            referring_physician_name=_text(item, "ReferringPhysicianName"),
+            station_ae_title=station,
+        ),
+        modality=_text(step, "Modality"),
+        station_ae_title=station,
+        start=_text(step, "ScheduledProcedureStepStartDate")
+        + _text(step, "ScheduledProcedureStepStartTime"),
+        status=_text(step, "ScheduledProcedureStepStatus"),
+        step_id=_text(step, "ScheduledProcedureStepID"),
+        step_description=_text(step, "ScheduledProcedureStepDescription") or description,
+        requested_procedure_id=_text(item, "RequestedProcedureID"),
+    )
+
+
+def _send_all(modality: Modality, waiting: list[Booking], tell: Tell) -> int:
+    """Send study after study, asking the worklist anew before each, as a console does."""
+    sent: set[str] = set()
+    asked_until = time.monotonic() + modality.patience_s
+    while modality.count is None or len(sent) < modality.count:
+        due = [
+            each
+            for each in waiting
+            if each.identity.study_instance_uid not in sent
+            and (each.has_arrived or not modality.arrived_only)
+        ]
+        if due:
+            booking = due[0]
+            _send(modality, booking, tell)
+            sent.add(booking.identity.study_instance_uid)
+            asked_until = time.monotonic() + modality.patience_s
+            time.sleep(modality.interval_s)
+        elif time.monotonic() < asked_until:
+            time.sleep(POLL_S)
+        else:
+            break
+        waiting = _worklist(modality)
+    tell(f"done     {len(sent)} studies sent")
+    return 0
+
+
+def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
+    began, count, size = time.perf_counter(), 0, 0
+    title = modality.ae_title or booking.station_ae_title or _own_title(modality)
+    identity = replace(booking.identity, taken_at=datetime.now(modality.zone))
+    with _associated(modality, title, _OFFERED) as association:
+        for ds in images_for(replace(booking, identity=identity), slices=modality.slices):
+            status = association.send_c_store(ds)
+            if status.get("Status") != 0x0000:
+                raise PeerUnavailable(f"C-STORE was answered with {_shown(status)}.")
+            count, size = count + 1, size + len(ds.PixelData)
+    seconds = time.perf_counter() - began
+    tell(f"C-STORE  passed  {title}: {count} images, {size / 1e6:.1f} MB in {seconds:.1f} s")
+
+
+@contextmanager
+def _associated(
+    modality: Modality, title: str, contexts: Sequence[tuple[str, list[str]]]
+) -> Iterator[Association]:
+    """Open an association, release it at the end, abort it when something went wrong.
+
+    Raises
+    ------
+    PeerUnavailable
+        Nobody listens there, or the association was refused.
+    """
+    ae = AE(ae_title=title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
+    ae.connection_timeout = TIMEOUT_S
+    for sop_class, transfer_syntaxes in contexts:
+        ae.add_requested_context(sop_class, transfer_syntaxes)
+    association = ae.associate(modality.host, modality.port, ae_title=modality.called_ae_title)
+    if not association.is_established:
+        how = "refused the association" if association.is_rejected else "does not answer"
+        raise PeerUnavailable(
+            f"{modality.called_ae_title} at {modality.host}:{modality.port} {how}."
+        )
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
+
+
+def _own_title(modality: Modality) -> str:
+    return modality.ae_title or (modality.stations[0] if modality.stations else "SIMULATOR")
+
+
+def _text(ds: Dataset, keyword: str) -> str:
+    return str(ds.get(keyword) or "")
+
+
+def _shown(status: Dataset) -> str:
+    return f"0x{status.Status:04X}" if "Status" in status else "nothing"
+
+
+def _ms(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
