@@ -1,0 +1,146 @@
+"""The other archives and devices that may call us, and those that studies are forwarded to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from clinic_panel import validation
+from clinic_panel.context import Context
+from clinic_panel.errors import Conflict, Invalid, NotFound
+from clinic_panel.models.audit_log import Action
+from clinic_panel.models.job import JobKind
+from clinic_panel.models.peer import Peer
+from clinic_panel.models.site import Topic
+from clinic_panel.models.user import Permission
+from clinic_panel.services import audit, changes, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class PeerForm:
+    """What is entered of a peer."""
+
+    peer_name: str
+    ae_title: str
+    host: str = ""
+    port: int = 104
+    forwards: bool = False
+    is_active: bool = True
+
+    def checked(self) -> PeerForm:
+        """Return the form as it is kept.
+
+        Raises
+        ------
+        Invalid
+            A rule is broken; the error names the field.
+        """
+        host = self.host.strip()
+        if self.forwards and not host:
+            raise Invalid("A peer that studies go to needs an address.", field="host")
+        if len(host) > 255 or not host.isascii() or any(c.isspace() for c in host):
+            raise Invalid("This is no host name or address.", field="host")
+        if not 1 <= self.port <= 65535:
+            raise Invalid("A port is between 1 and 65535.", field="port")
+        return PeerForm(
+            validation.short_text(self.peer_name, "peer_name", required=True),
+            validation.ae_title(self.ae_title),
+            host,
+            self.port,
+            self.forwards,
+            self.is_active,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """One peer, for a table; ``version`` goes back with a change."""
+
+    id: int
+    peer_name: str
+    ae_title: str
+    host: str
+    port: int
+    forwards: bool
+    is_active: bool
+    version: int
+
+
+def peers(ctx: Context) -> list[PeerRow]:
+    """Return all peers by name.
+
+    Raises
+    ------
+    Forbidden
+        The actor is no administrator.
+    """
+    ctx.require(Permission.ADMIN)
+    with ctx.read() as session:
+        return [_row(peer) for peer in session.scalars(select(Peer).order_by(Peer.peer_name))]
+
+
+def add(ctx: Context, form: PeerForm) -> PeerRow:
+    """Let another archive or device take part.
+
+    Raises
+    ------
+    Forbidden
+        The actor is no administrator.
+    Invalid
+        A rule is broken, or the name or AE title is taken.
+    """
+    ctx.require(Permission.ADMIN)
+    peer = Peer(**asdict(form.checked()))
+    try:
+        with ctx.begin() as session:
+            session.add(peer)
+            session.flush()
+            audit.record(ctx, session, Action.CREATE, peer, ae_title=peer.ae_title)
+            changes.announce(session, Topic.ADMIN)
+            return _row(peer)
+    except IntegrityError:
+        raise _taken() from None
+
+
+def change(ctx: Context, peer_id: int, version: int, form: PeerForm) -> PeerRow:
+    """Change a peer; what is still owed to one that forwards again is sent at once.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The actor is no administrator; there is no such peer.
+    Conflict
+        Someone else changed it since ``version`` was read.
+    Invalid
+        A rule is broken, or the name or AE title is taken.
+    """
+    ctx.require(Permission.ADMIN)
+    values = asdict(form.checked())
+    try:
+        with ctx.begin() as session:
+            peer = session.get(Peer, peer_id)
+            if peer is None:
+                raise NotFound
+            if peer.version != version:
+                raise Conflict
+            changed = [name for name, value in values.items() if getattr(peer, name) != value]
+            for name in changed:
+                setattr(peer, name, values[name])
+            session.flush()
+            if peer.forwards and peer.is_active:
+                jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
+            audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
+            changes.announce(session, Topic.ADMIN)
+            return _row(peer)
+    except IntegrityError:
+        raise _taken() from None
+
+
+def _taken() -> Invalid:
+    return Invalid("Another peer has this name or AE title.", field="ae_title")
+
+
+def _row(peer: Peer) -> PeerRow:
+    return PeerRow(**{name: getattr(peer, name) for name in PeerRow.__dataclass_fields__})
