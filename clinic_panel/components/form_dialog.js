@@ -1,0 +1,188 @@
+const NATIVE = { date: "date", time: "time", number: "number", password: "password", email: "email", search: "search" };
+
+function control(field, id) {
+  const common = {
+    id, name: field.name, required: field.required, disabled: field.disabled, maxlength: field.max_length, placeholder: field.placeholder,
+    autocomplete: field.autocomplete || (field.kind === "password" ? "current-password" : "off"), "aria-describedby": `${id}-help ${id}-wrong`,
+    min: field.min, max: field.max, step: field.step, inputmode: field.inputmode, pattern: field.pattern, dir: field.kind === "text" || field.kind === "textarea" ? "auto" : undefined,
+  };
+  if (field.kind === "select") {
+    const select = h("select", common);
+    fillOptions(select, field);
+    return select;
+  }
+  if (field.kind === "textarea") return h("textarea", { ...common, rows: field.rows || 4, value: field.value ?? "" });
+  if (field.kind === "checkbox") {
+    const box = h("input", { ...common, type: "checkbox" });
+    box.checked = Boolean(field.value);
+    return box;
+  }
+  return h("input", { ...common, type: NATIVE[field.kind] || "text", spellcheck: "false", value: field.value ?? "" });
+}
+
+function fillOptions(select, field) {
+  const options = (field.options || []).map((option) => typeof option === "string" ? { value: option, label: option } : option);
+  const value = field.value ?? "";
+  const blank = !field.required || !options.some((option) => String(option.value) === String(value));
+  select.replaceChildren(...(blank ? [h("option", { value: "" }, field.placeholder || "Choose…")] : []),
+    ...options.map((option) => h("option", { value: String(option.value), disabled: option.disabled }, option.label)));
+  select.value = options.some((option) => String(option.value) === String(value)) ? String(value) : "";
+}
+
+class Form {
+  constructor(model, el) {
+    Object.assign(this, { model, el, inputs: new Map(), n: 0 });
+    this.title = h("h2", { id: "title" });
+    this.intro = h("p", { class: "intro", id: "intro" });
+    this.grid = h("div", { class: "fields" });
+    this.alert = h("div", { class: "alert", role: "alert", hidden: true });
+    this.warn = h("div", { class: "alert warn", role: "status", hidden: true });
+    this.cancel = h("button", { class: "btn", type: "button", onclick: () => this.close(true) });
+    this.submit = h("button", { class: "btn primary", type: "submit" });
+    this.form = h("form", { novalidate: true },
+      h("header", {}, this.title, h("button", { class: "btn square bare", type: "button", "aria-label": "Close", onclick: () => this.close(true) }, icon("close"))),
+      this.intro, this.grid, this.alert, this.warn, h("footer", {}, this.cancel, this.submit));
+    this.dialog = h("dialog", { "aria-labelledby": "title", "aria-describedby": "intro" }, this.form);
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.send(); });
+    this.dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.close(true); });
+    this.dialog.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.ctrlKey) this.send(); event.stopPropagation(); });
+    el.append(this.dialog);
+  }
+
+  row(field) {
+    if (field.kind === "section") return h("div", { class: "section", role: "heading", "aria-level": "3" }, field.label);
+    if (field.kind === "note") return h("p", { class: "note" }, field.label);
+    const id = `f-${field.name}`;
+    const input = control(field, id);
+    const wrong = h("p", { class: "wrong", id: `${id}-wrong`, hidden: true });
+    const label = h("label", { for: id }, field.label, field.required && h("span", { class: "must", "aria-hidden": "true" }, "*"));
+    const help = h("p", { class: "help", id: `${id}-help`, hidden: !field.help }, field.help);
+    this.inputs.set(field.name, { input, wrong, help, field });
+    input.addEventListener("input", () => this.mark(field.name, ""));
+    if (field.live) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" ? 0 : 350, () => this.tell(field.name)));
+    const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input];
+    return h("div", { class: `field ${field.width || ""}` }, inner, help, wrong);
+  }
+
+  // A list of the same names is brought up to date in place: what was typed stays typed.
+  fields() {
+    const { fields } = this.model;
+    const names = fields.map((field) => `${field.name || field.label}:${field.kind || "text"}`).join();
+    if (this.names !== names || !this.dialog.open) {
+      this.names = names;
+      this.inputs.clear();
+      this.grid.replaceChildren(...fields.map((field) => this.row(field)));
+      return;
+    }
+    for (const field of fields) {
+      const known = this.inputs.get(field.name);
+      if (!known) continue;
+      const before = known.field;
+      known.field = field;
+      known.input.disabled = Boolean(field.disabled);
+      known.help.textContent = field.help || "";
+      known.help.hidden = !field.help;
+      if (field.kind === "select" && JSON.stringify(before.options) !== JSON.stringify(field.options)) {
+        const held = known.input.value;
+        fillOptions(known.input, { ...field, value: field.value !== before.value ? field.value : held });
+      } else if (field.value !== before.value) {
+        if (field.kind === "checkbox") known.input.checked = Boolean(field.value);
+        else known.input.value = field.value ?? "";
+      }
+    }
+  }
+
+  values() {
+    return Object.fromEntries([...this.inputs].map(([name, { input, field }]) =>
+      [name, field.kind === "checkbox" ? input.checked : field.kind === "password" ? input.value : input.value.trim()]));
+  }
+
+  mark(name, problem) {
+    const { input, wrong } = this.inputs.get(name);
+    input.setAttribute("aria-invalid", String(Boolean(problem)));
+    wrong.textContent = problem;
+    wrong.hidden = !problem;
+  }
+
+  send() {
+    if (this.model.busy) return;
+    let first = null;
+    for (const [name, { input, field }] of this.inputs) {
+      const problem = input.validity.valueMissing ? `${field.label} is needed.`
+        : input.validity.badInput ? `${field.label} is not complete.`
+        : input.validity.valid ? "" : field.hint || `${field.label} is not valid.`;
+      this.mark(name, problem);
+      if (problem && !first) first = input;
+    }
+    if (first) { first.focus(); return; }
+    this.n += 1;
+    this.model.send_msg({ kind: "submit", values: this.values(), n: this.n });
+    for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
+  }
+
+  tell(name) {
+    this.n += 1;
+    const values = this.values();
+    for (const [other, { field }] of this.inputs) if (field.kind === "password") delete values[other];
+    this.model.send_msg({ kind: "changed", name, values, n: this.n });
+  }
+
+  close(asked) {
+    if (this.dialog.open) this.dialog.close();
+    for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
+    if (asked && this.model.open) this.model.open = false;
+  }
+
+  words() {
+    const { model } = this;
+    this.title.textContent = model.title;
+    this.intro.textContent = model.intro;
+    this.intro.hidden = !model.intro;
+    this.submit.textContent = model.submit_label;
+    this.cancel.textContent = model.cancel_label;
+    this.submit.classList.toggle("danger", model.danger);
+    this.dialog.style.setProperty("--width", model.wide ? "860px" : "620px");
+  }
+
+  state() {
+    const { model } = this;
+    this.submit.disabled = model.busy;
+    this.form.setAttribute("aria-busy", String(model.busy));
+    this.alert.hidden = !model.problem;
+    this.alert.replaceChildren(icon("warning"), h("span", {}, model.problem));
+    for (const name of this.inputs.keys()) this.mark(name, model.problems[name] || "");
+    const wrong = [...this.inputs.keys()].find((name) => model.problems[name]);
+    if (wrong && this.dialog.open) this.inputs.get(wrong).input.focus();
+  }
+
+  warnings() {
+    const { warning, warning_items: items } = this.model;
+    this.warn.hidden = !warning;
+    this.warn.replaceChildren(icon("warning"), h("div", {}, warning,
+      items.length > 0 && h("ul", {}, items.map((item) => h("li", {}, item.href ? h("a", { href: item.href, target: "_blank", rel: "noopener" }, item.label) : item.label)))));
+  }
+
+  toggle() {
+    if (this.model.open && !this.dialog.open) {
+      this.names = "";
+      this.fields();
+      this.state();
+      this.dialog.showModal();
+      const first = [...this.inputs.values()].find(({ input, field }) => !input.disabled && (field.focus || !input.value)) || [...this.inputs.values()][0];
+      (first?.input || this.submit).focus();
+    } else if (!this.model.open) this.close(false);
+  }
+}
+
+export function render({ model, el }) {
+  const form = new Form(model, el);
+  form.words();
+  form.warnings();
+  form.toggle();
+  model.on("fields", () => { if (model.open) form.fields(); });
+  model.on(["title", "intro", "submit_label", "cancel_label", "danger", "wide"], () => form.words());
+  model.on(["problem", "problems", "busy"], () => form.state());
+  model.on(["warning", "warning_items"], () => form.warnings());
+  model.on("open", () => form.toggle());
+  model.on("remove", () => form.close(false));
+}

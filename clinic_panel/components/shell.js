@@ -1,0 +1,182 @@
+const LOGO = [
+  ["rect", { x: 2, y: 2, width: 28, height: 28, rx: 8, fill: "#ffffff", "fill-opacity": ".16" }],
+  ["path", { d: "M13 7h6v6h6v6h-6v6h-6v-6H7v-6h6z", fill: "#ffffff" }],
+  ["path", { d: "M8 16h4l2-4 3.5 8 2-4H24", fill: "none", stroke: "#0f766e", "stroke-width": "1.8", "stroke-linecap": "round", "stroke-linejoin": "round" }],
+];
+
+function logo() {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 32 32");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [tag, attributes] of LOGO) {
+    const shape = document.createElementNS(SVG, tag);
+    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
+    svg.append(shape);
+  }
+  return svg;
+}
+
+function initials(name) {
+  const words = name.trim().split(/[\s._-]+/).filter(Boolean);
+  return (words.length > 1 ? [words[0], words.at(-1)] : words).map((word) => [...word][0].toUpperCase()).join("") || "?";
+}
+
+function remember(key, value) {
+  try { localStorage.setItem(key, value); } catch { /* private window: the choice lasts this page */ }
+}
+
+// The head script (page.html) has set data-theme and data-nav before the first paint; the Material
+// widgets watch data-theme themselves.
+function themeButton() {
+  const root = document.documentElement;
+  const button = h("button", { class: "round", type: "button" });
+  const show = () => {
+    const dark = root.dataset.theme === "dark";
+    button.setAttribute("aria-label", dark ? "Use the light theme" : "Use the dark theme");
+    button.title = button.getAttribute("aria-label");
+    button.replaceChildren(icon(dark ? "light" : "dark"));
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+    remember("clinic-theme", root.dataset.theme);
+    show();
+  });
+  show();
+  return button;
+}
+
+function railButton(host) {
+  const root = document.documentElement;
+  const button = h("button", { class: "round burger", type: "button", "aria-label": "Narrow navigation" }, icon("menu"));
+  const show = () => {
+    const rail = root.dataset.nav === "rail";
+    button.setAttribute("aria-pressed", String(rail));
+    host.toggleAttribute("data-rail", rail);
+  };
+  button.addEventListener("click", () => {
+    root.dataset.nav = root.dataset.nav === "rail" ? "full" : "rail";
+    remember("clinic-nav", root.dataset.nav);
+    show();
+  });
+  show();
+  return button;
+}
+
+function finder(model) {
+  const list = h("ul", { class: "hits", id: "hits", role: "listbox", "aria-label": "Found", hidden: true });
+  const input = h("input", {
+    type: "search", role: "combobox", autocomplete: "off", spellcheck: "false", maxlength: "64",
+    "aria-label": "Find patient", "aria-controls": "hits", "aria-expanded": "false", "aria-autocomplete": "list",
+    placeholder: "Find patient, ID, accession…",
+  });
+  const said = h("span", { class: "sr", role: "status" });
+  const box = h("div", { class: "find", role: "search" }, icon("search"), input, h("kbd", { "aria-hidden": "true" }, "/"), list, said);
+  let asked = 0, at = -1;
+  const options = () => [...list.querySelectorAll("[role=option]")];
+  function show(open) {
+    list.hidden = !open;
+    input.setAttribute("aria-expanded", String(open));
+    if (!open) { at = -1; input.removeAttribute("aria-activedescendant"); }
+  }
+  function mark(next) {
+    const all = options();
+    if (!all.length) return;
+    at = (next + all.length) % all.length;
+    all.forEach((item, index) => item.setAttribute("aria-selected", String(index === at)));
+    input.setAttribute("aria-activedescendant", all[at].id);
+    all[at].scrollIntoView({ block: "nearest" });
+  }
+  const ask = debounce(180, () => {
+    const text = input.value.trim();
+    asked += 1;
+    if (text.length < 2) { show(false); return; }
+    model.send_msg({ kind: "find", text, n: asked });
+  });
+  model.on("msg:custom", (answer) => {
+    if (answer.kind !== "hits" || answer.n !== asked) return;  // a later question is on its way
+    at = -1;
+    list.replaceChildren(...answer.hits.map((hit, index) => h("li", { role: "option", id: `hit-${index}`, "aria-selected": "false" },
+      h("a", { href: hit.href, tabindex: "-1" },
+        h("span", { class: "what" }, h("b", {}, hit.label), hit.detail && h("small", {}, hit.detail)),
+        hit.chip && h("span", { class: `chip ${hit.tone || ""}` }, hit.chip)))));
+    if (!answer.hits.length) list.append(h("li", { class: "none" }, "Nobody found."));
+    said.textContent = answer.hits.length ? `${answer.hits.length} found` : "Nobody found";
+    show(true);
+    if (answer.hits.length) mark(0);
+  });
+  input.addEventListener("input", ask);
+  input.addEventListener("focus", () => { if (options().length && input.value.trim().length > 1) show(true); });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") { event.preventDefault(); mark(at + 1); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); mark(at - 1); }
+    else if (event.key === "Enter") { if (!list.hidden) options()[at]?.querySelector("a").click(); }
+    else if (event.key === "Escape") { event.preventDefault(); if (list.hidden) input.value = ""; show(false); }
+  });
+  box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) show(false); });
+  return [box, input];
+}
+
+function person(model) {
+  const list = h("div", { class: "pop", role: "menu", "aria-label": "Account" },
+    h("span", { class: "who", role: "presentation" }, h("b", {}, model.user), model.role),
+    h("form", { method: "post", action: "/logout", role: "none" },
+      h("button", { type: "submit", role: "menuitem" }, icon("logout"), "Sign out")));
+  const button = h("button", { class: "me", type: "button", "aria-label": `Account: ${model.user}, ${model.role}` },
+    h("span", { class: "avatar", "aria-hidden": "true" }, initials(model.user)),
+    h("span", { class: "label" }, h("span", { class: "name" }, model.user), h("span", { class: "role" }, model.role)));
+  menu(button, list);
+  return h("div", { class: "user" }, button, list);
+}
+
+function navigation(model) {
+  return h("nav", { "aria-label": "Main" }, h("ul", {}, model.entries.map((entry) =>
+    h("li", {}, h("a", { href: entry.href, title: entry.label, "aria-current": entry.id === model.active && "page" }, icon(entry.icon), h("span", {}, entry.label))))));
+}
+
+function main(view) {
+  return view.parent?.shadow_el?.querySelector("main");
+}
+
+function lost() {
+  return h("div", { class: "lost", role: "alert" }, "The connection to the clinic was lost.",
+    h("button", { class: "btn small", type: "button", onclick: () => location.reload() }, "Reload"));
+}
+
+// Says at most once a minute that somebody is working here: it keeps the session from idling out.
+function heartbeat(model) {
+  let said = Date.now();
+  const beat = () => {
+    if (Date.now() - said < 60000) return;
+    said = Date.now();
+    model.send_msg({ kind: "alive" });
+  };
+  for (const name of ["pointerdown", "keydown", "wheel"]) document.addEventListener(name, beat, { passive: true, capture: true });
+  return () => { for (const name of ["pointerdown", "keydown", "wheel"]) document.removeEventListener(name, beat, { capture: true }); };
+}
+
+export function render({ model, view, el }) {
+  const host = el.getRootNode().host;
+  const [find, input] = finder(model);
+  const skip = h("a", { class: "skip", href: "#main", onclick: (event) => {
+    event.preventDefault();
+    const target = main(view);
+    if (target) { target.tabIndex = -1; target.focus(); }
+  } }, "Skip to content");
+  const bar = h("div", { class: "bar" }, railButton(host),
+    h("a", { class: "brand", href: "/", "aria-label": "Clinic Panel, start" }, logo(), h("span", {}, "Clinic Panel")),
+    model.searchable ? find : h("span", { style: "margin-left:auto" }), themeButton(), person(model));
+  const slash = (event) => {
+    const typing = event.composedPath()[0];
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || typing.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(typing.tagName)) return;
+    event.preventDefault();
+    input.focus();
+  };
+  if (model.searchable) document.addEventListener("keydown", slash);
+  const still = heartbeat(model);
+  const gone = () => { if (!el.querySelector(".lost")) el.append(lost()); };
+  view.model.document?.on_event?.("connection_lost", gone);
+  model.on("ended", () => { if (model.ended) location.assign(local(model.ended)); });
+  model.on(["entries", "active"], () => el.querySelector("nav")?.replaceWith(navigation(model)));
+  model.on("remove", () => { document.removeEventListener("keydown", slash); still(); });
+  el.append(skip, bar, navigation(model));
+}

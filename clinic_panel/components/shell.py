@@ -1,0 +1,201 @@
+"""The frame every page stands in: product bar, patient search, account, navigation."""
+
+import base64
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import panel as pn
+import panel.ui as ui
+import param
+from jinja2 import Template
+from panel.io.resources import BASE_TEMPLATE
+
+from clinic_panel.components.part import HERE, Part
+
+NAVIGATION: tuple[dict[str, str], ...] = (
+    {"id": "schedule", "label": "Schedule", "href": "/schedule", "icon": "calendar"},
+    {"id": "patients", "label": "Patients", "href": "/patients", "icon": "people"},
+    {"id": "reports", "label": "Reports", "href": "/reports", "icon": "report"},
+    {"id": "analytics", "label": "Analytics", "href": "/analytics", "icon": "analytics"},
+    {"id": "admin", "label": "Admin", "href": "/admin", "icon": "admin"},
+)
+"""Every entry there is, in order; `VISIBLE` says who meets which."""
+
+VISIBLE: dict[str, frozenset[str]] = {
+    "receptionist": frozenset({"schedule", "patients"}),
+    "technologist": frozenset({"schedule", "patients"}),
+    "clinician": frozenset({"schedule", "patients", "reports", "analytics"}),
+    "analyst": frozenset({"analytics"}),
+    "admin": frozenset({"schedule", "patients", "reports", "analytics", "admin"}),
+}
+
+MAX_QUERY = 64  # an accession number or ID has 64 characters at most (PS3.5 6.2, LO)
+
+THEME = {
+    scheme: {
+        "palette": {
+            "primary": {"main": accent, "contrastText": on_accent},
+            "background": {"default": ground, "paper": surface},
+            "text": {"primary": ink, "secondary": ink_2},
+            "divider": line,
+        },
+        "shape": {"borderRadius": 8},
+        "typography": {"button": {"textTransform": "none"}},
+    }
+    for scheme, accent, on_accent, ground, surface, ink, ink_2, line in (
+        ("light", "#0f766e", "#ffffff", "#f3f7f6", "#ffffff", "#12211f", "#50615d", "#dde6e4"),
+        ("dark", "#2dd4bf", "#04211d", "#0f1719", "#162124", "#e7efed", "#a3b6b1", "#2a3a3d"),
+    )
+}
+
+WIDE = "@media (min-width: 1100px)"
+PHONE = "@media (max-width: 719px)"
+FRAME = {
+    "& .header": {
+        "background": "light-dark(#0f766e, #0d3533)",
+        "boxShadow": "inset 0 -1px light-dark(transparent, #1d4f4b)",
+    },
+    "& .MuiToolbar-root": {"minHeight": "56px", "padding": 0, "margin": 0},
+    "& .MuiLinearProgress-root": {"display": "none"},
+    "& main": {
+        "marginLeft": "var(--clinic-nav, 0px)",
+        "backgroundColor": "light-dark(#f3f7f6, #0f1719)",
+        "outline": "none",
+        "minWidth": 0,
+    },
+    "& .main-content": {
+        "display": "grid",
+        "gridTemplateColumns": "minmax(0, 1fr)",
+        "gridAutoRows": "max-content",
+        "alignContent": "start",
+        "alignItems": "start",
+        "gap": "16px",
+        "padding": "20px 24px 24px",
+        PHONE: {"padding": "14px 12px 84px", "gap": "12px"},
+    },
+    "& .main-content > :has(> .overlay)": {"position": "absolute", "width": 0, "height": 0},
+}
+BESIDE = {
+    WIDE: {
+        "& .main-content": {"gridTemplateColumns": "minmax(0, 1fr) 332px"},
+        "& .main-content > :has(> .wide)": {"gridColumn": "1 / -1"},
+    },
+}
+
+
+class TopBar(Part):
+    """Product bar and navigation in one part. In: who and where. Out: what is searched."""
+
+    _source = "shell"
+    _rename = {"find": None, "touched": None}
+
+    user = param.String(doc="Name shown on the account button.")
+    role = param.String(doc="Role shown below it.")
+    active = param.String(doc="Id of the navigation entry the page belongs to.")
+    entries = param.List(doc="Navigation: dicts of `id`, `label`, `href`, `icon`.")
+    searchable = param.Boolean(default=False, doc="Show the patient search field.")
+    ended = param.String(doc="Set to an address to send the browser there: the session is over.")
+    find = param.Callable(
+        default=None,
+        doc="Told the text; answers with dicts: `label`, `detail`, `href`, maybe `chip`, `tone`.",
+    )
+    touched = param.Callable(
+        default=None, doc="Called at most once a minute while somebody types or clicks."
+    )
+
+    def _handle_msg(self, data: dict[str, Any]) -> None:
+        if data.get("kind") == "alive" and self.touched:
+            self.touched()
+        if data.get("kind") != "find" or not self.find:
+            return
+        text = str(data.get("text", ""))[:MAX_QUERY].strip()
+        hits = self.find(text) if text else []
+        self._send_msg({"kind": "hits", "n": data.get("n"), "hits": hits})
+
+
+def entries_for(role: str) -> list[dict[str, str]]:
+    """Return the navigation a role meets, in order."""
+    seen = VISIBLE.get(role, frozenset())
+    return [dict(entry) for entry in NAVIGATION if entry["id"] in seen]
+
+
+@functools.cache
+def page_template() -> Template:
+    """Return Panel's page with the clinic's first paint: bar, colours and a thin progress line."""
+    source = (HERE / "page.html").read_text(encoding="utf-8")
+    return BASE_TEMPLATE.environment.from_string(source)
+
+
+def shell(
+    title: str,
+    *,
+    user: str,
+    role: str,
+    active: str,
+    top: Sequence[Any] = (),
+    main: Sequence[Any] = (),
+    aside: Sequence[Any] = (),
+    overlays: Sequence[Any] = (),
+    search: Callable[[str], list[dict[str, str]]] | None = None,
+    touched: Callable[[], None] | None = None,
+) -> ui.Page:
+    """Return one page of the clinic.
+
+    Parameters
+    ----------
+    title
+        Name of the page, for the browser's tab: never a patient's.
+    user, role
+        Who is signed in, by the name to show, and the role's value (`receptionist`).
+    active
+        Id of the navigation entry the page belongs to.
+    top, main, aside
+        Full width; the main column; the column beside it, below on narrow screens.
+    overlays
+        Dialogs and notices: they take no room.
+    search
+        Answers the patient search; without it the field is absent.
+    touched
+        Told at most once a minute that somebody is at work.
+    """
+    bar = TopBar(
+        user=user,
+        role=role.capitalize(),
+        active=active,
+        entries=entries_for(role),
+        searchable=search is not None,
+        find=search,
+        touched=touched,
+    )
+    for part in top:
+        part.css_classes = [*part.css_classes, "wide"]
+    for part in overlays:
+        part.css_classes = [*part.css_classes, "overlay"]
+    body = [*top, *main]
+    if aside:
+        body = [*top, _column(main), _column(aside)]
+    return ui.Page(
+        title="",
+        meta_title=f"{title} · Clinic Panel",
+        header=[bar],
+        main=[*body, *overlays],
+        theme_toggle=False,
+        busy_indicator=None,
+        theme_config=THEME,
+        sx={**FRAME, **(BESIDE if aside else {})},
+        favicon=_favicon(),
+        template=page_template(),
+    )
+
+
+@functools.cache
+def _favicon() -> str:
+    mark = (HERE.parent / "web" / "static" / "favicon.svg").read_bytes()
+    return f"data:image/svg+xml;base64,{base64.b64encode(mark).decode()}"
+
+
+def _column(parts: Sequence[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return pn.Column(*parts, sizing_mode="stretch_width", margin=0, styles={"gap": "16px"})
