@@ -90,7 +90,7 @@ class Instance(Base):
     number_of_frames: Mapped[int] = mapped_column(default=1)
     # SHA-256 of the data set as received, in hexadecimal, and the path below the archive.
     sha256: Mapped[str] = mapped_column(String(64))
-    path: Mapped[str] = mapped_column(String(255))
+    path: Mapped[str] = mapped_column(String(255), index=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     source_ae_title: Mapped[str] = mapped_column(String(16), default="")
     received_at: Mapped[datetime]

@@ -610,6 +610,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_instance_sop_instance_uid")),
     )
     with op.batch_alter_table("instance", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_instance_path"), ["path"], unique=False)
         batch_op.create_index(batch_op.f("ix_instance_series_pk"), ["series_pk"], unique=False)
 
     op.create_table(
@@ -726,6 +727,7 @@ def downgrade() -> None:
     op.drop_table("report_version")
     with op.batch_alter_table("instance", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_instance_series_pk"))
+        batch_op.drop_index(batch_op.f("ix_instance_path"))
 
     op.drop_table("instance")
     with op.batch_alter_table("series", schema=None) as batch_op:
