@@ -15,11 +15,12 @@ from clinic_panel.models.appointment import Appointment, Procedure, Room
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.patient import Patient
 from clinic_panel.models.user import Role, User
+from clinic_panel.services.passwords import hash_password
 
 _numbers = count(1)
 PASSWORD = "correct horse battery"
 # As cheap as argon2 gets: the cost is what production pays, not what tests check.
-_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 def user(ctx: Context, role: Role, **values: Any) -> User:
@@ -32,7 +33,7 @@ def user(ctx: Context, role: Role, **values: Any) -> User:
                 username=name,
                 display_name=name.title(),
                 role=role,
-                password_hash=_HASH,
+                password_hash=hash_password(ctx.settings.secret, PASSWORD, _CHEAP),
                 created_at=ctx.clock(),
                 **values,
             )
