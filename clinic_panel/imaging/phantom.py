@@ -292,10 +292,13 @@ def _fan(
             yield grey.astype(np.uint8)
             continue
         picture = np.repeat(grey[..., None], 3, axis=2)
-        flow = fan & (radius < 0.85) & (np.abs(x + 0.02) < 0.07)
-        speed = np.clip(np.abs(np.sin(2 * np.pi * number / frames)) * (1 - radius) * 300, 0, 255)
-        channel = 0 if number < frames / 2 else 2
-        picture[..., channel] = np.where(flow, np.maximum(speed, grey), grey)
+        phase = np.sin(2 * np.pi * number / frames)
+        jet = np.exp(-(((x + 0.02) / 0.045) ** 2)) * (radius < 0.92) * fan
+        speed = np.clip(jet * abs(phase) * 330 * np.clip(moved, 0.55, 1), 0, 255)
+        near_speed = np.clip(speed * 1.4 - 130, 0, 255)  # fast flow turns yellow or cyan
+        main, second = (0, 1) if phase >= 0 else (2, 1)
+        picture[..., main] = np.maximum(grey, speed)
+        picture[..., second] = np.maximum(grey, near_speed)
         yield picture.astype(np.uint8)
 
 

@@ -1,0 +1,212 @@
+// Chrome: the parts round the picture. All text that comes from outside goes in by textContent.
+const ICONS = {
+  window: '<circle cx="12" cy="12" r="8.5"/><path d="M12 3.5a8.5 8.5 0 0 1 0 17z" fill="currentColor"/>',
+  scroll: '<path d="M12 3 3.5 7.5 12 12l8.5-4.5zM3.5 12 12 16.5l8.5-4.5M3.5 16.5 12 21l8.5-4.5"/>',
+  zoom: '<circle cx="10.5" cy="10.5" r="6.5"/><path d="m15.5 15.5 5 5M10.5 7.5v6M7.5 10.5h6"/>',
+  pan: '<path d="M12 3v18M3 12h18M12 3 9.5 5.5M12 3l2.500 2.500M12 21l-2.500-2.500M12 21l2.500-2.500M3 12l2.500-2.500M3 12l2.500 2.500M21 12l-2.500-2.500M21 12l-2.500 2.500"/>',
+  invert: '<rect x="4" y="4" width="16" height="16" rx="2"/><path d="M12 4h6a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-6z" fill="currentColor"/>',
+  fit: '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>',
+  actual: '<path d="M5 8l2-1.500V17M17 8l2-1.500V17M12 10v.01M12 15v.01"/>',
+  reset: '<path d="M4 12a8 8 0 1 0 2.500-5.800M4 4v4.500h4.500"/>',
+  key: '<path d="m12 3.500 2.600 5.400 5.900.8-4.300 4.100 1.100 5.900L12 16.900l-5.300 2.800 1.100-5.900L3.500 9.700l5.900-.8z"/>',
+  play: '<path d="M7 4.500v15l12-7.500z" fill="currentColor"/>',
+  pause: '<path d="M8 5v14M16 5v14" stroke-width="3.500"/>',
+  full: '<path d="M8 3H3v5M16 3h5v5M21 16v5h-5M3 16v5h5M3 3l6 6M21 3l-6 6M21 21l-6-6M3 21l6-6"/>',
+  help: '<circle cx="12" cy="12" r="8.500"/><path d="M9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.300-1 .8-1 1.700M12 16.500v.01"/>',
+  close: '<path d="m6 6 12 12M18 6 6 18"/>',
+};
+
+const SHORTCUTS = [
+  ["Wheel, ↑ ↓, drag the slider", "Previous or next image"],
+  ["Page Up, Page Down", "Ten images back or on"],
+  ["Home, End", "First or last image"],
+  ["[ and ]", "Previous or next series"],
+  ["W, S, P, Z", "Drag sets window, scrolls, moves, zooms"],
+  ["Right drag, Ctrl + wheel, + and −", "Zoom"],
+  ["Middle drag, Shift + drag", "Move the image"],
+  ["Two fingers", "Zoom and move"],
+  ["1 to 9", "Window preset"],
+  ["I", "Invert"],
+  ["F", "Fit to the window"],
+  ["O", "One image pixel to one screen pixel"],
+  ["R", "Reset window, zoom and position"],
+  ["K", "Mark as key image"],
+  ["Space", "Play or pause"],
+  ["?", "This help"],
+];
+
+function make(tag, className = "", text = "") {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
+}
+
+function iconOf(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.innerHTML = ICONS[name]; // constants of this file, never data
+  return svg;
+}
+
+function makeButton(icon, label, shortcut, press) {
+  const button = make("button", "tool");
+  button.type = "button";
+  button.append(iconOf(icon));
+  button.setAttribute("aria-label", label);
+  button.title = shortcut ? `${label} (${shortcut})` : label;
+  if (shortcut && shortcut.length === 1) button.setAttribute("aria-keyshortcuts", shortcut);
+  button.addEventListener("click", press);
+  return button;
+}
+
+function makeSelect(label, className = "") {
+  const select = make("select", className);
+  select.setAttribute("aria-label", label);
+  select.title = label;
+  return select;
+}
+
+function fillSelect(select, options, value) {
+  select.replaceChildren(...options.map(([key, text]) => {
+    const option = make("option", "", text);
+    option.value = key;
+    return option;
+  }));
+  select.value = value;
+}
+
+function makeGroup(label, ...children) {
+  const group = make("div", "group");
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", label);
+  group.append(...children);
+  return group;
+}
+
+function makeHelp(root) {
+  const help = make("dialog", "help");
+  help.setAttribute("aria-label", "Keyboard and mouse");
+  const head = make("div", "help-head");
+  head.append(
+    make("h2", "", "Keyboard and mouse"),
+    makeButton("close", "Close help", "", () => help.close()),
+  );
+  const list = make("dl");
+  for (const [keys, what] of SHORTCUTS) list.append(make("dt", "", keys), make("dd", "", what));
+  help.append(head, list);
+  help.addEventListener("click", (event) => event.target === help && help.close());
+  root.append(help);
+  return help;
+}
+
+// One button a series; buttons are kept by id, so that arriving images disturb neither focus nor scroll.
+class Rail {
+  constructor(choose) {
+    this.choose = choose;
+    this.node = make("nav", "rail");
+    this.node.setAttribute("aria-label", "Series");
+    this.items = new Map();
+  }
+
+  update(series, selected) {
+    const seen = new Set();
+    for (const one of series) {
+      seen.add(one.id);
+      const item = this.items.get(one.id) ?? this.add(one.id);
+      const current = one.id === selected;
+      item.button.classList.toggle("current", current);
+      if (current) item.button.setAttribute("aria-current", "true");
+      else item.button.removeAttribute("aria-current");
+      const count = one.stack.length;
+      const images = count === 1 ? "1 image" : `${count} images`;
+      item.chip.textContent = one.modality || "–";
+      item.label.textContent = one.label || "Series";
+      item.count.textContent = images;
+      item.button.title = one.label || "Series";
+      item.button.setAttribute("aria-label", `${one.modality} ${one.label}, ${images}`);
+      if (item.url !== one.thumbnail_url) {
+        item.url = one.thumbnail_url;
+        item.picture.hidden = !one.thumbnail_url;
+        if (one.thumbnail_url) item.picture.src = one.thumbnail_url;
+      }
+      this.node.append(item.button);
+    }
+    for (const [id, item] of this.items) {
+      if (seen.has(id)) continue;
+      item.button.remove();
+      this.items.delete(id);
+    }
+  }
+
+  add(id) {
+    const button = make("button", "series");
+    button.type = "button";
+    const frame = make("span", "thumb");
+    const picture = make("img");
+    picture.alt = "";
+    picture.draggable = false;
+    picture.addEventListener("error", () => (picture.hidden = true));
+    picture.addEventListener("load", () => (picture.hidden = false));
+    const chip = make("span", "chip");
+    frame.append(picture, chip);
+    const label = make("span", "label");
+    const count = make("span", "count");
+    button.append(frame, label, count);
+    button.addEventListener("click", () => this.choose(id));
+    const item = {button, picture, chip, label, count, url: null};
+    this.items.set(id, item);
+    return item;
+  }
+}
+
+// Text over the picture. Each corner is one node; it is written only when its text changes.
+class Overlay {
+  constructor(notice) {
+    this.node = make("div", "overlay");
+    this.parts = {};
+    for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom"]) {
+      this.parts[name] = make("div", name);
+    }
+    this.name = make("strong");
+    this.identity = make("span");
+    this.parts.banner.append(this.name, this.identity);
+    this.notice = make("div", "notice", notice);
+    this.star = make("div", "star", "★ Key image");
+    this.star.hidden = true;
+    this.scale = make("div", "scale");
+    this.scaleText = make("span");
+    this.scaleBar = make("i");
+    this.scale.append(this.scaleBar, this.scaleText);
+    this.node.append(...Object.values(this.parts), this.notice, this.star, this.scale);
+  }
+
+  write(name, text) {
+    const node = this.parts[name];
+    if (node.textContent !== text) node.textContent = text;
+  }
+
+  identify(banner) {
+    const {name, id, birth_date: born, sex, study_date: day, study} = banner ?? {};
+    this.name.textContent = name || "Patient not identified";
+    this.parts.banner.classList.toggle("unknown", !name);
+    const lines = [
+      [id && `ID ${id}`, born && `born ${born}`, sex].filter(Boolean).join(" · "),
+      [day && `Study ${day}`, study].filter(Boolean).join(" · "),
+    ];
+    this.identity.textContent = lines.filter(Boolean).join("\n");
+  }
+
+  // The longest round length that fits a quarter of the picture, with its source.
+  measure(info, view) {
+    this.scale.hidden = !info?.spacing;
+    if (!info?.spacing) return;
+    const perMm = view.scale / info.spacing[1];
+    const lengths = [500, 200, 100, 50, 20, 10, 5, 2, 1];
+    const length = lengths.find((mm) => mm * perMm <= 160) ?? 1;
+    this.scaleBar.style.width = `${(length * perMm).toFixed(1)}px`;
+    const text = `${length >= 10 ? `${length / 10} cm` : `${length} mm`} · ${info.spacing_source}`;
+    if (this.scaleText.textContent !== text) this.scaleText.textContent = text;
+  }
+}

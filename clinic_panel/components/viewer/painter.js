@@ -1,0 +1,131 @@
+// Painter: stored values through a look-up table onto a canvas, in true aspect ratio.
+class Painter {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", {alpha: false});
+    this.sheet = null;
+    this.lut = null;
+    this.lutKey = "";
+    this.painted = "";
+  }
+
+  resize(width, height, ratio) {
+    this.ratio = ratio;
+    this.canvas.width = Math.max(1, Math.round(width * ratio));
+    this.canvas.height = Math.max(1, Math.round(height * ratio));
+  }
+
+  clear() {
+    this.painted = "";
+    this.context.setTransform(1, 0, 0, 1, 0, 0);
+    this.context.fillStyle = "#000";
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  draw(frame, view) {
+    const {info} = frame;
+    this.prepare(info);
+    this.tables(info, view);
+    if (this.painted !== frame.key + this.lutKey) {
+      if (info.format === "rgb8") this.colour(frame.pixels);
+      else this.grey(frame.pixels);
+      this.sheet.context.putImageData(this.sheet.image, 0, 0);
+    }
+    const {context, ratio} = this;
+    this.clear();
+    this.painted = frame.key + this.lutKey;
+    context.imageSmoothingEnabled = view.scale < 6;
+    context.setTransform(
+      view.scale * ratio, 0, 0, view.scale * view.aspect * ratio, view.x * ratio, view.y * ratio,
+    );
+    context.drawImage(this.sheet.canvas, 0, 0);
+  }
+
+  prepare({rows, columns}) {
+    if (this.sheet && this.sheet.rows === rows && this.sheet.columns === columns) return;
+    const canvas = new OffscreenCanvas(columns, rows);
+    const context = canvas.getContext("2d", {alpha: false});
+    const image = context.createImageData(columns, rows);
+    this.sheet = {canvas, context, image, rows, columns, words: new Uint32Array(image.data.buffer)};
+    this.painted = "";
+  }
+
+  // The table holds one opaque grey pixel for each stored value (PS3.3 C.11.2.1.2 and .3).
+  tables(info, {center, width, invert}) {
+    const {format, slope, intercept, voi_function: kind} = info;
+    const key = [format, slope, intercept, kind, center, width, invert].join();
+    if (key === this.lutKey) return;
+    this.lutKey = key;
+    const size = format === "int16" || format === "uint16" ? 65536 : 256;
+    if (!this.lut || this.lut.length !== size) this.lut = new Uint32Array(size);
+    const {lut} = this;
+    const flip = invert !== info.inverted;
+    const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
+    const middle = kind === "LINEAR" ? center - 0.5 : center;
+    for (let i = 0; i < size; i += 1) {
+      const stored = format === "int16" && i > 32767 ? i - 65536 : i;
+      const x = (stored * slope + intercept - middle) / span;
+      let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
+      level = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
+      if (flip) level = 255 - level;
+      lut[i] = 0xff000000 | (level << 16) | (level << 8) | level;
+    }
+  }
+
+  grey(pixels) {
+    const {words} = this.sheet;
+    const {lut} = this;
+    const stored = pixels.BYTES_PER_ELEMENT === 2
+      ? new Uint16Array(pixels.buffer, pixels.byteOffset, pixels.length) : pixels;
+    for (let i = 0, n = words.length; i < n; i += 1) words[i] = lut[stored[i]];
+  }
+
+  colour(pixels) {
+    const {words} = this.sheet;
+    const {lut} = this;
+    for (let i = 0, j = 0, n = words.length; i < n; i += 1, j += 3) {
+      words[i] = 0xff000000 | (lut[pixels[j + 2]] & 0xff0000)
+        | (lut[pixels[j + 1]] & 0xff00) | (lut[pixels[j]] & 0xff);
+    }
+  }
+}
+
+// Where the picture stands in the viewport: fitted, or zoomed about a point and moved.
+class Camera {
+  constructor() {
+    this.reset();
+  }
+
+  reset() {
+    Object.assign(this, {fitted: true, zoom: 1, panX: 0, panY: 0});
+  }
+
+  place(info, width, height) {
+    const aspect = info.aspect || 1;
+    const fit = Math.min(width / info.columns, height / (info.rows * aspect));
+    const scale = fit * this.zoom;
+    return {
+      aspect,
+      scale,
+      fit,
+      x: (width - info.columns * scale) / 2 + this.panX,
+      y: (height - info.rows * scale * aspect) / 2 + this.panY,
+    };
+  }
+
+  zoomBy(factor, x, y, width, height) {
+    const zoom = Math.min(40, Math.max(0.2, this.zoom * factor));
+    const change = zoom / this.zoom;
+    // The point under the cursor stays where it is.
+    this.panX = (this.panX + width / 2 - x) * change - width / 2 + x;
+    this.panY = (this.panY + height / 2 - y) * change - height / 2 + y;
+    this.zoom = zoom;
+    this.fitted = false;
+  }
+
+  moveBy(dx, dy) {
+    this.panX += dx;
+    this.panY += dy;
+    this.fitted = false;
+  }
+}

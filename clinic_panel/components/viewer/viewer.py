@@ -1,0 +1,157 @@
+"""The reading area: series rail, tools and viewport in one component that paints in the browser."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import holoviews as hv
+import param
+from panel.custom import JSComponent
+
+from clinic_panel.errors import ClinicError, NotDisplayable
+from clinic_panel.imaging.pixels import Frame
+from clinic_panel.imaging.window import PRESETS
+
+type FrameSource = Callable[[int, int], Frame]
+
+_HERE: Final = Path(__file__).parent
+_PARTS: Final = ("frames.js", "painter.js", "chrome.js", "gestures.js", "viewer.js")
+NOTICE: Final = "Not for primary diagnosis"
+
+
+class StudyViewer(JSComponent):
+    """Shows the series of one study; pixels never pass through its params.
+
+    In: ``series``, ``banner``, ``frame_url`` or ``source``. Out: ``selected_series``, ``index``,
+    window, ``key_images``, ``problem``; set any of them from Python and the picture follows.
+
+    A series is a dict: ``id`` (str), ``label``, ``modality``, ``thumbnail_url`` (may be empty),
+    ``frames`` in reading order, and optionally ``presets`` (dicts of ``label``, ``center``,
+    ``width``; default: those of the modality). A frame is a dict: ``id`` (our own number of the
+    instance), ``frame`` (zero-based, default 0), ``count`` (that many frames from there on, default
+    1), and optionally ``url`` and ``info`` (``FrameInfo.as_dict``), which the response's
+    ``X-Frame-Info`` header makes unnecessary.
+    """
+
+    series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
+    frame_url = param.String(
+        default="",
+        doc="Where frames are: a path with {id} and {frame}. Empty asks ``source`` over the comm.",
+    )
+    selected_series = param.String(default="", doc="Id of the series in the viewport.")
+    index = param.Integer(default=0, bounds=(0, None), doc="Zero-based place in its stack.")
+    window_center = param.Number(default=0.0, doc="Level, in the unit of the image.")
+    window_width = param.Number(
+        default=0.0, bounds=(0, None), doc="Window, in that unit; 0 until an image came."
+    )
+    invert = param.Boolean(default=False, doc="Whether the reader inverted the grey scale.")
+    tool = param.Selector(
+        default="window",
+        objects=["window", "scroll", "pan", "zoom"],
+        doc="What dragging with the main button does.",
+    )
+    key_images = param.List(
+        default=[],
+        item_type=dict,
+        doc="Marked images: dicts of series_id, instance_id and zero-based frame.",
+    )
+    banner = param.Dict(
+        default={},
+        doc="Whose images: name, id, birth_date, sex, study_date, study; text ready to show.",
+    )
+    presets = param.Dict(
+        default={name: [asdict(one) for one in windows] for name, windows in PRESETS.items()},
+        doc="Window presets by modality: lists of label, center, width.",
+    )
+    notice = param.String(default=NOTICE, doc="Stands on every image; empty shows none.")
+    cache_mb = param.Integer(
+        default=384, bounds=(16, 4096), doc="What the browser keeps of decoded frames, in MiB."
+    )
+    prefetch = param.Integer(
+        default=24, bounds=(0, 200), doc="Frames asked ahead in the direction of travel."
+    )
+    preload = param.Boolean(default=True, doc="Whether an idle browser loads the whole stack.")
+    sync_ms = param.Integer(
+        default=250, bounds=(0, 5000), doc="Rest of the hand before Python is told."
+    )
+    problem = param.String(default="", doc="Why the wanted image cannot be shown; else empty.")
+    source: FrameSource | None = param.Callable(  # type: ignore[assignment]
+        default=None,
+        allow_None=True,
+        precedence=-1,
+        doc="Gives the frame of (instance id, frame) where no HTTP route exists, and to ``image``.",
+    )
+
+    _esm = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
+    _stylesheets = [(_HERE / "viewer.css").read_text(encoding="utf-8")]
+    _rename = {"source": None}
+
+    def _handle_msg(self, data: dict[str, Any]) -> None:
+        """Answer the browser's wish for a frame with its bytes."""
+        answer: dict[str, Any] = {"key": str(data.get("want", ""))}
+        try:
+            frame = self._frame(int(data["id"]), int(data["frame"]))
+        except ClinicError as error:
+            answer["problem"] = error.message
+        except (KeyError, TypeError, ValueError):
+            return  # not a wish of ours
+        else:
+            answer |= {"info": frame.info.as_dict(), "pixels": frame.data}
+        self._send_msg(answer)
+
+    def _frame(self, instance_id: int, frame: int) -> Frame:
+        if self.source is None:
+            raise NotDisplayable("The pixels of this image are not at hand here.")
+        return self.source(instance_id, frame)
+
+    def stack(self, series_id: str | None = None) -> list[tuple[int, int]]:
+        """(instance id, zero-based frame) of each image of a series, in reading order."""
+        wanted = series_id or self.selected_series
+        for series in self.series:
+            if series["id"] == wanted or not wanted:
+                return [
+                    (int(entry["id"]), first + offset)
+                    for entry in series.get("frames", [])
+                    for first in (int(entry.get("frame", 0)),)
+                    for offset in range(int(entry.get("count", 1)))
+                ]
+        return []
+
+    @property
+    def image(self) -> hv.Image | hv.RGB:
+        """The current view as a HoloViews element, in millimetres where the image is calibrated.
+
+        Raises
+        ------
+        NotDisplayable
+            There is no image, or no ``source`` to read it from.
+        """
+        stack = self.stack()
+        if not 0 <= self.index < len(stack):
+            raise NotDisplayable("There is no image to show.")
+        frame = self._frame(*stack[self.index])
+        return _element(frame, self.window_center, self.window_width, inverted=self.invert)
+
+    def hv_view(self) -> hv.DynamicMap:
+        """The current view, following this viewer's params."""
+        watched = ("selected_series", "index", "window_center", "window_width", "invert")
+        streams = [hv.streams.Params(self, list(watched))]
+        return hv.DynamicMap(lambda **_: self.image, streams=streams)
+
+
+def _element(frame: Frame, center: float, width: float, *, inverted: bool) -> hv.Image | hv.RGB:
+    info = frame.info
+    row_mm, column_mm = info.spacing or (info.aspect, 1.0)
+    bounds = (0.0, 0.0, info.columns * column_mm, info.rows * row_mm)
+    unit = "mm" if info.spacing else "px"
+    kdims = [hv.Dimension("x", unit=unit), hv.Dimension("y", unit=unit)]
+    common = {"aspect": "equal", "invert_yaxis": False, "default_tools": ["save", "hover"]}
+    if info.format == "rgb8":
+        return hv.RGB(frame.stored, bounds=bounds, kdims=kdims).opts(**common)
+    if width <= 0:
+        center, width = info.window_center, info.window_width
+    grey = "gray_r" if inverted != info.inverted else "gray"
+    value = hv.Dimension("value", label="Value", unit=info.unit or None)
+    image = hv.Image(frame.values, bounds=bounds, kdims=kdims, vdims=[value])
+    return image.opts(cmap=grey, clim=(center - width / 2, center + width / 2), **common)
