@@ -1,7 +1,7 @@
 const LOGO = [
-  ["rect", { x: 2, y: 2, width: 28, height: 28, rx: 8, fill: "#ffffff", "fill-opacity": ".16" }],
-  ["path", { d: "M13 7h6v6h6v6h-6v6h-6v-6H7v-6h6z", fill: "#ffffff" }],
-  ["path", { d: "M8 16h4l2-4 3.5 8 2-4H24", fill: "none", stroke: "#0f766e", "stroke-width": "1.8", "stroke-linecap": "round", "stroke-linejoin": "round" }],
+  ["rect", { x: 0, y: 0, width: 32, height: 32, rx: 8, fill: "#ffffff", "fill-opacity": ".15" }],
+  ["path", { d: "M7 12V9a2 2 0 0 1 2-2h3M20 7h3a2 2 0 0 1 2 2v3M25 20v3a2 2 0 0 1-2 2h-3M12 25H9a2 2 0 0 1-2-2v-3", fill: "none", stroke: "#ffffff", "stroke-width": "2.2", "stroke-linecap": "round" }],
+  ["path", { d: "M16 11v10M11 16h10", stroke: "#ffffff", "stroke-width": "3.4", "stroke-linecap": "round" }],
 ];
 
 function logo() {

@@ -74,13 +74,6 @@ FRAME = {
         "padding": "20px 24px 24px",
         PHONE: {"padding": "14px 12px 84px", "gap": "12px"},
     },
-    "& .main-content > :has(> .overlay)": {"position": "absolute", "width": 0, "height": 0},
-}
-BESIDE = {
-    WIDE: {
-        "& .main-content": {"gridTemplateColumns": "minmax(0, 1fr) 332px"},
-        "& .main-content > :has(> .wide)": {"gridColumn": "1 / -1"},
-    },
 }
 
 
@@ -168,10 +161,6 @@ def shell(
         find=search,
         touched=touched,
     )
-    for part in top:
-        part.css_classes = [*part.css_classes, "wide"]
-    for part in overlays:
-        part.css_classes = [*part.css_classes, "overlay"]
     body = [*top, *main]
     if aside:
         body = [*top, _column(main), _column(aside)]
@@ -183,10 +172,28 @@ def shell(
         theme_toggle=False,
         busy_indicator=None,
         theme_config=THEME,
-        sx={**FRAME, **(BESIDE if aside else {})},
+        sx=_frame(len(top) if aside else None, len(overlays)),
         favicon=_favicon(),
         template=page_template(),
     )
+
+
+def _frame(wide: int | None, overlays: int) -> dict[str, Any]:
+    """Lay out the main area: its first ``wide`` parts span an aside, its last ones take no room."""
+    rules: dict[str, Any] = {
+        **FRAME,
+        f"& .main-content > :nth-last-child(-n+{overlays}) > *": {
+            "position": "absolute",
+            "width": 0,
+            "height": 0,
+        },
+    }
+    if wide is not None:
+        rules[WIDE] = {
+            "& .main-content": {"gridTemplateColumns": "minmax(0, 1fr) 332px"},
+            f"& .main-content > :nth-child(-n+{wide}) > *": {"gridColumn": "1 / -1"},
+        }
+    return rules
 
 
 @functools.cache
