@@ -20,7 +20,7 @@ from clinic_panel.services import audit
 from clinic_panel.services.patient import PatientRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VisitRow:
     """One booking of the person."""
 
@@ -34,7 +34,7 @@ class VisitRow:
     cancellation_reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StudyRow:
     """One study of the person; ``received_at`` is when its first image came."""
 
@@ -48,7 +48,7 @@ class StudyRow:
     thumbnail_series_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ReportRow:
     """One report of the person; a draft only for those who write reports."""
 
@@ -62,7 +62,7 @@ class ReportRow:
     has_pdf: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PatientRecord:
     """All that the patient page shows, newest first."""
 

@@ -1,0 +1,276 @@
+"""One clinic day as the schedule shows it: a row for each visit, and the figures above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from clinic_panel import validation
+from clinic_panel.context import Context
+from clinic_panel.models.appointment import (
+    Appointment,
+    AppointmentStatus,
+    Priority,
+    Procedure,
+    Room,
+)
+from clinic_panel.models.imaging import Study
+from clinic_panel.models.patient import Patient
+from clinic_panel.models.report import Report, ReportDocument, ReportStatus, ReportVersion
+from clinic_panel.models.user import Permission
+from clinic_panel.services import patient
+from clinic_panel.services.record import first_thumbnail, latest_number
+
+HIDDEN_NAME = "Name hidden"  # for roles that run the clinic but treat nobody
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AppointmentRow:
+    """One visit and what came of it: all that a line of the schedule needs.
+
+    Names are empty for an actor who may not read patients. ``study_id`` is the study with the
+    most images; ``image_count`` counts all of them.
+    """
+
+    id: int
+    version: int
+    start_at: datetime
+    end_at: datetime
+    status: AppointmentStatus
+    priority: Priority
+    modality: str
+    room_pk: int
+    room_name: str
+    procedure_pk: int
+    requested_procedure_description: str
+    patient_pk: int
+    patient_name: str
+    display_name: str
+    patient_id: str
+    patient_birth_date: date | None
+    patient_sex: str
+    accession_number: str
+    cancellation_reason: str
+    checked_in_at: datetime | None
+    images_at: datetime | None
+    study_id: int | None
+    image_count: int
+    thumbnail_series_id: int | None
+    report_id: int | None
+    report_status: ReportStatus | None
+    has_pdf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DaySummary:
+    """The figures of one day."""
+
+    appointments: int
+    cancelled: int
+    waiting: int
+    longest_wait_min: int
+    in_progress: int
+    busy_rooms: tuple[str, ...]
+    to_report: int
+    to_report_stat: int
+    reported: int
+
+
+def appointments_on(ctx: Context, day: date, *, modality: str = "") -> list[AppointmentRow]:
+    """Return the visits of a clinic day by time and room, cancelled ones included.
+
+    Two queries, however many visits.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not see the schedule.
+    """
+    ctx.require(Permission.SCHEDULE_READ)
+    begin, end = ctx.day_bounds(day)
+    conditions = [Appointment.start_at >= begin, Appointment.start_at < end]
+    if modality:
+        conditions.append(Room.modality == modality)
+    with ctx.read() as session:
+        return _rows(ctx, session, *conditions)
+
+
+def find_bookings(
+    ctx: Context, text: str = "", *, around: date, modality: str = "", limit: int = 20
+) -> list[AppointmentRow]:
+    """Return visits that a study may belong to, those nearest to ``around`` first.
+
+    Parameters
+    ----------
+    text
+        As for ``patient.find``; empty: all visits within a week.
+    around
+        Clinic-local date of the study.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not see the schedule, or not read patients.
+    """
+    ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
+    span = timedelta(days=90 if text.strip() else 7)
+    begin, end = ctx.day_bounds(around - span)[0], ctx.day_bounds(around + span)[1]
+    conditions = [
+        Appointment.start_at >= begin,
+        Appointment.start_at < end,
+        Appointment.status != AppointmentStatus.CANCELLED,
+    ]
+    if text.strip():
+        conditions.append(patient.matching(text))
+    if modality:
+        conditions.append(Room.modality == modality)
+    with ctx.read() as session:
+        rows = _rows(ctx, session, *conditions)
+    noon = begin + (end - begin) / 2
+    return sorted(rows, key=lambda row: abs(row.start_at - noon))[:limit]
+
+
+def row_of(ctx: Context, session: Session, appointment_id: int) -> AppointmentRow:
+    """Return the line of one visit within the caller's transaction."""
+    session.flush()
+    return _rows(ctx, session, Appointment.id == appointment_id)[0]
+
+
+def day_summary(ctx: Context, day: date) -> DaySummary:
+    """Return the figures of a clinic day.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not see the schedule.
+    """
+    return summarise(appointments_on(ctx, day), ctx.clock())
+
+
+def summarise(rows: Iterable[AppointmentRow], now: datetime) -> DaySummary:
+    """Count a day's lines; cancelled visits and no-shows are none of the day's visits."""
+    gone = (AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW)
+    kept = list(rows)
+    standing = [row for row in kept if row.status not in gone]
+    waiting = [row for row in standing if row.status is AppointmentStatus.ARRIVED]
+    imaged = [row for row in standing if row.status is AppointmentStatus.IMAGES_ARRIVING]
+    unread = [row for row in standing if row.status is AppointmentStatus.TO_READ]
+    waits = [now - row.checked_in_at for row in waiting if row.checked_in_at]
+    return DaySummary(
+        appointments=len(standing),
+        cancelled=len(kept) - len(standing),
+        waiting=len(waiting),
+        longest_wait_min=int(max(waits, default=timedelta()).total_seconds() // 60),
+        in_progress=len(imaged),
+        busy_rooms=tuple(sorted({row.room_name for row in imaged})),
+        to_report=len(unread),
+        to_report_stat=sum(row.priority is Priority.STAT for row in unread),
+        reported=sum(row.status is AppointmentStatus.REPORTED for row in standing),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of one visit so far."""
+
+    study_id: int | None = None
+    image_count: int = 0
+    thumbnail_series_id: int | None = None
+    report_id: int | None = None
+    report_status: ReportStatus | None = None
+    has_pdf: bool = False
+
+
+def _rows(ctx: Context, session: Session, *conditions: ColumnElement[bool]) -> list[AppointmentRow]:
+    visits = session.execute(
+        select(Appointment, Patient, Room, Procedure)
+        .join(Appointment.patient)
+        .join(Appointment.room)
+        .join(Appointment.procedure)
+        .where(*conditions)
+        .order_by(Appointment.start_at, Room.room_name, Appointment.id)
+    ).all()
+    outcomes = _outcomes(ctx, session, [visit.id for visit, *_ in visits])
+    may_read = ctx.may(Permission.PATIENT_READ)
+    return [
+        _row(visit, person if may_read else None, room, procedure, outcomes)
+        for visit, person, room, procedure in visits
+    ]
+
+
+def _row(
+    visit: Appointment,
+    person: Patient | None,
+    room: Room,
+    procedure: Procedure,
+    outcomes: dict[int, _Outcome],
+) -> AppointmentRow:
+    came = outcomes.get(visit.id, _Outcome())
+    return AppointmentRow(
+        id=visit.id,
+        version=visit.version,
+        start_at=visit.start_at,
+        end_at=visit.end_at,
+        status=visit.status,
+        priority=visit.priority,
+        modality=room.modality,
+        room_pk=room.id,
+        room_name=room.room_name,
+        procedure_pk=procedure.id,
+        requested_procedure_description=procedure.requested_procedure_description,
+        patient_pk=visit.patient_pk,
+        patient_name=person.patient_name if person else "",
+        display_name=validation.display_name(person.patient_name) if person else HIDDEN_NAME,
+        patient_id=person.patient_id if person else "",
+        patient_birth_date=person.patient_birth_date if person else None,
+        patient_sex=person.patient_sex if person else "",
+        accession_number=visit.accession_number if person else "",
+        cancellation_reason=visit.cancellation_reason if person else "",
+        checked_in_at=visit.checked_in_at,
+        images_at=visit.images_at,
+        study_id=came.study_id,
+        image_count=came.image_count,
+        thumbnail_series_id=came.thumbnail_series_id if person else None,
+        report_id=came.report_id,
+        report_status=came.report_status,
+        has_pdf=came.has_pdf,
+    )
+
+
+def _outcomes(
+    ctx: Context, session: Session, appointment_ids: Sequence[int]
+) -> dict[int, _Outcome]:
+    found: dict[int, _Outcome] = {}
+    if not appointment_ids:
+        return found
+    signed = func.coalesce(ReportVersion.id, 0)
+    query = (
+        select(Study, first_thumbnail(), Report, signed, ReportDocument.rendered_at)
+        .outerjoin(Study.report)
+        .outerjoin(
+            ReportVersion,
+            (ReportVersion.report_pk == Report.id) & (ReportVersion.number == latest_number()),
+        )
+        .outerjoin(ReportDocument, ReportDocument.report_version_pk == ReportVersion.id)
+        .where(Study.appointment_pk.in_(appointment_ids))
+        .order_by(Study.number_of_instances.desc(), Study.id)
+    )
+    for study, series_id, report, is_signed, rendered_at in session.execute(query):
+        assert study.appointment_pk is not None
+        first = found.get(study.appointment_pk, _Outcome(study_id=study.id))
+        is_shown = report is not None and ctx.may(Permission.REPORT_READ)
+        if not is_signed and not ctx.may(Permission.REPORT_WRITE):
+            is_shown = False  # a draft is its writers' own
+        found[study.appointment_pk] = replace(
+            first,
+            image_count=first.image_count + study.number_of_instances,
+            thumbnail_series_id=first.thumbnail_series_id or series_id,
+            report_id=first.report_id or (report.id if is_shown else None),
+            report_status=first.report_status or (report.status if is_shown else None),
+            has_pdf=first.has_pdf or (is_shown and rendered_at is not None),
+        )
+    return found
