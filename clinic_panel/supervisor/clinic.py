@@ -48,12 +48,12 @@ def up(
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.home / "supervisor.lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         raise Unavailable(
             f"The clinic in {settings.home} is already running: choose another with --home."
         ) from None
-    with lock:
+    with held:
         if prepare is not None:
             prepare()
         asyncio.run(_up(settings, on_ready, tell))

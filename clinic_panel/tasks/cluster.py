@@ -1,0 +1,129 @@
+"""Where computations run: Dask processes of our own on this machine, or a cluster elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from clinic_panel.config import Settings
+
+log = logging.getLogger(__name__)
+
+MEMORY_BYTES = 3 << 29  # of one process; above it the task ends, not the machine
+CONNECT_S = 5
+
+CONFIG = {
+    # A task that saw three workers die is what kills them.
+    "distributed.scheduler.allowed-failures": 2,
+    # Pixels and texts never go to a disk that is not the archive.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    # Giving large arrays back to the system after each image halves the rate.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 256 << 20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+    "distributed.logging.distributed": "error",
+}
+
+
+class WarmUp(WorkerPlugin):
+    """Imports what the first task of a process would wait for."""
+
+    name = "clinic-warm-up"
+
+    def setup(self, worker: Any) -> None:
+        """Begin; the worker takes tasks meanwhile."""
+        threading.Thread(target=self._import, name="warm-up", daemon=True).start()
+
+    @staticmethod
+    def _import() -> None:
+        import weasyprint  # noqa: F401
+
+
+class Cluster:
+    """A connection to Dask that is made again when it was lost."""
+
+    def __init__(self, settings: Settings, workers: int | None = None) -> None:
+        """Remember what to connect to.
+
+        Parameters
+        ----------
+        workers
+            Processes of our own, one task each at a time; by default one a core, at most four.
+        """
+        self._settings = settings
+        self._workers = workers or max(1, min(4, os.cpu_count() or 1))
+        self._local: LocalCluster | None = None
+        self._client: Client | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time; one is said while there is no connection."""
+        if self._settings.dask_scheduler and self._client is not None:
+            return max(1, sum(self._client.nthreads().values()))
+        return self._workers
+
+    def connect(self) -> bool:
+        """Connect unless it is done; return whether tasks can be sent.
+
+        Waits a few seconds at most for a scheduler that is away.
+        """
+        if self._client is not None:
+            if self._client.status in ("running", "connecting"):
+                return bool(self._client.status == "running")
+            self._client.close(timeout=1)
+            self._client = None
+        with dask.config.set(CONFIG):
+            try:
+                self._client = Client(
+                    self._settings.dask_scheduler or self._own(),
+                    set_as_default=False,
+                    timeout=CONNECT_S,
+                    name="clinic-runner",
+                )
+                self._client.register_plugin(WarmUp())
+            except (OSError, TimeoutError) as error:
+                log.warning("Dask does not answer: %s", type(error).__name__)
+                return False
+        return True
+
+    def _own(self) -> LocalCluster:
+        if self._local is None:
+            self._local = LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",  # whoever reaches a scheduler runs code
+                dashboard_address=None,
+                memory_limit=MEMORY_BYTES,
+                local_directory=str(self._settings.home / "dask"),
+                silence_logs=logging.ERROR,
+            )
+        return self._local
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
+        """Send one call; asked for twice under one key it is computed once."""
+        assert self._client is not None
+        return self._client.submit(function, *arguments, key=key, pure=True)
+
+    def end_worker_of(self, future: Future) -> None:
+        """End the process that computes something for too long, and start another."""
+        assert self._client is not None
+        key = future.key
+        busy = [name for name, keys in self._client.processing().items() if key in keys]
+        future.cancel(force=True)
+        if busy:
+            self._client.restart_workers(busy, timeout=CONNECT_S, raise_for_error=False)
+
+    def close(self) -> None:
+        """Let go of the cluster; processes of our own end."""
+        if self._client is not None:
+            self._client.close(timeout=1)
+        if self._local is not None:
+            self._local.close(timeout=5)
