@@ -232,9 +232,10 @@ class Incoming:
         self._size = 0
         self._checked = self._flushed = 0
         with _translated():
-            self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the sweep sees that we live
         self._prefix: Buffer | None = prefix
+        self._prefix_bytes = len(prefix)
 
     def __enter__(self) -> Self:
         return self
@@ -284,6 +285,10 @@ class Incoming:
         if self._size - self._flushed >= WRITE_BACK_BYTES:
             _start_write_back(self._fd, self._flushed, self._size - self._flushed)
             self._flushed = self._size
+
+    def first_bytes(self, count: int) -> bytes:
+        """Read the beginning of what was written again, without the prefix."""
+        return os.pread(self._fd, count, self._prefix_bytes)
 
     def keep(self) -> Stored:
         """Make the object durable under its own name; the same content twice is one file.

@@ -1,0 +1,79 @@
+"""What we offer to an association: SOP classes and transfer syntaxes (PS3.4 B.5, PS3.5 A)."""
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    UID_dictionary,
+)
+from pynetdicom import AllStoragePresentationContexts
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import (
+    ModalityWorklistInformationFind,
+    Verification,
+    register_uid,
+    uid_to_service_class,
+)
+
+_NO_ENCODING_OF_IMAGES = {"1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2", "1.2.840.10008.1.20"}
+_COMPOSITE = "1.2.840.10008.5.1.4.1.1."
+
+
+def transfer_syntaxes() -> list[str]:
+    """Return every transfer syntax, retired ones too, in the order we choose among those offered.
+
+    Little endian without compression first: a peer that offers several in one context can encode
+    it, and everyone can read it. Deflated and big endian last.
+    """
+    plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+    last = [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian]
+    others = [
+        UID(uid)
+        for uid, entry in UID_dictionary.items()
+        if entry[1] == "Transfer Syntax"
+        and uid not in _NO_ENCODING_OF_IMAGES
+        and uid not in {*plain, *last}
+    ]
+    return [*plain, *others, *last]
+
+
+def storage_classes() -> list[str]:
+    """Return the storage classes, with those retired ones old devices and archives still send."""
+    current = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
+    retired = [
+        uid
+        for uid, entry in UID_dictionary.items()
+        if uid.startswith(_COMPOSITE)
+        and entry[1] == "SOP Class"
+        and entry[3] == "Retired"
+        and entry[4]  # one was retired before it had a name
+    ]
+    for uid in retired:
+        if uid_to_service_class(uid) is not StorageServiceClass:
+            register_uid(uid, UID_dictionary[uid][4], StorageServiceClass)
+    return [*current, *(uid for uid in retired if uid not in current)]
+
+
+def supported_contexts() -> list[PresentationContext]:
+    """Return what the listener accepts: C-ECHO, worklist queries, storage."""
+    plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+    syntaxes = transfer_syntaxes()
+    return [
+        build_context(Verification, plain),
+        build_context(ModalityWorklistInformationFind, plain),
+        *(build_context(uid, syntaxes) for uid in storage_classes()),
+    ]
+
+
+def copied(contexts: list[PresentationContext]) -> list[PresentationContext]:
+    """Copy contexts for one association; a deep copy of all would take 50 ms each time."""
+    copies = []
+    for context in contexts:
+        copy = object.__new__(type(context))
+        copy.__dict__ = dict(context.__dict__)
+        copy._transfer_syntax = list(context._transfer_syntax)
+        copies.append(copy)
+    return copies

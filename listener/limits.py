@@ -1,0 +1,68 @@
+"""What a peer may cost us: bounded before anything is parsed."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the listener; the defaults are those of our conformance statement."""
+
+    pdu_bytes: int = 1 << 20  # longest PDU that is read; a longer declared length aborts
+    advertised_pdu_bytes: int = 1 << 18  # maximum length we negotiate (PS3.8 D.1)
+    object_bytes: int = 4 << 30  # one data set; beyond it the answer is A700
+    message_bytes: int = 1 << 20  # identifier of any message other than C-STORE
+    connections: int = 512  # sockets, associated or not; more are closed unanswered
+    associations: int = 64  # more are rejected as transient, local limit exceeded
+    associations_per_address: int = 48
+    artim_s: float = 30.0  # from connection to A-ASSOCIATE-RQ (PS3.8 9.1.5)
+    idle_s: float = 60.0  # without a byte from the peer
+    index_s: float = 60.0  # for the index to commit before the answer is A700
+
+
+class Admission:
+    """Counts who is connected and associated."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._associations: Counter[str] = Counter()
+
+    def connect(self) -> bool:
+        """Count a new connection; False when there are too many already."""
+        with self._lock:
+            if self._connections >= self._limits.connections:
+                return False
+            self._connections += 1
+            return True
+
+    def disconnect(self) -> None:
+        """Count a connection that ended."""
+        with self._lock:
+            self._connections -= 1
+
+    def associate(self, address: str) -> bool:
+        """Count a new association; False when there are too many, in all or from there."""
+        with self._lock:
+            if (
+                self._associations.total() >= self._limits.associations
+                or self._associations[address] >= self._limits.associations_per_address
+            ):
+                return False
+            self._associations[address] += 1
+            return True
+
+    def dissociate(self, address: str) -> None:
+        """Count an association that ended."""
+        with self._lock:
+            self._associations[address] -= 1
+            if not self._associations[address]:
+                del self._associations[address]
+
+    @property
+    def associations(self) -> int:
+        """How many associations there are now."""
+        with self._lock:
+            return self._associations.total()

@@ -1,0 +1,289 @@
+"""The DICOM node: binds the port, decides who may associate, and ties receiver and services."""
+
+import logging
+import ssl
+import threading
+import time
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.transport import (
+    AddressInformation,
+    AssociationSocket,
+    RequestHandler,
+    ThreadedAssociationServer,
+)
+
+from clinic_panel.config import Settings
+from clinic_panel.context import Context
+from clinic_panel.errors import ClinicError, SettingsError
+from clinic_panel.services import associations, dicom
+from listener import handlers, receiver
+from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from listener.contexts import copied, supported_contexts
+from listener.limits import Admission, Limits
+from listener.storage import IndexWriter, Storage, StoreSink
+
+log = logging.getLogger(__name__)
+
+# Result, source and reason of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
+CALLING_NOT_RECOGNISED = (1, 1, 3)
+CALLED_NOT_RECOGNISED = (1, 1, 7)
+TEMPORARY_CONGESTION = (2, 3, 1)
+LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+REASONS = {
+    CALLING_NOT_RECOGNISED: "unknown calling AE title",
+    CALLED_NOT_RECOGNISED: "wrong called AE title",
+    TEMPORARY_CONGESTION: "database not available",
+    LOCAL_LIMIT_EXCEEDED: "too many associations",
+}
+REFUSAL_EVERY_S = 60.0  # one audit entry a minute for each peer: a refused device tries for ever
+_REFUSALS_KEPT = 1000
+
+
+class Node:
+    """Our application entity, listening."""
+
+    def __init__(
+        self, ctx: Context, *, limits: Limits | None = None, accelerated: bool = True
+    ) -> None:
+        """Prepare to listen at the address of the settings.
+
+        Parameters
+        ----------
+        limits
+            What a peer may cost; the defaults are those of `Limits`.
+        accelerated
+            Whether to use the event-driven receiver where it fits; else pynetdicom's own path.
+        """
+        self.ctx = ctx
+        self.limits = limits or Limits()
+        self.accelerated = accelerated and receiver.is_supported()
+        self.admission = Admission(self.limits)
+        writer = IndexWriter(lambda batch: dicom.index_batch(ctx, batch))
+        self.storage = Storage(ctx.store, writer, self.limits)
+        self._associations: dict[Association, str] = {}
+        self._refused: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is bound; of use when the settings say 0."""
+        return int(self._server.server_address[1]) if self._server else 0
+
+    def start(self) -> None:
+        """Bring archive and index together, bind the port and serve it in a thread.
+
+        Raises
+        ------
+        SettingsError
+            The port is taken or may not be bound, or the TLS files cannot be used.
+        """
+        receiver.quiet_pynetdicom()
+        tls = tls_context(self.ctx.settings)
+        adopted = dicom.adopt_orphans(self.ctx)
+        if adopted:
+            log.warning("%d objects without a row were indexed", adopted)
+        self.storage.writer.start()
+        try:
+            self._server = _Server(self, self._entity(), tls)
+        except OSError as error:
+            self.storage.writer.close()
+            where = f"{self.ctx.settings.dicom_host}:{self.ctx.settings.dicom_port}"
+            raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
+        self._thread = threading.Thread(target=self._server.serve_forever, name="dicom-accept")
+        self._thread.start()
+        if not self.accelerated:
+            log.warning("the event-driven receiver is off; storing is slower")
+
+    def stop(self) -> None:
+        """Close the port, end the associations, commit what waits."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        ending = self._server.active_associations
+        for association in ending:
+            association.abort()
+        for association in ending:
+            association.join()
+        self.storage.writer.close()
+        self._server = None
+
+    def _entity(self) -> AE:
+        entity = AE(self.ctx.settings.ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.maximum_pdu_size = self.limits.advertised_pdu_bytes
+        # Counted here, by address as well; the library's own count looks at every thread.
+        entity.maximum_associations = self.limits.connections
+        entity.acse_timeout = self.limits.artim_s
+        entity.network_timeout = self.limits.idle_s
+        entity.dimse_timeout = self.limits.idle_s
+        return entity
+
+    def new_association(self, entity: AE) -> Association:
+        """Make the association of a connection, on the receiver that was chosen."""
+        if not self.accelerated:
+            return receiver.LibraryAssociation(entity, self.limits, self._ended)
+        return receiver.EventDrivenAssociation(entity, self.limits, self._ended, self._sink_of)
+
+    def _sink_of(self, association: Association) -> StoreSink:
+        requestor = association.requestor
+        return StoreSink(self.storage, lambda: (requestor.ae_title, requestor.address or ""))
+
+    def admit(self, event: evt.Event) -> None:
+        """Decide on an A-ASSOCIATE-RQ; a refused one is answered here."""
+        association = event.assoc
+        request = association.requestor.primitive
+        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
+        address = association.requestor.address or ""
+        reason = self._refusal(calling, called)
+        if reason is None:
+            if self.admission.associate(address):
+                with self._lock:
+                    self._associations[association] = address
+                log.info("association from %s at %s", calling, address)
+                return
+            reason = LOCAL_LIMIT_EXCEEDED
+        association.requestor.ae_title = calling
+        association.acse.send_reject(*reason)
+        association.kill()
+        self._keep_refusal(calling, address, reason)
+
+    def _refusal(self, calling: str, called: str) -> tuple[int, int, int] | None:
+        if called != self.ctx.settings.ae_title:
+            return CALLED_NOT_RECOGNISED
+        if self.ctx.settings.unknown_ae == "accept":
+            return None
+        try:
+            return None if associations.is_known(self.ctx, calling) else CALLING_NOT_RECOGNISED
+        except Exception as error:  # noqa: BLE001 - the library would go on as if all were well
+            log.error("AE titles cannot be looked up: %s", type(error).__name__)
+            return TEMPORARY_CONGESTION
+
+    def _keep_refusal(self, calling: str, address: str, reason: tuple[int, int, int]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            last = self._refused.get((calling, address))
+            if last is not None and now - last < REFUSAL_EVERY_S:
+                return
+            if len(self._refused) >= _REFUSALS_KEPT:
+                self._refused.clear()
+            self._refused[calling, address] = now
+        log.warning("association from %s at %s refused: %s", calling, address, REASONS[reason])
+        if reason in (CALLING_NOT_RECOGNISED, CALLED_NOT_RECOGNISED):
+            try:
+                associations.record_refusal(self.ctx, calling, address, REASONS[reason])
+            except ClinicError as error:
+                log.error("a refusal could not be kept: %s", type(error).__name__)
+
+    def _ended(self, association: Association) -> None:
+        with self._lock:
+            address = self._associations.pop(association, None)
+        if address is not None:
+            self.admission.dissociate(address)
+        self.admission.disconnect()
+
+
+class _Connection(RequestHandler):
+    """One accepted socket: TLS first, then an association of our kind."""
+
+    server: "_Server"
+    request: Any
+
+    def setup(self) -> None:
+        """Shake hands in this connection's own thread: a silent peer stalls nobody else."""
+        context = self.server.ssl_context
+        if context is not None:
+            self.request.settimeout(self.server.node.limits.artim_s)
+            self.request = context.wrap_socket(self.request, server_side=True)
+
+    def _create_association(self) -> Association:
+        association = self.server.node.new_association(self.ae)
+        association._server = self.server
+        association.name = f"AcceptorThread-{association.name}"
+        association.set_socket(AssociationSocket(association, client_socket=self.request))
+        acceptor = association.acceptor
+        acceptor.maximum_length = self.ae.maximum_pdu_size
+        acceptor.ae_title = self.server.ae_title
+        acceptor.address_info = self.local
+        acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        acceptor.implementation_version_name = self.ae.implementation_version_name
+        acceptor.supported_contexts = copied(self.server.contexts)
+        association.requestor.address_info = AddressInformation.from_tuple(self.client_address)
+        for event, bound in self.server._handlers.items():
+            if event.is_intervention:
+                association.bind(event, *bound)
+            else:
+                for handler, arguments in bound:
+                    association.bind(event, handler, arguments)
+        return association
+
+
+class _Server(ThreadedAssociationServer):
+    """Accepts connections, as many as the limits allow."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, node: Node, entity: AE, tls: ssl.SSLContext | None) -> None:
+        self.node = node
+        settings = node.ctx.settings
+        super().__init__(
+            entity,
+            (settings.dicom_host, settings.dicom_port),
+            settings.ae_title,
+            supported_contexts(),
+            ssl_context=tls,
+            evt_handlers=[
+                (evt.EVT_REQUESTED, node.admit),
+                (evt.EVT_C_ECHO, handlers.handle_echo),
+                (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
+                (evt.EVT_C_FIND, handlers.handle_find, [node.ctx]),
+            ],
+            request_handler=_Connection,
+        )
+        entity._servers.append(self)  # its shutdown takes itself from there
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept, and leave TLS to the connection's thread."""
+        return self.socket.accept()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Refuse a connection over the limit before anything is spent on it."""
+        return self.node.admission.connect()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Begin an association; what fails before it has its own thread ends here."""
+        try:
+            self.finish_request(request, client_address)
+        except Exception as error:  # noqa: BLE001 - the edge: the default prints a traceback
+            log.info("a connection from %s failed: %s", client_address[0], type(error).__name__)
+            self.node.admission.disconnect()
+            self.shutdown_request(request)
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS configuration of the settings (PS3.15 B.12), or None for plain DICOM.
+
+    Raises
+    ------
+    SettingsError
+        A file is missing or does not fit.
+    """
+    if not settings.dicom_tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.dicom_tls_cert, settings.dicom_tls_key or None)
+        if settings.dicom_tls_ca:
+            context.load_verify_locations(settings.dicom_tls_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError):
+        raise SettingsError("The DICOM TLS certificate, key or authority cannot be read.") from None
+    return context

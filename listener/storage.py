@@ -1,0 +1,250 @@
+"""From the wire to the archive, and from there to the index: one writer for all associations."""
+
+import logging
+import queue
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from clinic_panel.archive import Archive, Buffer, Incoming
+from clinic_panel.errors import (
+    ClinicError,
+    Conflict,
+    NotUnderstood,
+    StorageFull,
+    Unavailable,
+    WrongInstance,
+)
+from clinic_panel.imaging.elements import CutShort
+from clinic_panel.imaging.header import Header, read_header
+from clinic_panel.services.dicom import Outcome, Received, Verdict
+from listener.commands import StoreRequest, file_head
+from listener.limits import Limits
+
+log = logging.getLogger(__name__)
+
+SUCCESS = 0x0000
+DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C.5.4; other bytes under a UID we hold: kept, not indexed
+OUT_OF_RESOURCES = 0xA700
+PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.15
+STATUS_OF: dict[type[ClinicError], int] = {  # PS3.4 B.2.3
+    StorageFull: OUT_OF_RESOURCES,  # the modality keeps its copy and tries again
+    Unavailable: OUT_OF_RESOURCES,
+    WrongInstance: 0xA900,
+    NotUnderstood: 0xC000,
+    CutShort: 0xC000,
+    Conflict: DUPLICATE_SOP_INSTANCE,
+}
+HEAD_BYTES = 1 << 16  # of the data set, kept in memory: what is indexed lies in it
+LONG_HEAD_BYTES = 16 << 20  # read again from disk when a header is longer than that
+BATCH = 256
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
+
+
+class IndexWriter:
+    """The one thread that commits: what has gathered while it wrote goes into the next commit.
+
+    One association alone loses nothing; several share the cost of a durable commit, and SQLite has
+    its single writer.
+    """
+
+    def __init__(self, index: Callable[[Sequence[Received]], list[Outcome]]) -> None:
+        self._index = index
+        self._waiting: queue.SimpleQueue[tuple[Received, Future[Outcome]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._run, name="index-writer")
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def submit(self, received: Received) -> Future[Outcome]:
+        """Ask for a row; the future is done once the row is committed, or could not be."""
+        future: Future[Outcome] = Future()
+        if self._closed:
+            future.set_exception(Unavailable())
+        else:
+            self._waiting.put((received, future))
+        return future
+
+    def close(self) -> None:
+        """Commit what waits, then end."""
+        self._closed = True
+        self._waiting.put(None)
+        self._thread.join()
+        while not self._waiting.empty():  # came between the flag and the end
+            if (late := self._waiting.get()) is not None:
+                late[1].set_exception(Unavailable())
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            batch = []
+            item = self._waiting.get()
+            while True:
+                if item is None:
+                    ending = True
+                else:
+                    batch.append(item)
+                if len(batch) == BATCH or self._waiting.empty():
+                    break
+                item = self._waiting.get()
+            if batch:
+                self._write(batch)
+
+    def _write(self, batch: list[tuple[Received, Future[Outcome]]]) -> None:
+        try:
+            outcomes = self._index([received for received, _ in batch])
+        except Exception as error:  # noqa: BLE001 - the edge: no association may wait for ever
+            log.error("a batch of %d could not be indexed: %s", len(batch), type(error).__name__)
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                for one in batch:  # one object the database refuses must not fail its neighbours
+                    self._write([one])
+            else:
+                for _, future in batch:
+                    future.set_exception(error)
+            return
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            future.set_result(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What every association needs to store: archive, index writer, limits."""
+
+    archive: Archive
+    writer: IndexWriter
+    limits: Limits
+
+
+class StoreSink:
+    """Takes the C-STORE data sets of one association and makes each durable and known."""
+
+    def __init__(self, storage: Storage, source: Callable[[], tuple[str, str]]) -> None:
+        """Serve one association.
+
+        Parameters
+        ----------
+        source
+            Gives AE title and address of the peer, once the association is established.
+        """
+        self._storage = storage
+        self._source = source
+        self._incoming: Incoming | None = None
+        self._error: Exception | None = None
+
+    def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> None:
+        """Open a temporary file; what goes wrong is answered at the end of the data set."""
+        self.discard()
+        self._error = None
+        self._request = request
+        self._syntax = transfer_syntax_uid
+        self._head = bytearray()
+        self._size = 0
+        try:
+            if not _UID.fullmatch(request.sop_instance_uid):
+                raise NotUnderstood
+            self._incoming = self._storage.archive.receiving(
+                file_head(
+                    request.sop_class_uid,
+                    request.sop_instance_uid,
+                    transfer_syntax_uid,
+                    self._source()[0],
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - the edge: it becomes the answer's status
+            self._fail(error)
+
+    def write(self, chunks: Sequence[Buffer]) -> None:
+        """Append a piece of the data set; after a failure it is read and forgotten."""
+        if self._incoming is None:
+            return
+        for chunk in chunks:
+            self._size += len(chunk)
+            if len(self._head) < HEAD_BYTES:
+                self._head += chunk[: HEAD_BYTES - len(self._head)]
+        try:
+            if self._size > self._storage.limits.object_bytes:
+                raise StorageFull
+            self._incoming.write(chunks)
+        except Exception as error:  # noqa: BLE001 - the edge: it becomes the answer's status
+            self._fail(error)
+
+    def finish(self) -> int:
+        """Make the object durable, wait for its row, and return the status to answer."""
+        source_ae_title, address = self._source()
+        try:
+            if self._error is not None:
+                raise self._error
+            received = self._keep(source_ae_title, address)
+            waiting = self._storage.writer.submit(received)
+            outcome = waiting.result(timeout=self._storage.limits.index_s)
+            if outcome.verdict is Verdict.CONFLICT:
+                log.warning(
+                    "C-STORE from %s: other bytes for instance %d, kept beside it",
+                    source_ae_title,
+                    outcome.instance_id,
+                )
+                return DUPLICATE_SOP_INSTANCE
+        except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
+            status = status_of(error)
+            log.warning(
+                "C-STORE from %s refused: %s, 0x%04X", source_ae_title, type(error).__name__, status
+            )
+            return status
+        finally:
+            self.discard()
+        log.debug(
+            "C-STORE from %s: instance %d, %s, %d bytes",
+            source_ae_title,
+            outcome.instance_id,
+            outcome.verdict,
+            received.stored.size_bytes,
+        )
+        return SUCCESS
+
+    def discard(self) -> None:
+        """Forget what is not kept."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.discard()
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self.discard()
+
+    def _keep(self, source_ae_title: str, address: str) -> Received:
+        if self._incoming is None:
+            raise NotUnderstood
+        header = self._header(self._incoming)
+        if (
+            header.SOPInstanceUID != self._request.sop_instance_uid
+            or header.SOPClassUID != self._request.sop_class_uid
+        ):
+            raise WrongInstance
+        return Received(header, self._incoming.keep(), source_ae_title, address)
+
+    def _header(self, incoming: Incoming) -> Header:
+        """Read the header from the first bytes; from the file when it is uncommonly long."""
+        partial = self._size > len(self._head)
+        try:
+            return read_header(self._head, transfer_syntax_uid=self._syntax, partial=partial)
+        except NotUnderstood:
+            if not partial:
+                raise
+        return read_header(
+            incoming.first_bytes(LONG_HEAD_BYTES),
+            transfer_syntax_uid=self._syntax,
+            partial=self._size > LONG_HEAD_BYTES,
+        )
+
+
+def status_of(error: BaseException) -> int:
+    """Return the C-STORE status for an error; a full disk below the database is one as well."""
+    if isinstance(error, TimeoutError):
+        return OUT_OF_RESOURCES
+    return STATUS_OF.get(type(error), PROCESSING_FAILURE)  # type: ignore[arg-type]
