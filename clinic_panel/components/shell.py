@@ -129,6 +129,7 @@ def shell(
     top: Sequence[Any] = (),
     main: Sequence[Any] = (),
     aside: Sequence[Any] = (),
+    aside_px: int = 332,
     overlays: Sequence[Any] = (),
     search: Callable[[str], list[dict[str, str]]] | None = None,
     touched: Callable[[], None] | None = None,
@@ -145,6 +146,8 @@ def shell(
         Id of the navigation entry the page belongs to.
     top, main, aside
         Full width; the main column; the column beside it, below on narrow screens.
+    aside_px
+        Width of that column.
     overlays
         Dialogs and notices: they take no room.
     search
@@ -172,13 +175,13 @@ def shell(
         theme_toggle=False,
         busy_indicator=None,
         theme_config=THEME,
-        sx=_frame(len(top) if aside else None, len(overlays)),
+        sx=_frame(len(top) if aside else None, len(overlays), aside_px),
         favicon=_favicon(),
         template=page_template(),
     )
 
 
-def _frame(wide: int | None, overlays: int) -> dict[str, Any]:
+def _frame(wide: int | None, overlays: int, aside_px: int) -> dict[str, Any]:
     """Lay out the main area: its first ``wide`` parts span an aside, its last ones take no room."""
     rules: dict[str, Any] = {
         **FRAME,
@@ -190,7 +193,7 @@ def _frame(wide: int | None, overlays: int) -> dict[str, Any]:
     }
     if wide is not None:
         rules[WIDE] = {
-            "& .main-content": {"gridTemplateColumns": "minmax(0, 1fr) 332px"},
+            "& .main-content": {"gridTemplateColumns": f"minmax(0, 1fr) {aside_px}px"},
             f"& .main-content > :nth-child(-n+{wide}) > *": {"gridColumn": "1 / -1"},
         }
     return rules

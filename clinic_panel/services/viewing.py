@@ -100,8 +100,13 @@ class StudyView:
     series: tuple[SeriesView, ...]
 
 
-def study(ctx: Context, lightbox: Lightbox, study_id: int) -> StudyView:
+def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = False) -> StudyView:
     """Describe a study for the screen.
+
+    Parameters
+    ----------
+    again
+        The same screen asks once more, since images arrived: no new view, unless the last is old.
 
     Raises
     ------
@@ -122,8 +127,8 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int) -> StudyView:
         row = session.scalar(query)
         if row is None:
             raise NotFound("This study does not exist.")
-        _note_view(ctx, lightbox, row.id)
-        audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
+        if _note_view(ctx, lightbox, row.id) or not again:
+            audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
     # A known patient's own record names them; what the modality sent stands in until then.
     person = row.patient or row
     series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))

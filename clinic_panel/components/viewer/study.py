@@ -1,0 +1,53 @@
+"""From what a service says of a study to what the viewer shows."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from clinic_panel import validation
+from clinic_panel.services.viewing import FrameView, SeriesView, StudyView
+
+FRAME_URL = "/frames/{id}/{frame}"
+SEX = {"M": "male", "F": "female", "O": "other"}  # PS3.3 C.7.1.1
+
+
+def series_of(view: StudyView) -> list[dict[str, Any]]:
+    """Return the viewer's ``series`` of a study."""
+    return [
+        {
+            "id": str(series.id),
+            "label": _label(series),
+            "modality": series.modality,
+            "thumbnail_url": f"/thumbnails/{series.id}" if series.has_thumbnail else "",
+            "frames": _runs(series.frames),
+            "problem": series.problem,
+        }
+        for series in view.series
+    ]
+
+
+def banner_of(view: StudyView) -> dict[str, str]:
+    """Return whose images these are, as the viewer writes it on every view."""
+    return {
+        "name": validation.display_name(view.patient_name),
+        "id": view.patient_id,
+        "birth_date": str(view.patient_birth_date or ""),
+        "sex": SEX.get(view.patient_sex, ""),
+        "study_date": str(view.study_date or ""),
+        "study": view.study_description,
+    }
+
+
+def _label(series: SeriesView) -> str:
+    number = "" if series.number is None else str(series.number)
+    return " ".join(filter(None, (number, series.description))) or "Series"
+
+
+def _runs(frames: tuple[FrameView, ...]) -> list[dict[str, int]]:
+    """Write the frames of one multi-frame instance as one entry."""
+    return [
+        {"id": instance_id, "frame": run[0].frame, "count": len(run)}
+        for instance_id, found in groupby(frames, key=lambda frame: frame.instance_id)
+        for run in (list(found),)
+    ]

@@ -1,0 +1,129 @@
+"""One study: its images beside its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+
+from clinic_panel.components.live import Live
+from clinic_panel.components.notice import Notice
+from clinic_panel.components.report_editor import ReportEditor
+from clinic_panel.components.viewer.study import FRAME_URL, banner_of, series_of
+from clinic_panel.components.viewer.viewer import StudyViewer
+from clinic_panel.context import Context
+from clinic_panel.errors import ClinicError, NotFound
+from clinic_panel.models.site import Topic
+from clinic_panel.models.user import Permission
+from clinic_panel.pages.frame import framed
+from clinic_panel.services import viewing
+from clinic_panel.services.report_content import KeyImageRef
+
+PATH = "/study"
+TITLE = "Study"
+PERMISSION = Permission.IMAGE_READ
+EDITOR_PX = 420
+
+
+def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
+    """Build the page of the study named by the address's ``id``.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The error page says so.
+    """
+    study_id = _asked()
+    view = viewing.study(ctx, lightbox, study_id)
+    notice = Notice()
+    viewer = StudyViewer(
+        series=series_of(view),
+        banner=banner_of(view),
+        frame_url=FRAME_URL,
+        sizing_mode="stretch_width",
+        margin=0,
+        stylesheets=[":host { height: calc(100dvh - 96px); min-height: 460px; }"],
+    )
+    editor = ReportEditor(
+        ctx=ctx,
+        study_id=study_id,
+        modalities="\\".join(view.modalities),
+        description=view.study_description,
+        stylesheets=[
+            "@media (min-width: 1100px)"
+            "{ :host { max-height: calc(100dvh - 96px); overflow-y: auto; } }"
+        ],
+    )
+    viewer.key_images = _marked(viewer, editor.key_images)
+
+    def choose(_: object) -> None:
+        wanted = [(image["instance_id"], image["frame"]) for image in viewer.key_images]
+        if wanted != [(image["instance_id"], image["frame"]) for image in editor.key_images]:
+            editor.choose([_as_seen(viewer, image) for image in viewer.key_images])
+
+    def mark(_: object) -> None:
+        viewer.key_images = _marked(viewer, editor.key_images)
+
+    def more_images() -> None:
+        try:
+            now = viewing.study(ctx, lightbox, study_id, again=True)
+        except ClinicError as error:
+            notice.say(error.message, "problem")
+            return
+        if (fresh := series_of(now)) != viewer.series:
+            viewer.series = fresh
+
+    viewer.param.watch(choose, "key_images")
+    editor.param.watch(mark, "key_images")
+    editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")
+    live.on(Topic.STUDIES, more_images)
+    live.on(Topic.REPORTS, editor.refresh)
+    if view.patient_pk is None:
+        notice.say(
+            "This study matches no booking: the identity is what the modality sent.", "warning"
+        )
+    return framed(
+        ctx,
+        TITLE,
+        "reports" if ctx.may(Permission.REPORT_WRITE) else "schedule",
+        main=[viewer],
+        aside=[editor],
+        aside_px=EDITOR_PX,
+        overlays=[notice],
+    )
+
+
+def _asked() -> int:
+    [given] = pn.state.session_args.get("id", [b""])[:1]
+    if not given.isdigit():
+        raise NotFound("This study does not exist.")
+    return int(given)
+
+
+def _as_seen(viewer: StudyViewer, image: dict[str, Any]) -> KeyImageRef:
+    """Keep the window of the image in the viewport; others print with their own."""
+    stack = viewer.stack()
+    here = 0 <= viewer.index < len(stack) and stack[viewer.index] == (
+        image["instance_id"],
+        image["frame"],
+    )
+    windowed = here and viewer.window_width > 0
+    return KeyImageRef(
+        instance_id=image["instance_id"],
+        frame=image["frame"],
+        window_center=viewer.window_center if windowed else None,
+        window_width=viewer.window_width if windowed else None,
+    )
+
+
+def _marked(viewer: StudyViewer, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say of each key image in which series it is."""
+    home = {place: series["id"] for series in viewer.series for place in viewer.stack(series["id"])}
+    return [
+        {
+            "series_id": home.get((image["instance_id"], image["frame"]), ""),
+            "instance_id": image["instance_id"],
+            "frame": image["frame"],
+        }
+        for image in images
+    ]
