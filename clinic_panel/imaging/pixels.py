@@ -1,5 +1,6 @@
 """One frame at a time: native frames sliced from the file, compressed ones decoded alone."""
 
+import json
 import struct
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -79,6 +80,10 @@ class FrameInfo:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+    def as_header(self) -> str:
+        """The value of the X-Frame-Info response header: JSON in ASCII."""
+        return json.dumps(self.as_dict(), separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

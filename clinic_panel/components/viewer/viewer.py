@@ -76,7 +76,7 @@ class StudyViewer(JSComponent):
         default=250, bounds=(0, 5000), doc="Rest of the hand before Python is told."
     )
     problem = param.String(default="", doc="Why the wanted image cannot be shown; else empty.")
-    source: FrameSource | None = param.Callable(  # type: ignore[assignment]
+    source: FrameSource | None = param.Callable(
         default=None,
         allow_None=True,
         precedence=-1,

@@ -1,0 +1,260 @@
+import contextlib
+import json
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydicom import dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from clinic_panel.errors import ClinicError, NotDisplayable
+from clinic_panel.imaging import codestream
+from clinic_panel.imaging.geometry import SpacingSource
+from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.pixels import check_dimensions, read_frame
+
+EXACT = [
+    *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"),
+    *("MR_small_expb.dcm", "MR_small_implicit.dcm", "MR_small_jp2klossless.dcm"),
+    *("MR_small_jpeg_ls_lossless.dcm", "MR_small_padded.dcm", "693_J2KI.dcm", "JPEG2000.dcm"),
+    *("J2K_pixelrep_mismatch.dcm", "JPGExtended.dcm", "JPEGLSNearLossless_08.dcm"),
+    *("JPEGLSNearLossless_16.dcm", "GDCMJ2K_TextGBR.dcm", "image_dfl.dcm", "liver_1frame.dcm"),
+    *("SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_gdcm_KY.dcm"),
+    *("SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_dcmtk_+eb+cy+s2.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
+    *("SC_jpeg_no_color_transform.dcm", "SC_rgb_small_odd.dcm", "SC_rgb_small_odd_big_endian.dcm"),
+    *("SC_ybr_full_422_uncompressed.dcm", "examples_jpeg2k.dcm", "examples_rgb_color.dcm"),
+    *("examples_ybr_color.dcm", "examples_overlay.dcm", "SC_rgb_jls_lossy_sample.dcm"),
+]
+
+
+def path_of(name: str) -> Path:
+    return Path(get_testdata_file(name))
+
+
+def made(array: np.ndarray, *, stored: int, syntax: str = ExplicitVRLittleEndian, **more) -> bytes:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, "1.2.3"
+    ds.Modality = "CT"
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.Rows, ds.Columns = array.shape[-2:]
+    ds.NumberOfFrames = 1 if array.ndim == 2 else len(array)
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = array.itemsize * 8, stored, stored - 1
+    ds.PixelRepresentation = int(array.dtype.kind == "i")
+    for keyword, value in more.items():
+        setattr(ds, keyword, value)
+    ds.PixelData = array.tobytes() + bytes(array.nbytes % 2)
+    ds["PixelData"].VR = "OW"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    out = BytesIO()
+    dcmwrite(
+        out,
+        ds,
+        enforce_file_format=False,
+        implicit_vr=False,
+        little_endian=syntax != ExplicitVRBigEndian,
+    )
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_pixels_are_those_of_pydicom_to_the_last_bit(name):
+    picture = describe(path_of(name))
+
+    shown = read_frame(picture, picture.frames - 1).stored
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = pixel_array(dcmread(path_of(name)), index=picture.frames - 1)
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_a_palette_becomes_the_colours_of_its_tables():
+    ds = dcmread(path_of("examples_palette.dcm"))
+    expected = apply_color_lut(ds.pixel_array, ds)
+    expected = (expected >> 8 if expected.dtype == np.uint16 else expected).astype(np.uint8)
+
+    np.testing.assert_array_equal(read_frame(path_of("examples_palette.dcm")).stored, expected)
+
+
+@pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_expb.dcm", "rtdose_rle.dcm"])
+def test_values_of_32_bits_survive_the_way_to_16(name):
+    frame = read_frame(path_of(name), 3)
+    expected = pixel_array(dcmread(path_of(name)), index=3)
+
+    assert frame.info.format == "uint16"
+    restored = frame.stored * np.float64(frame.info.slope) + frame.info.intercept
+    assert np.abs(restored - expected).max() <= frame.info.slope / 2 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_rle_16bit.dcm", "SC_rgb_rle_32bit_2frame.dcm"])
+def test_wide_colours_keep_their_upper_eight_bits(name):
+    expected = pixel_array(dcmread(path_of(name)), index=0)
+    shift = expected.itemsize * 8 - 8
+    np.testing.assert_array_equal(read_frame(path_of(name)).stored, expected >> shift)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["<i2", "<u2"]).flatmap(
+        lambda kind: arrays(np.dtype(kind), st.tuples(st.integers(1, 3), st.just(4), st.just(5)))
+    ),
+    st.integers(9, 16),
+    st.sampled_from([ExplicitVRLittleEndian, ExplicitVRBigEndian]),
+    st.data(),
+)
+def test_stored_bits_alone_count_whatever_lies_above_them(array, stored, syntax, data):
+    truth = array >> (16 - stored)  # within the stored range, sign kept
+    junk = data.draw(st.integers(0, 2 ** (16 - stored) - 1)) << stored
+    mask = np.array(2**stored - 1).astype(array.dtype)
+    dirty = (truth & mask) | np.array(junk).astype(array.dtype)
+    swapped = dirty.byteswap() if syntax == ExplicitVRBigEndian else dirty
+
+    part10 = made(swapped, stored=stored, syntax=syntax)
+
+    for number in range(len(array)):
+        np.testing.assert_array_equal(read_frame(part10, number).stored, truth[number])
+
+
+def test_single_bits_of_a_frame_that_starts_inside_a_byte():
+    bits = np.random.default_rng(1).integers(0, 2, (3, 3, 5)).astype(np.uint8)
+    packed = np.packbits(bits.ravel(), bitorder="little")
+    part10 = made(packed.reshape(1, -1), stored=8, Rows=3, Columns=5, NumberOfFrames=3)
+    part10 = part10.replace(b"\x28\x00\x00\x01US\x02\x00\x08", b"\x28\x00\x00\x01US\x02\x00\x01")
+    part10 = part10.replace(b"\x28\x00\x01\x01US\x02\x00\x08", b"\x28\x00\x01\x01US\x02\x00\x01")
+    part10 = part10.replace(b"\x28\x00\x02\x01US\x02\x00\x07", b"\x28\x00\x02\x01US\x02\x00\x00")
+
+    for number in range(3):
+        np.testing.assert_array_equal(read_frame(part10, number).stored, bits[number])
+
+
+def test_modality_values_carry_their_unit_and_window():
+    array = np.full((4, 4), 100, "<i2")
+    part10 = made(
+        array,
+        stored=16,
+        RescaleSlope=2,
+        RescaleIntercept=-1000,
+        WindowCenter=[40, 500],
+        WindowWidth=[400, 2000],
+        WindowCenterWidthExplanation=["Soft", "Bone"],
+    )
+
+    frame = read_frame(part10)
+
+    assert frame.values.dtype == np.float32
+    assert (frame.values == -800).all()
+    assert frame.info.unit == "HU"
+    assert (frame.info.window_center, frame.info.window_width) == (40, 400)
+    assert [window.label for window in frame.info.windows] == ["Soft", "Bone"]
+
+
+def test_an_image_without_window_opens_on_its_own_range():
+    array = np.linspace(0, 1000, 10_000).astype("<u2").reshape(100, 100)
+    info = read_frame(made(array, stored=16)).info
+    assert info.window_center == pytest.approx(502, abs=5)
+    assert info.window_width == pytest.approx(985, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "spacing", "source"),
+    [
+        ({"PixelSpacing": [0.7, 0.5]}, (0.7, 0.5), SpacingSource.PIXEL_SPACING),
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), SpacingSource.IMAGER),
+        (
+            {"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 2},
+            (0.1, 0.1),
+            SpacingSource.IMAGER_CORRECTED,
+        ),
+        ({"PixelAspectRatio": [2, 1]}, None, SpacingSource.NONE),
+        ({"PixelSpacing": [0, 0]}, None, SpacingSource.NONE),
+    ],
+)
+def test_millimetres_name_their_source(attributes, spacing, source):
+    info = read_frame(made(np.zeros((4, 4), "<i2"), stored=16, **attributes)).info
+    assert (info.spacing, info.spacing_source) == (spacing, source.value)
+    assert info.aspect == (2 if "PixelAspectRatio" in attributes else info.aspect)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("MR_truncated.dcm", "cut short"),
+        ("JPEG2000-embedded-sequence-delimiter.dcm", "another size"),
+    ],
+)
+def test_a_damaged_image_says_why(name, message):
+    with pytest.raises(NotDisplayable, match=message):
+        read_frame(path_of(name))
+
+
+@pytest.mark.parametrize("name", ["rtplan.dcm", "test-SR.dcm", "waveform_ecg.dcm"])
+def test_objects_without_pixels_have_no_picture(name):
+    with pytest.raises(NotDisplayable):
+        describe(path_of(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SC_rgb_jpeg_dcmtk.dcm", "693_J2KI.dcm", "MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm"],
+)
+def test_a_stream_that_lies_about_its_size_is_never_decoded(name, monkeypatch):
+    part10 = path_of(name).read_bytes()
+    rows = describe(part10).rows
+    lying = part10.replace(
+        b"\x28\x00\x10\x00US\x02\x00" + rows.to_bytes(2, "little"),
+        b"\x28\x00\x10\x00US\x02\x00\xff\xff",
+    )
+    monkeypatch.setattr(
+        "clinic_panel.imaging.pixels.get_decoder", lambda uid: pytest.fail("decoded a lie")
+    )
+    with pytest.raises(NotDisplayable):
+        read_frame(lying)
+
+
+def test_sizes_are_read_from_the_stream_itself():
+    picture = describe(path_of("SC_rgb_jpeg_dcmtk.dcm"))
+    with pytest.raises(NotDisplayable, match="damaged"):
+        check_dimensions(picture, b"\xff\xd8\xff\xd9")
+    huge = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03" + bytes(9)
+    assert codestream.jpeg_dimensions(huge).rows == 65535
+    with pytest.raises(NotDisplayable, match="another size"):
+        check_dimensions(picture, huge)
+
+
+def test_a_frame_that_is_not_there_is_refused():
+    for number in (-1, 2):
+        with pytest.raises(NotDisplayable, match="no such frame"):
+            read_frame(path_of("SC_rgb_rle_2frame.dcm"), number)
+
+
+def test_the_info_is_plain_json():
+    info = read_frame(path_of("CT_small.dcm")).info
+    again = json.loads(json.dumps(info.as_dict()))
+    assert again["rows"] == 128
+    assert again["edges"] == ["R", "L", "A", "P"]
+    assert json.loads(info.as_header()) == again
+    assert info.as_header().isascii()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_images_raise_only_our_own_errors(data):
+    name = data.draw(
+        st.sampled_from(
+            ["MR_small_RLE.dcm", "MR_small.dcm", "SC_rgb_small_odd_jpeg.dcm", "MR_small_expb.dcm"]
+        )
+    )
+    source = bytearray(path_of(name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        source[data.draw(st.integers(132, len(source) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ClinicError):
+        read_frame(bytes(source[: data.draw(st.integers(len(source) // 2, len(source)))]))
