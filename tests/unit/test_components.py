@@ -1,0 +1,205 @@
+"""The visible parts as Python sees them: what they take, what they let through, what they keep."""
+
+import importlib
+import pkgutil
+
+import param
+import pytest
+from panel.io.state import state
+
+import clinic_panel.components
+from clinic_panel.components.board import Board
+from clinic_panel.components.form_dialog import FormDialog
+from clinic_panel.components.heading import Heading
+from clinic_panel.components.notice import Notice
+from clinic_panel.components.shell import NAVIGATION, VISIBLE, TopBar, entries_for, shell
+
+ACTIONS = {"id": "actions", "label": "Actions", "kind": "actions"}
+
+
+def part_classes() -> list[type[param.Parameterized]]:
+    package = clinic_panel.components
+    names = [
+        found.name for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    ]
+    modules = [importlib.import_module(name) for name in names]
+    return sorted(
+        {
+            member
+            for module in modules
+            for member in vars(module).values()
+            if isinstance(member, type)
+            and issubclass(member, param.Parameterized)
+            and member.__module__.startswith(package.__name__)
+        },
+        key=lambda cls: cls.__name__,
+    )
+
+
+def undocumented(cls: type[param.Parameterized]) -> list[str]:
+    own = [name for name in cls.param if name in vars(cls)]
+    return [name for name in own if not name.startswith("_") and not cls.param[name].doc]
+
+
+@pytest.mark.parametrize("cls", part_classes(), ids=lambda cls: cls.__name__)
+def test_every_public_param_of_a_part_is_documented(cls):
+    assert undocumented(cls) == []
+
+
+def test_a_param_without_words_is_noticed():
+    class Bare(param.Parameterized):
+        told = param.String(doc="Said.")
+        silent = param.String()
+
+    assert undocumented(Bare) == ["silent"]
+
+
+def watched(part: param.Parameterized, name: str) -> list:
+    seen = []
+    part.param.watch(lambda event: seen.append(event.new), name)
+    return seen
+
+
+def board(**changes) -> Board:
+    rows = [
+        {"id": 1, "actions": [{"id": "open", "label": "Open"}]},
+        {"id": 2, "actions": [{"id": "cancel", "label": "Cancel", "disabled": True}]},
+    ]
+    return Board(**{"rows": rows, "columns": [ACTIONS], **changes})
+
+
+def test_an_action_reaches_the_page_once_each_time_it_is_asked_for():
+    table = board()
+    seen = watched(table, "action")
+
+    for n in (1, 2):
+        table._handle_msg({"kind": "action", "id": 1, "action": "open", "n": n})
+
+    assert [event["n"] for event in seen] == [1, 2]
+    assert table.action is None
+
+
+@pytest.mark.parametrize(
+    ("row", "action"), [(1, "cancel"), (2, "cancel"), (3, "open"), (None, "open"), (1, None)]
+)
+def test_an_action_that_does_not_stand_in_the_row_is_dropped(row, action):
+    table = board()
+    seen = watched(table, "action")
+
+    table._handle_msg({"kind": "action", "id": row, "action": action, "n": 1})
+
+    assert seen == []
+
+
+def test_a_heading_button_and_a_row_without_buttons_act_too():
+    table = board(buttons=[{"id": "refresh", "label": "Refresh"}])
+    plain = Board(rows=[{"id": 1}], columns=[{"id": "name"}], row_action="open")
+
+    assert table.allows(None, "refresh")
+    assert plain.allows(1, "open")
+    assert not plain.allows(1, "delete")
+
+
+FIELDS = [
+    {"name": "family_name", "label": "Family name"},
+    {"name": "seen", "label": "Document seen", "kind": "checkbox"},
+    {"name": "password", "label": "Password", "kind": "password"},
+    {"kind": "section", "label": "More"},
+]
+
+
+def test_a_form_hands_over_what_it_asked_for_and_keeps_none_of_it():
+    form = FormDialog()
+    form.ask(FIELDS)
+    seen = watched(form, "submitted")
+    values = {"family_name": "Nováková", "seen": True, "password": "secret", "role": "admin"}
+
+    form._handle_msg({"kind": "submit", "values": values})
+
+    assert seen == [{"family_name": "Nováková", "seen": True, "password": "secret"}]
+    assert form.submitted is None
+    assert "secret" not in repr(form.param.values())
+
+
+@pytest.mark.parametrize("values", [None, [], "x", {}, {"seen": [], "family_name": None}])
+def test_a_form_takes_nonsense_for_empty_fields(values):
+    form = FormDialog()
+    form.ask(FIELDS)
+    seen = watched(form, "submitted")
+
+    form._handle_msg({"kind": "submit", "values": values})
+
+    assert seen == [{"family_name": "", "seen": False, "password": ""}]
+
+
+def test_a_closed_form_submits_nothing():
+    form = FormDialog(fields=FIELDS)
+    seen = watched(form, "submitted")
+
+    form._handle_msg({"kind": "submit", "values": {"family_name": "x"}})
+
+    assert seen == []
+
+
+def test_a_refused_form_stays_open_with_its_reasons_until_it_is_asked_afresh():
+    form = FormDialog()
+    form.ask(FIELDS)
+
+    form.refuse("Somebody else changed it.", family_name="Too long.")
+    assert (form.open, form.problem) == (True, "Somebody else changed it.")
+    assert form.problems == {"family_name": "Too long."}
+
+    form.ask(FIELDS, title="Again")
+    assert (form.problem, form.problems, form.title) == ("", {}, "Again")
+
+
+def test_the_action_of_a_message_counts_only_for_the_message_shown():
+    notice = Notice()
+    seen = watched(notice, "taken")
+    first = notice.say("Cancelled.", action="Undo")
+    second = notice.say("Moved.", action="Undo")
+
+    notice._handle_msg({"kind": "action", "n": first})
+    notice._handle_msg({"kind": "action", "n": second})
+
+    assert seen == [second]
+
+
+def test_a_heading_tells_its_buttons_and_no_others():
+    heading = Heading(today="2026-11-22", buttons=[{"id": "book", "label": "Book"}])
+    seen = watched(heading, "pressed")
+
+    for name in ("book", "delete", None):
+        heading._handle_msg({"kind": "press", "id": name})
+
+    assert seen == ["book"]
+
+
+def test_a_day_that_is_none_counts_as_today():
+    assert Heading(day="0001-13-40", today="2026-11-22").date.isoformat() == "2026-11-22"
+
+
+def test_each_role_meets_its_own_navigation_and_an_unknown_one_none():
+    known = {entry["id"] for entry in NAVIGATION}
+
+    assert set().union(*VISIBLE.values()) == known
+    assert [entry["id"] for entry in entries_for("receptionist")] == ["schedule", "patients"]
+    assert entries_for("intruder") == []
+
+
+def test_the_search_is_bounded_and_answers_the_question_it_was_asked(monkeypatch):
+    asked, said = [], []
+    bar = TopBar(find=lambda text: asked.append(text) or [{"label": "Okafor, Ada", "href": "/"}])
+    monkeypatch.setattr(bar, "_send_msg", said.append)
+
+    bar._handle_msg({"kind": "find", "text": "x" * 5000, "n": 7})
+
+    assert asked == ["x" * 64]
+    assert said == [{"kind": "hits", "n": 7, "hits": [{"label": "Okafor, Ada", "href": "/"}]}]
+
+
+def test_a_page_names_itself_and_not_its_user():
+    page = shell("Schedule", user="Dr. Ruth Adeyemi", role="clinician", active="schedule")
+
+    assert page.meta.title == "Schedule · Clinic Panel"
+    assert state.curdoc is None
