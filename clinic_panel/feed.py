@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import threading
 from collections.abc import Callable
@@ -37,13 +38,17 @@ class ChangeFeed:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._bell = os.pipe()
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._stop.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
+            os.write(self._bell[1], b"\0")  # out of the wait for PostgreSQL, at once
             self._thread.join()
+            for end in self._bell:
+                os.close(end)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Register a callback; call what is returned to take it back."""
@@ -106,8 +111,9 @@ class ChangeFeed:
                 cursor.execute(f"LISTEN {CHANNEL}")
             self.ready.set()
             while not self._stop.is_set():
-                ready, _, _ = select.select([connection], [], [], POSTGRES_INTERVAL_S)
-                if ready:
+                watched = [connection, self._bell[0]]
+                ready, _, _ = select.select(watched, [], [], POSTGRES_INTERVAL_S)
+                if connection in ready:
                     connection.poll()
                     topics = {Topic(note.payload) for note in connection.notifies}
                     connection.notifies.clear()

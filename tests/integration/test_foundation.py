@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -132,6 +133,19 @@ def test_concurrent_writers_keep_the_audit_in_one_chain(ctx):
 def test_a_receptionist_may_not_read_the_audit(as_role):
     with pytest.raises(Forbidden):
         audit.entries(as_role(Role.RECEPTIONIST))
+
+
+def test_a_feed_that_waits_for_news_stops_at_once(settings):
+    engine = build_engine(settings)
+    feed = ChangeFeed(engine)
+    feed.start()
+    feed.ready.wait(5)
+    began = time.monotonic()
+
+    feed.stop()
+
+    assert time.monotonic() - began < 5
+    engine.dispose()
 
 
 def test_a_change_is_heard_and_a_rolled_back_one_is_not(ctx, settings):
