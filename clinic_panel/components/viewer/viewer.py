@@ -1,5 +1,6 @@
 """The reading area: series rail, tools and viewport in one component that paints in the browser."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -141,12 +142,19 @@ class StudyViewer(JSComponent):
 
 
 def _element(frame: Frame, center: float, width: float, *, inverted: bool) -> hv.Image | hv.RGB:
+    # Options can only be set once a backend is loaded; a page that shows no plot needs none.
+    importlib.import_module("holoviews.plotting.bokeh")
     info = frame.info
     row_mm, column_mm = info.spacing or (info.aspect, 1.0)
     bounds = (0.0, 0.0, info.columns * column_mm, info.rows * row_mm)
     unit = "mm" if info.spacing else "px"
     kdims = [hv.Dimension("x", unit=unit), hv.Dimension("y", unit=unit)]
-    common = {"aspect": "equal", "invert_yaxis": False, "default_tools": ["save", "hover"]}
+    common = {
+        "aspect": "equal",
+        "invert_yaxis": False,
+        "default_tools": ["save", "hover"],
+        "backend": "bokeh",
+    }
     if info.format == "rgb8":
         return hv.RGB(frame.stored, bounds=bounds, kdims=kdims).opts(**common)
     if width <= 0:
