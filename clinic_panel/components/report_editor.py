@@ -96,7 +96,7 @@ class ReportEditor(Part):
             self.reload()
 
     def choose(self, images: Sequence[KeyImageRef]) -> None:
-        """Print these images, in this order; captions already written stay.
+        """Print these images, in this order; one already chosen stays as it was chosen.
 
         A report that was not started is started. What is being typed meanwhile is not touched.
         """
@@ -106,12 +106,8 @@ class ReportEditor(Part):
             if self.shown.get("phase") != "draft":
                 return
             current = report.draft(self.ctx, self.shown["report_id"])
-            captions = {(kept.instance_id, kept.frame): kept for kept in current.key_images}
-            chosen = tuple(
-                replace(image, caption=image.caption or before.caption) if before else image
-                for image in images
-                for before in (captions.get((image.instance_id, image.frame)),)
-            )
+            before = {(kept.instance_id, kept.frame): kept for kept in current.key_images}
+            chosen = tuple(before.get((one.instance_id, one.frame), one) for one in images)
             saved = report.save_draft(self.ctx, current.id, current.version, current.texts, chosen)
         except ClinicError as error:
             self.problem = error.message

@@ -325,6 +325,9 @@ def test_images_chosen_in_the_viewer_join_without_touching_what_is_typed(ctx, si
     chosen = [KeyImageRef(first, 0, -600.0, 1500.0), KeyImageRef(second)]
     document.add_next_tick_callback(lambda: editor.choose(chosen))
     page.get_by_label("Caption of key image 1").fill("Lung window")
+    saved(page)
+    chosen[0] = KeyImageRef(first)  # the viewer has moved on: its window is no longer known
+    document.add_next_tick_callback(lambda: editor.choose(chosen))
     page.get_by_label("Impression").press_sequentially("ass.")
     saved(page)
     shoot(page, "images")
