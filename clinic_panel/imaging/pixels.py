@@ -1,52 +1,26 @@
 """One frame at a time: native frames sliced from the file, compressed ones decoded alone."""
 
 import json
-import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import convert_color_space, get_decoder
-from pydicom.uid import (
-    HTJ2K,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000TransferSyntaxes,
-    JPEGExtended12Bit,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.encaps import get_frame
+from pydicom.pixels import convert_color_space
 
 from clinic_panel.errors import NotDisplayable
-from clinic_panel.imaging import codestream
+from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode
 from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
 from clinic_panel.imaging.geometry import orientation_letters
 from clinic_panel.imaging.picture import LookUpTable, Picture, describe
 from clinic_panel.imaging.window import Window, automatic
 
+type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
 type Format = Literal["int16", "uint16", "uint8", "rgb8"]
-
-_RLE_MOST: Final = 64  # two bytes of a run make at most 128 (PS3.5 G.3.2)
-_J2K: Final = frozenset({*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL})
-_JPEG: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
-_DAMAGED: Final = "The compressed image is damaged."
-# What decoders and pydicom raise on damaged streams; none of it says more than that.
-_DECODER_ERRORS: Final = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +86,9 @@ class Frame:
         )
 
 
-def read_frame(source: Picture | Path | bytes, frame: int = 0) -> Frame:
+def read_frame(
+    source: Picture | Path | bytes, frame: int = 0, *, decoder: Decoder = decode
+) -> Frame:
     """Decode one frame for a screen.
 
     Parameters
@@ -121,6 +97,8 @@ def read_frame(source: Picture | Path | bytes, frame: int = 0) -> Frame:
         The image; describe it once and pass the ``Picture`` when reading many frames.
     frame
         Zero-based.
+    decoder
+        Decodes a compressed frame; servers pass an ``IsolatedDecoder``.
 
     Returns
     -------
@@ -138,7 +116,7 @@ def read_frame(source: Picture | Path | bytes, frame: int = 0) -> Frame:
         raise NotDisplayable("The image has no such frame.")
     with picture.opened() as file:
         if picture.encapsulated:
-            array, photometric = _decode(picture, _fragment(picture, file, frame))
+            array, photometric = decoder(picture, _fragment(picture, file, frame))
         else:
             array, photometric = _native(picture, file, frame), picture.photometric
     if picture.samples == 3 or picture.palette:
@@ -211,61 +189,8 @@ def _fragment(picture: Picture, file: BinaryIO, frame: int) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return get_frame(file, frame, number_of_frames=picture.frames)
-    except _DECODER_ERRORS:
-        raise NotDisplayable(_DAMAGED) from None
-
-
-def check_dimensions(picture: Picture, data: bytes) -> None:
-    """Compare what the compressed frame says of its size with what the header says.
-
-    Raises
-    ------
-    NotDisplayable
-        They differ, so that decoding might cost any amount of memory.
-    """
-    uid = picture.transfer_syntax_uid
-    if uid == RLELossless:
-        if len(data) * _RLE_MOST < picture.frame_bytes:
-            raise NotDisplayable("The compressed image holds fewer pixels than it says.")
-        return
-    if uid in _JPEG:
-        size = codestream.jpeg_dimensions(data)
-    elif uid in _J2K:
-        size = codestream.j2k_dimensions(data)
-    else:
-        raise NotDisplayable("The image's transfer syntax cannot be decoded here.")
-    if (size.rows, size.columns) != (picture.rows, picture.columns):
-        raise NotDisplayable("The compressed image has another size than its header says.")
-    if size.samples != picture.samples:
-        raise NotDisplayable("The compressed image has other colours than its header says.")
-
-
-def _decode(picture: Picture, data: bytes) -> tuple[NDArray[Any], str]:
-    """Decode one compressed frame with pylibjpeg through pydicom."""
-    check_dimensions(picture, data)
-    if picture.transfer_syntax_uid == JPEGExtended12Bit:
-        data = codestream.full_spectrum(data)
-    options: dict[str, Any] = {
-        "number_of_frames": 1,
-        "rows": picture.rows,
-        "columns": picture.columns,
-        "samples_per_pixel": picture.samples,
-        "bits_allocated": picture.bits_allocated,
-        "bits_stored": picture.bits_stored,
-        "pixel_representation": int(picture.signed),
-        "photometric_interpretation": picture.photometric,
-        "pixel_keyword": "PixelData",
-    }
-    if picture.samples > 1:
-        options["planar_configuration"] = picture.planar
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            decoder = get_decoder(picture.transfer_syntax_uid)
-            array, properties = decoder.as_array(encapsulate([data]), index=0, **options)
-    except _DECODER_ERRORS:
-        raise NotDisplayable(_DAMAGED) from None
-    return array, str(properties["photometric_interpretation"])
+    except DECODER_ERRORS:
+        raise NotDisplayable(DAMAGED) from None
 
 
 # -- to the screen -----------------------------------------------------------------------------

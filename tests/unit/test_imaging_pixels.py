@@ -17,9 +17,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEnd
 
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging import codestream
+from clinic_panel.imaging.decoding import check_dimensions
 from clinic_panel.imaging.geometry import SpacingSource
 from clinic_panel.imaging.picture import describe
-from clinic_panel.imaging.pixels import check_dimensions, read_frame
+from clinic_panel.imaging.pixels import read_frame
 
 EXACT = [
     *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"),
@@ -214,7 +215,7 @@ def test_a_stream_that_lies_about_its_size_is_never_decoded(name, monkeypatch):
         b"\x28\x00\x10\x00US\x02\x00\xff\xff",
     )
     monkeypatch.setattr(
-        "clinic_panel.imaging.pixels.get_decoder", lambda uid: pytest.fail("decoded a lie")
+        "clinic_panel.imaging.decoding.get_decoder", lambda uid: pytest.fail("decoded a lie")
     )
     with pytest.raises(NotDisplayable):
         read_frame(lying)
