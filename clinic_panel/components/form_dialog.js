@@ -11,6 +11,7 @@ function control(field, id) {
     fillOptions(select, field);
     return select;
   }
+  if (field.kind === "choice") return choices(field, id);
   if (field.kind === "textarea") return h("textarea", { ...common, rows: field.rows || 4, value: field.value ?? "" });
   if (field.kind === "checkbox") {
     const box = h("input", { ...common, type: "checkbox" });
@@ -18,6 +19,93 @@ function control(field, id) {
     return box;
   }
   return h("input", { ...common, type: NATIVE[field.kind] || "text", spellcheck: "false", value: field.value ?? "" });
+}
+
+// Radio buttons as cards or chips; the group answers like one input.
+function choices(field, id) {
+  const group = h("div", { id, class: `choices ${field.cards ? "cards" : ""}`, role: "radiogroup", "aria-labelledby": `${id}-label`, "aria-describedby": `${id}-help ${id}-wrong` });
+  const boxes = () => [...group.querySelectorAll("input")];
+  Object.defineProperties(group, {
+    value: { get: () => boxes().find((box) => box.checked)?.value ?? "", set: (value) => { for (const box of boxes()) box.checked = box.value === String(value ?? ""); } },
+    validity: { get: () => { const missing = Boolean(field.required) && !group.value; return { valid: !missing, valueMissing: missing, badInput: false }; } },
+  });
+  group.focus = () => (boxes().find((box) => box.checked) || boxes()[0])?.focus();
+  fillChoices(group, field);
+  return group;
+}
+
+function fillChoices(group, field) {
+  const value = String(field.value ?? "");
+  group.replaceChildren(...(field.options || []).map((option) => h("label", { class: "choice" },
+    h("input", { type: "radio", name: field.name, value: String(option.value), "aria-label": [option.label, option.detail].filter(Boolean).join(": ") }),
+    h("span", { dir: "auto" }, option.label, option.detail && h("small", { dir: "auto" }, option.detail)))),
+    ...(field.options?.length ? [] : [h("span", { class: "none" }, field.placeholder || "Nothing to choose from.")]));
+  group.value = value;
+}
+
+// A field that finds one of many: what is typed is asked of the server, what counts is the row chosen.
+class Lookup {
+  constructor(field, input, told) {
+    Object.assign(this, { input, told, at: -1, options: [], field });
+    this.list = h("ul", { id: `${input.id}-list`, class: "hits", role: "listbox", "aria-label": field.label, hidden: true });
+    for (const [key, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": this.list.id, "aria-expanded": "false" })) input.setAttribute(key, value);
+    this.ask = debounce(220, () => told());
+    input.addEventListener("input", () => { this.keep("", input.value); this.ask(); });
+    input.addEventListener("keydown", (event) => this.key(event));
+    input.addEventListener("blur", () => this.open(false));
+    this.list.addEventListener("pointerdown", (event) => event.preventDefault());  // keeps the focus in the field
+    this.fill(field);
+    if (field.value) this.choose(this.options.find((option) => String(option.value) === String(field.value)), false);
+    else this.keep("", "");
+  }
+
+  keep(value, text) {
+    this.input.chosen = value;
+    this.input.value = text;
+    this.input.setCustomValidity(text && !value ? "choose" : "");
+  }
+
+  fill(field) {
+    this.field = field;
+    this.options = field.options || [];
+    this.at = -1;
+    const rows = this.options.map((option, index) => h("li", {
+      id: `${this.list.id}-${index}`, role: "option", "aria-selected": "false", class: option.extra ? "extra" : "", onclick: () => this.choose(option),
+    }, h("span", { class: "name", dir: "auto" }, option.label), option.detail && h("span", { class: "detail", dir: "auto" }, option.detail)));
+    this.list.replaceChildren(...rows);
+    this.open(rows.length > 0 && !this.input.chosen && this.input.value && this.input.getRootNode().activeElement === this.input);
+  }
+
+  open(on) {
+    this.list.hidden = !on;
+    this.input.setAttribute("aria-expanded", String(Boolean(on)));
+    if (!on) this.input.removeAttribute("aria-activedescendant");
+  }
+
+  choose(option, tell = true) {
+    if (!option) return;
+    this.keep(String(option.value), option.label);
+    this.open(false);
+    if (tell) { this.input.dispatchEvent(new Event("chosen")); this.told(); }
+  }
+
+  key(event) {
+    if (event.key === "ArrowDown" && this.list.hidden && this.options.length) this.open(true);
+    if (this.list.hidden) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") this.mark(this.at + (event.key === "ArrowDown" ? 1 : -1));
+    else if (event.key === "Enter" && this.at >= 0) this.choose(this.options[this.at]);
+    else if (event.key === "Escape") { this.open(false); event.stopPropagation(); }
+    else return;
+    event.preventDefault();
+  }
+
+  mark(index) {
+    const rows = [...this.list.children];
+    this.at = (index + rows.length) % rows.length;
+    rows.forEach((row, n) => row.setAttribute("aria-selected", String(n === this.at)));
+    rows[this.at].scrollIntoView({ block: "nearest" });
+    this.input.setAttribute("aria-activedescendant", rows[this.at].id);
+  }
 }
 
 function fillOptions(select, field) {
@@ -55,12 +143,15 @@ class Form {
     const id = `f-${field.name}`;
     const input = control(field, id);
     const wrong = h("p", { class: "wrong", id: `${id}-wrong`, hidden: true });
-    const label = h("label", { for: id }, field.label, field.required && h("span", { class: "must", "aria-hidden": "true" }, "*"));
+    const must = field.required && h("span", { class: "must", "aria-hidden": "true" }, "*");
+    const label = field.kind === "choice" ? h("div", { class: "label", id: `${id}-label` }, field.label, must) : h("label", { for: id }, field.label, must);
     const help = h("p", { class: "help", id: `${id}-help`, hidden: !field.help }, field.help);
-    this.inputs.set(field.name, { input, wrong, help, field });
+    const lookup = field.kind === "lookup" ? new Lookup(field, input, () => this.tell(field.name)) : null;
+    this.inputs.set(field.name, { input, wrong, help, field, lookup });
+    input.addEventListener("chosen", () => this.mark(field.name, ""));
     input.addEventListener("input", () => this.mark(field.name, ""));
-    if (field.live) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" ? 0 : 350, () => this.tell(field.name)));
-    const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input];
+    if (field.live && !lookup) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" ? 0 : 350, () => this.tell(field.name)));
+    const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input, lookup?.list];
     return h("div", { class: `field ${field.width || ""}` }, inner, help, wrong);
   }
 
@@ -82,7 +173,14 @@ class Form {
       known.input.disabled = Boolean(field.disabled);
       known.help.textContent = field.help || "";
       known.help.hidden = !field.help;
-      if (field.kind === "select" && JSON.stringify(before.options) !== JSON.stringify(field.options)) {
+      if (known.lookup) {
+        if (JSON.stringify(before.options) !== JSON.stringify(field.options)) known.lookup.fill(field);
+        if (field.value && field.value !== before.value) known.lookup.choose(known.lookup.options.find((option) => String(option.value) === String(field.value)), false);
+      } else if (field.kind === "choice") {
+        if (JSON.stringify(before.options) !== JSON.stringify(field.options) || field.value !== before.value) {
+          fillChoices(known.input, { ...field, value: field.value !== before.value ? field.value : known.input.value });
+        }
+      } else if (field.kind === "select" && JSON.stringify(before.options) !== JSON.stringify(field.options)) {
         const held = known.input.value;
         fillOptions(known.input, { ...field, value: field.value !== before.value ? field.value : held });
       } else if (field.value !== before.value) {
@@ -94,7 +192,7 @@ class Form {
 
   values() {
     return Object.fromEntries([...this.inputs].map(([name, { input, field }]) =>
-      [name, field.kind === "checkbox" ? input.checked : field.kind === "password" ? input.value : input.value.trim()]));
+      [name, field.kind === "checkbox" ? input.checked : field.kind === "lookup" ? input.chosen : field.kind === "password" ? input.value : input.value.trim()]));
   }
 
   mark(name, problem) {
@@ -110,7 +208,7 @@ class Form {
     for (const [name, { input, field }] of this.inputs) {
       const problem = input.validity.valueMissing ? `${field.label} is needed.`
         : input.validity.badInput ? `${field.label} is not complete.`
-        : input.validity.valid ? "" : field.hint || `${field.label} is not valid.`;
+        : input.validity.valid ? "" : field.kind === "lookup" ? "Choose one from the list." : field.hint || `${field.label} is not valid.`;
       this.mark(name, problem);
       if (problem && !first) first = input;
     }
@@ -124,7 +222,7 @@ class Form {
     this.n += 1;
     const values = this.values();
     for (const [other, { field }] of this.inputs) if (field.kind === "password") delete values[other];
-    this.model.send_msg({ kind: "changed", name, values, n: this.n });
+    this.model.send_msg({ kind: "changed", name, values, text: String(this.inputs.get(name)?.input.value ?? ""), n: this.n });
   }
 
   close(asked) {

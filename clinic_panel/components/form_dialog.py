@@ -8,6 +8,7 @@ from param.parameterized import discard_events
 
 from clinic_panel.components.part import Part
 
+MAX_QUERY = 256  # characters looked up
 MAX_VALUE = 65536  # characters of one field: findings are long, but not longer
 
 
@@ -18,10 +19,15 @@ class FormDialog(Part):
     a password is not kept. Escape, *Cancel* and the cross close without asking the server.
 
     A **field** is a dict: `name`, `label`, `kind` (`text`, `date`, `time`, `number`, `select`,
-    `textarea`, `password`, `email`, `checkbox`, `section`, `note`), and optionally `value` (dates
-    `YYYY-MM-DD`, times `HH:MM`), `required`, `options` (strings or dicts of `value`, `label`),
+    `textarea`, `password`, `email`, `checkbox`, `lookup`, `choice`, `section`, `note`), and
+    optionally `value` (dates `YYYY-MM-DD`, times `HH:MM`), `required`, `options` (strings or dicts
+    of `value`, `label`),
     `width` (`half`, `third`), `help`, `placeholder`, `disabled`, `max_length`, `min`, `max`,
     `rows`, `pattern` with `hint`, `autocomplete`, `focus`, `live` (tell `changed` while typing).
+
+    A `lookup` finds one of many: each pause in typing tells `changed` with the ``text``, the answer
+    is a list of `options` with `value`, `label`, `detail`; its value is that of the row chosen, or
+    empty. A `choice` shows its options as buttons, or side by side with `cards`.
     """
 
     _source = "form_dialog"
@@ -47,7 +53,7 @@ class FormDialog(Part):
     )
     changed = param.Dict(
         default=None,
-        doc="Out: `name` of a live field and all `values` but passwords; None again once told.",
+        doc="Out: `name` and `text` of a live field, all `values` but passwords; None once told.",
     )
 
     def ask(self, fields: Sequence[dict[str, Any]], **changes: Any) -> None:
@@ -73,7 +79,8 @@ class FormDialog(Part):
             with discard_events(self):
                 self.submitted = None
         elif data.get("kind") == "changed":
-            self.changed = {"name": str(data.get("name", "")), "values": values}
+            text = str(data.get("text") or "")[:MAX_QUERY]
+            self.changed = {"name": str(data.get("name", "")), "values": values, "text": text}
             with discard_events(self):
                 self.changed = None
 

@@ -64,8 +64,15 @@ def _is_same_patient(study: Study, patient: Patient) -> bool:
     return study.patient_id in ("", patient.patient_id) and len(issuers) <= 1
 
 
-def unmatched_studies(ctx: Context, *, limit: int = 200) -> list[UnmatchedStudy]:
+def unmatched_studies(
+    ctx: Context, *, limit: int = 200, again: bool = False
+) -> list[UnmatchedStudy]:
     """Return the studies that belong to no booking, the newest first; the list is audited.
+
+    Parameters
+    ----------
+    again
+        A page that is open follows a change: it is still the look that was audited.
 
     Raises
     ------
@@ -79,9 +86,10 @@ def unmatched_studies(ctx: Context, *, limit: int = 200) -> list[UnmatchedStudy]
         .order_by(Study.last_received_at.desc())
         .limit(limit)
     )
-    with ctx.begin() as session:
+    with ctx.read() if again else ctx.begin() as session:
         rows = [_unmatched(study) for study in session.scalars(query)]
-        audit.record(ctx, session, Action.SEARCH, list="unmatched studies", found=len(rows))
+        if not again:
+            audit.record(ctx, session, Action.SEARCH, list="unmatched studies", found=len(rows))
     return rows
 
 

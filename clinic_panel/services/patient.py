@@ -84,7 +84,7 @@ def register(ctx: Context, form: PatientForm, *, confirmed: bool = False) -> Pat
 
 
 def likely_duplicates(ctx: Context, form: PatientForm) -> list[PatientRow]:
-    """Return who is known by the same ID, or by the same name and birth date.
+    """Return who is known by the same ID, or by the same name and birth date; a hit is audited.
 
     Raises
     ------
@@ -93,7 +93,11 @@ def likely_duplicates(ctx: Context, form: PatientForm) -> list[PatientRow]:
     """
     ctx.require(Permission.PATIENT_READ)
     with ctx.read() as session:
-        return list(_alike(session, form, ctx.today()))
+        found = _alike(session, form, ctx.today())
+    if found:
+        with ctx.begin() as session:
+            audit.record(ctx, session, Action.SEARCH, count=len(found), duplicates=True)
+    return list(found)
 
 
 def find(

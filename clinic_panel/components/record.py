@@ -1,0 +1,165 @@
+"""A person's record as parts of a page: facts, visits, studies, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from clinic_panel.components.schedule import SEX, TONES
+from clinic_panel.context import Context
+from clinic_panel.models.appointment import AppointmentStatus
+from clinic_panel.models.report import ReportStatus
+from clinic_panel.models.user import Permission
+from clinic_panel.services.patient import PatientRow
+from clinic_panel.services.record import ReportRow, StudyRow, VisitRow
+
+PEOPLE_COLUMNS: list[dict[str, Any]] = [
+    {"id": "patient", "label": "Patient", "strong": True},
+    {"id": "patient_id", "label": "Patient ID", "width": "150px"},
+    {"id": "birth_date", "label": "Birth date", "sub": "age", "width": "130px"},
+    {"id": "sex", "label": "Sex", "width": "100px", "hide": "second"},
+    {"id": "telephone", "label": "Telephone", "width": "170px", "hide": "first"},
+    {"id": "state", "label": "State", "kind": "chip", "width": "120px", "hide": "second"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "170px"},
+]
+VISIT_COLUMNS: list[dict[str, Any]] = [
+    {"id": "when", "label": "Date", "sub": "at", "width": "124px", "strong": True},
+    {"id": "what", "label": "Examination", "sub": "place", "wrap": True},
+    {"id": "accession", "label": "Accession", "width": "130px", "hide": "first"},
+    {"id": "status", "label": "Status", "kind": "chip", "width": "150px"},
+]
+STUDY_COLUMNS: list[dict[str, Any]] = [
+    {"id": "thumbnail", "label": "Image", "kind": "image", "width": "66px"},
+    {"id": "what", "label": "Study", "sub": "when", "strong": True},
+    {"id": "modality", "label": "Modality", "kind": "chip", "small": True, "width": "100px"},
+    {"id": "images", "label": "Images", "kind": "number", "width": "90px"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "150px"},
+]
+REPORT_COLUMNS: list[dict[str, Any]] = [
+    {"id": "what", "label": "Report", "sub": "signed", "strong": True},
+    {"id": "status", "label": "Status", "kind": "chip", "width": "110px"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "180px"},
+]
+
+
+def age(row: PatientRow) -> str:
+    """Return the age in words for a list."""
+    return "" if row.age_years is None else f"{row.age_years} years"
+
+
+def people(rows: Iterable[PatientRow], *, may_book: bool) -> list[dict[str, Any]]:
+    """Return people as rows of a list."""
+    return [_person(row, may_book=may_book) for row in rows]
+
+
+def _person(row: PatientRow, *, may_book: bool) -> dict[str, Any]:
+    href = f"/patients?id={row.id}"
+    actions = [{"id": "open", "label": "Open", "href": href}]
+    if may_book and row.archived_at is None:
+        actions.append({"id": "book", "label": "Book"})
+    return {
+        "id": row.id,
+        "label": row.display_name,
+        "patient": row.display_name,
+        "patient_id": row.patient_id,
+        "birth_date": row.patient_birth_date.isoformat() if row.patient_birth_date else "",
+        "age": age(row),
+        "sex": SEX.get(row.patient_sex, "").capitalize(),
+        "telephone": row.patient_telephone_numbers,
+        "state": "Archived" if row.archived_at else "",
+        "state_tone": "amber",
+        "actions": actions,
+    }
+
+
+def facts(row: PatientRow) -> list[dict[str, Any]]:
+    """Return the demographics, with allergies where they are seen."""
+    born = row.patient_birth_date.isoformat() if row.patient_birth_date else ""
+    ident = row.patient_id
+    if row.issuer_of_patient_id:
+        ident += f" ({row.issuer_of_patient_id})"
+    return [
+        {"label": "Patient ID", "value": ident},
+        {"label": "Birth date", "value": " · ".join(filter(None, (born, age(row))))},
+        {"label": "Sex", "value": SEX.get(row.patient_sex, "unknown").capitalize()},
+        {"label": "Telephone", "value": row.patient_telephone_numbers},
+        {"label": "Address", "value": row.patient_address, "wide": True},
+        {
+            "label": "Allergies",
+            "value": row.allergies or "None known",
+            "tone": "red" if row.allergies else "",
+            "wide": True,
+        },
+        {"label": "Remarks", "value": row.patient_comments, "wide": True},
+    ]
+
+
+def visits(ctx: Context, rows: Iterable[VisitRow]) -> list[dict[str, Any]]:
+    """Return the person's visits as rows."""
+    return [_visit(ctx, row) for row in rows]
+
+
+def _visit(ctx: Context, row: VisitRow) -> dict[str, Any]:
+    at = row.start_at.astimezone(ctx.zone)
+    gone = row.status in (AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW)
+    return {
+        "id": row.id,
+        "label": f"Visit of {at:%Y-%m-%d}",
+        "when": f"{at:%Y-%m-%d}",
+        "at": f"{at:%H:%M}",
+        "what": row.requested_procedure_description,
+        "place": row.cancellation_reason or row.room_name,
+        "accession": row.accession_number,
+        "status": row.status.value.capitalize(),
+        "status_tone": TONES.get(row.status, ""),
+        "tone": "muted" if gone else "",
+    }
+
+
+def studies(ctx: Context, rows: Iterable[StudyRow]) -> list[dict[str, Any]]:
+    """Return the person's studies as rows."""
+    may_open = ctx.may(Permission.IMAGE_READ)
+    return [_study(ctx, row, may_open=may_open) for row in rows]
+
+
+def _study(ctx: Context, row: StudyRow, *, may_open: bool) -> dict[str, Any]:
+    day = row.study_date or row.received_at.astimezone(ctx.zone).date()
+    open_images = {"id": "open", "label": "Open images", "href": f"/study?id={row.id}"}
+    series_id = row.thumbnail_series_id
+    return {
+        "id": row.id,
+        "label": row.study_description or "Study",
+        "thumbnail": f"/thumbnails/{series_id}" if series_id else "",
+        "what": row.study_description or "Study",
+        "when": " · ".join(filter(None, (day.isoformat(), row.accession_number))),
+        "modality": ", ".join(row.modalities),
+        "images": row.number_of_instances,
+        "actions": [open_images] if may_open else [],
+    }
+
+
+def reports(ctx: Context, rows: Iterable[ReportRow]) -> list[dict[str, Any]]:
+    """Return the person's reports as rows."""
+    return [_report(ctx, row) for row in rows]
+
+
+def _report(ctx: Context, row: ReportRow) -> dict[str, Any]:
+    signed = ""
+    if row.signed_at:
+        at = row.signed_at.astimezone(ctx.zone)
+        signed = f"{row.signed_by_name}, {at:%Y-%m-%d %H:%M}"
+    actions: list[dict[str, Any]] = []
+    if row.has_pdf:
+        pdf = f"/reports/{row.id}.pdf"
+        actions.append({"id": "pdf", "label": "PDF", "href": pdf, "new_tab": True})
+    if ctx.may(Permission.REPORT_WRITE):
+        actions.append({"id": "open", "label": "Open", "href": f"/study?id={row.study_id}"})
+    return {
+        "id": row.id,
+        "label": row.study_description or "Report",
+        "what": row.study_description or "Report",
+        "signed": signed or "not signed yet",
+        "status": row.status.value.capitalize(),
+        "status_tone": "violet" if row.status is ReportStatus.SIGNED else "outline",
+        "actions": actions,
+    }

@@ -1,0 +1,228 @@
+"""The clinic day: who comes, who waits, what came of it; live, and the desk's work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import panel as pn
+
+from clinic_panel.components import schedule, unmatched
+from clinic_panel.components.board import Board
+from clinic_panel.components.booking_form import Book
+from clinic_panel.components.heading import Heading
+from clinic_panel.components.kpi import KpiStrip
+from clinic_panel.components.live import Live
+from clinic_panel.components.patient_form import NewPatient
+from clinic_panel.components.tasks import Done, TaskDialog
+from clinic_panel.components.unmatched import LinkStudy
+from clinic_panel.components.visit_forms import Cancel, Move
+from clinic_panel.context import Context
+from clinic_panel.errors import ClinicError
+from clinic_panel.models.site import Topic
+from clinic_panel.models.user import Permission
+from clinic_panel.pages.frame import framed
+from clinic_panel.services import matching, workflow
+from clinic_panel.services.matching import UnmatchedStudy
+from clinic_panel.services.workflow import AppointmentRow
+
+PATH = "/schedule"
+TITLE = "Schedule"
+PERMISSION = Permission.SCHEDULE_READ
+TICK_MS = 60_000  # minutes of waiting are shown
+PACE_S = 0.4  # a modality announces every batch of images; nobody reads faster than this
+
+
+def page(ctx: Context, live: Live) -> Any:
+    """Build the page of today, or of the day named by the address's ``day``."""
+    desk = Desk(ctx)
+    live.on(Topic.SCHEDULE, desk.follow)
+    live.on(Topic.STUDIES, desk.follow)
+    live.on(Topic.REPORTS, desk.follow)
+    pn.state.add_periodic_callback(desk.tick, period=TICK_MS)
+    return framed(
+        ctx,
+        TITLE,
+        "schedule",
+        top=[desk.heading, desk.figures],
+        main=[desk.board],
+        aside=[desk.unmatched] if desk.unmatched else [],
+        overlays=desk.tasks.parts,
+    )
+
+
+class Desk:
+    """The parts of the page and what joins them."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.rows: dict[int, AppointmentRow] = {}
+        self.studies: dict[int, UnmatchedStudy] = {}
+        self.tasks = TaskDialog(self.reload)
+        today = ctx.today()
+        self.heading = Heading(
+            title=TITLE,
+            day=_asked(today).isoformat(),
+            today=today.isoformat(),
+            buttons=_buttons(ctx),
+        )
+        self.figures = KpiStrip(label="Figures of the day")
+        rooms = workflow.rooms(ctx)
+        self.board = Board(
+            title="Appointments",
+            columns=schedule.COLUMNS,
+            facets=[
+                {
+                    "id": "modality",
+                    "label": "Modality",
+                    "options": sorted({room.modality for room in rooms}),
+                }
+            ],
+            searchable=True,
+            search_label="Filter the day",
+            row_action="open" if ctx.may(Permission.IMAGE_READ) else "patient",
+            empty_text="No appointments on this day.",
+        )
+        self.unmatched = _unmatched_board() if ctx.may(Permission.STUDY_LINK) else None
+        self._doc = pn.state.curdoc
+        self._read_at, self._is_due = 0.0, False
+        self.heading.param.watch(lambda _: self.turn(), "day")
+        self.heading.param.watch(self._pressed, "pressed")
+        self.board.param.watch(self._acted, "action")
+        if self.unmatched:
+            self.unmatched.param.watch(self._linked, "action")
+        self.reload(again=False)
+
+    def turn(self) -> None:
+        """Show another day."""
+        self.tasks.notice.clear()
+        self.reload()
+
+    def reload(self, *, again: bool = True) -> None:
+        """Read the day; the lines are rewritten in their place."""
+        self._read_at = monotonic()
+        day = self.heading.date
+        try:
+            rows = workflow.appointments_on(self.ctx, day)
+            studies = matching.unmatched_studies(self.ctx, again=again) if self.unmatched else []
+        except ClinicError as error:
+            self.tasks.notice.say(error.message, "problem")
+            return
+        self.rows = {row.id: row for row in rows}
+        self.studies = {study.id: study for study in studies}
+        self.board.rows = schedule.lines(self.ctx, rows)
+        self.heading.note = f"{day:%A, %d %B %Y}"
+        if self.unmatched:
+            self.unmatched.rows = unmatched.lines(self.ctx, studies)
+        self.count()
+
+    def count(self) -> None:
+        """Bring the figures up to date from what was read."""
+        summary = workflow.summarise(self.rows.values(), self.ctx.clock())
+        is_today = self.heading.day == self.heading.today
+        self.figures.items = schedule.figures(summary, is_today=is_today)
+
+    def tick(self) -> None:
+        """Let the minutes pass; at midnight a page that shows today turns to the new day."""
+        today = self.ctx.today().isoformat()
+        if today != self.heading.today:
+            is_today = self.heading.day == self.heading.today
+            self.heading.param.update(today=today, **({"day": today} if is_today else {}))
+        self.count()
+
+    def follow(self) -> None:
+        """Read again after a change made elsewhere, at a pace a person can follow."""
+        if self._is_due:
+            return
+        wait_s = self._read_at + PACE_S - monotonic()
+        if wait_s <= 0 or self._doc is None:
+            self.reload()
+            return
+        self._is_due = True
+        self._doc.add_timeout_callback(self._due, int(wait_s * 1000) + 1)
+
+    def _due(self) -> None:
+        self._is_due = False
+        self.reload()
+
+    def _pressed(self, event: Any) -> None:
+        if event.new == "patient":
+            today = self.ctx.today()
+            self.tasks.open(NewPatient(self.ctx, lambda row: Book(self.ctx, today, row)))
+        elif event.new == "book":
+            self.tasks.attempt(lambda: Book(self.ctx, self.heading.date))
+
+    def _acted(self, event: Any) -> None:
+        row = self.rows.get(event.new["id"]) if event.new else None
+        if row is None:
+            return
+        match event.new["action"]:
+            case "move":
+                self.tasks.attempt(lambda: Move(self.ctx, row))
+            case "cancel":
+                self.tasks.attempt(lambda: Cancel(self.ctx, row))
+            case action if action in STEPS:
+                self.tasks.attempt(partial(STEPS[action], self.ctx, row.id))
+
+    def _linked(self, event: Any) -> None:
+        study = self.studies.get(event.new["id"]) if event.new else None
+        if study is not None and event.new["action"] == "link":
+            self.tasks.attempt(lambda: LinkStudy(self.ctx, study))
+
+
+def _step(
+    do: Callable[[Context, int], Any],
+    said: str,
+    back: Callable[[Context, int], Any] | None = None,
+    said_back: str = "",
+) -> Callable[[Context, int], Done]:
+    """Return a step of a visit that asks nothing, with the step that takes it back."""
+
+    def act(ctx: Context, appointment_id: int) -> Done:
+        do(ctx, appointment_id)
+        if back is None:
+            return Done(said)
+        return Done(said, partial(_step(back, said_back), ctx, appointment_id))
+
+    return act
+
+
+STEPS: dict[str, Callable[[Context, int], Done]] = {
+    "check_in": _step(
+        workflow.check_in, "Checked in.", workflow.undo_check_in, "Check-in taken back."
+    ),
+    "undo_check_in": _step(workflow.undo_check_in, "Check-in taken back."),
+    "no_show": _step(
+        workflow.no_show, "Noted as no-show.", workflow.undo_no_show, "No-show taken back."
+    ),
+    "undo_no_show": _step(workflow.undo_no_show, "No-show taken back."),
+    "undo_cancel": _step(workflow.undo_cancel, "The appointment stands again."),
+}
+
+
+def _asked(today: date) -> date:
+    [given] = pn.state.session_args.get("day", [b""])[:1]
+    try:
+        return date.fromisoformat(given.decode("ascii", "replace"))
+    except ValueError:
+        return today
+
+
+def _buttons(ctx: Context) -> list[dict[str, Any]]:
+    buttons: list[dict[str, Any]] = []
+    if ctx.may(Permission.PATIENT_WRITE):
+        buttons.append({"id": "patient", "label": "New patient", "icon": "person"})
+    if ctx.may(Permission.SCHEDULE_WRITE):
+        buttons.append({"id": "book", "label": "Book", "icon": "add", "primary": True})
+    return buttons
+
+
+def _unmatched_board() -> Board:
+    return Board(
+        title="Unmatched studies",
+        columns=unmatched.COLUMNS,
+        empty_text="Every study belongs to a booking.",
+    )
