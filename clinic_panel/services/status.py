@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, StorageFull, Unavailable
 from clinic_panel.models.imaging import Instance, InstanceConflict, Study
-from clinic_panel.models.job import Job
 from clinic_panel.models.peer import Forwarding, ForwardingState
 from clinic_panel.models.report import Report
 from clinic_panel.models.user import WebSession
 from clinic_panel.resources import check_schema
+from clinic_panel.services import jobs
 from clinic_panel.services.sessions import IDLE
 
 
@@ -62,16 +62,19 @@ def check_archive(ctx: Context) -> None:
 
 
 def counts(ctx: Context) -> Counts:
-    """Count rows for the monitoring; nothing of it names anybody."""
+    """Count rows for the monitoring; nothing of it names anybody.
+
+    Raises
+    ------
+    Forbidden
+    """
+    queue = jobs.counts(ctx)
     with ctx.read() as session:
-        jobs = session.execute(
-            select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
-        )
         waiting = Forwarding.state == ForwardingState.WAITING
         since = ctx.clock() - IDLE
         open_now = WebSession.revoked_at.is_(None) & (WebSession.seen_at > since)
         return Counts(
-            jobs={(kind.value, state.value): number for kind, state, number in jobs},
+            jobs={(kind.value, state.value): number for (kind, state), number in queue.items()},
             totals={
                 "studies": session.scalar(select(func.count(Study.id))) or 0,
                 "instances": session.scalar(select(func.count(Instance.id))) or 0,
