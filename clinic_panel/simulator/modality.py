@@ -33,7 +33,7 @@ from clinic_panel.imaging.phantom import CT_SLICES, Identity
 from clinic_panel.simulator.objects import Booking, images_for
 
 TIMEOUT_S = 30.0
-POLL_S = 3.0  # between two looks at the worklist while nobody has arrived
+POLL_S = 10.0  # between two looks at the worklist while nobody has arrived
 _PENDING = (0xFF00, 0xFF01)
 _NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _OFFERED = (

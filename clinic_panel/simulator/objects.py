@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydicom import dcmread
@@ -59,7 +59,6 @@ class Booking:
     step_id: str = ""
     step_description: str = ""
     requested_procedure_id: str = ""
-    body_part_examined: str = field(default="", kw_only=True)
 
     @property
     def has_arrived(self) -> bool:
@@ -85,14 +84,42 @@ def images_for(booking: Booking, *, slices: int = CT_SLICES) -> Iterator[Dataset
     """
     make = _MAKERS.get(booking.modality, _capture)
     for ds in make(booking, slices):
-        request = Dataset()
-        request.ScheduledProcedureStepDescription = booking.step_description
-        request.ScheduledProcedureStepID = booking.step_id
-        request.RequestedProcedureID = booking.requested_procedure_id
-        ds.RequestAttributesSequence = Sequence([request])
-        if booking.identity.taken_at is not None and booking.identity.taken_at.tzinfo is not None:
-            ds.TimezoneOffsetFromUTC = booking.identity.taken_at.strftime("%z")
+        _note_request(ds, booking)
         yield ds
+
+
+def take_again(images: list[Dataset], booking: Booking) -> Iterator[Dataset]:
+    """Turn images into those of another booking, in place: the pixels stay, all else is new.
+
+    Yields
+    ------
+    pydicom.Dataset
+        Each image in turn, with new Series and SOP Instance UIDs.
+    """
+    series = {ds.SeriesInstanceUID: generate_uid() for ds in images}
+    frames = {
+        ds.FrameOfReferenceUID: generate_uid() for ds in images if "FrameOfReferenceUID" in ds
+    }
+    study_uid = booking.identity.study_instance_uid or generate_uid()
+    identity = replace(booking.identity, study_instance_uid=study_uid)
+    for ds in images:
+        series_uid = series[ds.SeriesInstanceUID]
+        if "FrameOfReferenceUID" in ds:
+            ds.FrameOfReferenceUID = frames[ds.FrameOfReferenceUID]
+        _identify(ds, identity, series_uid)
+        _note_request(ds, booking)
+        yield ds
+
+
+def _note_request(ds: Dataset, booking: Booking) -> None:
+    """Say what was asked for (PS3.3 C.7.3.1), and in which zone the times are."""
+    request = Dataset()
+    request.ScheduledProcedureStepDescription = booking.step_description
+    request.ScheduledProcedureStepID = booking.step_id
+    request.RequestedProcedureID = booking.requested_procedure_id
+    ds.RequestAttributesSequence = Sequence([request])
+    if booking.identity.taken_at is not None and booking.identity.taken_at.tzinfo is not None:
+        ds.TimezoneOffsetFromUTC = booking.identity.taken_at.strftime("%z")
 
 
 def _ct(booking: Booking, slices: int) -> Iterator[Dataset]:
@@ -121,7 +148,6 @@ def _capture(booking: Booking, _slices: int) -> Iterator[Dataset]:
 
 def _radiograph(booking: Booking, _slices: int) -> Iterator[Dataset]:
     """A digital radiograph (PS3.3 A.26); for CR the same object, as many consoles send it."""
-    taken_at = booking.identity.taken_at or datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001 - as phantom
     picture = radiograph.chest()
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -143,7 +169,8 @@ def _radiograph(booking: Booking, _slices: int) -> Iterator[Dataset]:
     ds.Rows, ds.Columns = picture.shape
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     ds.PixelData = picture.astype("<u2").tobytes()
-    _identify(ds, booking.identity, taken_at, number=1, description="Chest PA")
+    ds.SeriesNumber, ds.InstanceNumber, ds.SeriesDescription = 1, 1, "Chest PA"
+    _identify(ds, booking.identity, generate_uid())
     yield ds
 
 
@@ -171,15 +198,14 @@ def packaged(name: str, identity: Identity, *, number: int, description: str) ->
     for keyword in _OTHERS_IDENTITY:
         if keyword in ds:
             delattr(ds, keyword)
-    taken_at = identity.taken_at or datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001 - as phantom
-    _identify(ds, identity, taken_at, number=number, description=description)
+    ds.SeriesNumber, ds.InstanceNumber, ds.SeriesDescription = number, 1, description
+    _identify(ds, identity, generate_uid())
     return ds
 
 
-def _identify(
-    ds: Dataset, identity: Identity, taken_at: datetime, *, number: int, description: str
-) -> None:
+def _identify(ds: Dataset, identity: Identity, series_uid: str) -> None:
     """Write patient, study and new instance identity into an object (PS3.3 C.7.1, C.7.2)."""
+    taken_at = identity.taken_at or datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001 - as phantom
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.PatientName, ds.PatientID = identity.patient_name, identity.patient_id
     ds.PatientBirthDate, ds.PatientSex = identity.patient_birth_date, identity.patient_sex
@@ -192,9 +218,7 @@ def _identify(
     for kind in ("Study", "Series", "Content", "Acquisition"):
         setattr(ds, f"{kind}Date", taken_at.strftime("%Y%m%d"))
         setattr(ds, f"{kind}Time", taken_at.strftime("%H%M%S"))
-    ds.SeriesInstanceUID, ds.SOPInstanceUID = generate_uid(), generate_uid()
-    ds.SeriesNumber, ds.InstanceNumber = number, 1
-    ds.SeriesDescription = description
+    ds.SeriesInstanceUID, ds.SOPInstanceUID = series_uid, generate_uid()
     if identity.station_ae_title:
         ds.StationName = identity.station_ae_title[:16]
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
