@@ -445,10 +445,11 @@ class EventDrivenAssociation(LibraryAssociation):
         return not self.dul.is_alive()
 
 
-def quiet_pynetdicom() -> None:
+def quiet_libraries() -> None:
     """Keep identifiers out of the log, and data sets of the library's path out of memory."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     _config.STORE_RECV_CHUNKED_DATASET = True
-    # Its error messages quote what the peer sent; ours name the type of the error.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    # Their messages quote what the peer sent; ours name the type of the error.
+    for name in ("pynetdicom", "pydicom"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

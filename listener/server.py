@@ -82,7 +82,7 @@ class Node:
         SettingsError
             The port is taken or may not be bound, or the TLS files cannot be used.
         """
-        receiver.quiet_pynetdicom()
+        receiver.quiet_libraries()
         tls = tls_context(self.ctx.settings)
         adopted = dicom.adopt_orphans(self.ctx)
         if adopted:

@@ -27,10 +27,10 @@ from clinic_panel.imaging.header import Header, read_header
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
-from clinic_panel.models.job import Job, JobKind, JobState
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes, matching
+from clinic_panel.services import audit, changes, jobs, matching, sync
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,9 @@ class Outcome:
 def index_batch(ctx: Context, received: Sequence[Received]) -> list[Outcome]:
     """Index what was received, in one transaction; sending the same again changes nothing.
 
-    Each new series gets a thumbnail job and each study is settled once it has been quiet; bookings
-    that match turn to *Images arriving*. The audit has one entry a series.
+    Each new series gets a thumbnail job and each study is settled once it has been quiet; what
+    peers are to get is owed to them; bookings that match turn to *Images arriving*. The audit has
+    one entry a series.
 
     Returns
     -------
@@ -96,7 +97,7 @@ class _Batch:
         self._ctx = ctx
         self._session = session
         self._now = ctx.clock()
-        self._topics = {Topic.STUDIES, Topic.JOBS}
+        self._topics = {Topic.STUDIES}
 
     def index(self, received: Sequence[Received]) -> list[Outcome]:
         known = self._known(received)
@@ -109,6 +110,8 @@ class _Batch:
         if fresh:
             studies = self._add(list(fresh.values()))
             known |= self._known(fresh.values())
+            sources = {known[uid][0]: item.source_ae_title for uid, item in fresh.items()}
+            sync.enqueue(self._ctx, self._session, sources)
         outcomes = []
         for item in received:
             uid = item.header.SOPInstanceUID
@@ -148,7 +151,7 @@ class _Batch:
         self._count(Series, {pk: len(items) for pk, items in by_series.items()})
         by_id = {study.id: study for study in studies.values()}
         self._move_bookings_on(by_id.values())
-        self._settle_later(by_id)
+        jobs.enqueue(self._ctx, self._session, JobKind.SETTLE_STUDY, by_id, delay=QUIET)
         study_of = {row.id: by_id[row.study_pk] for row in series.values()}
         self._record(by_series, study_of)
         return by_id
@@ -184,8 +187,8 @@ class _Batch:
                 Series, [_series_row(item, key[0]) for key, item in missing.items()]
             )
             found = self._find_series(fresh, studies)
-            jobs = [self._job_row(JobKind.THUMBNAIL, found[key].id) for key in missing]
-            self._insert_missing(Job, jobs)
+            made = [found[key].id for key in missing]
+            jobs.enqueue(self._ctx, self._session, JobKind.THUMBNAIL, made)
             self._name_modalities({studies[i.header.StudyInstanceUID] for i in missing.values()})
         return found
 
@@ -233,21 +236,6 @@ class _Batch:
                 AppointmentStatus.REPORTED,
             ):
                 booking.receive_images(self._now)
-
-    def _settle_later(self, studies: Iterable[int]) -> None:
-        rows = [self._job_row(JobKind.SETTLE_STUDY, pk, QUIET) for pk in sorted(studies)]
-        statement = self._insert(Job)
-        statement = statement.on_conflict_do_update(
-            index_elements=["kind", "subject_id"],
-            set_={
-                "state": JobState.QUEUED,
-                "revision": Job.revision + 1,
-                "not_before_at": statement.excluded.not_before_at,
-                "attempts": 0,
-                "error": "",
-            },
-        )
-        self._session.connection().execute(statement, rows)
 
     def _record(
         self, by_series: Mapping[int, Sequence[Received]], study_of: Mapping[int, Study]
@@ -337,16 +325,6 @@ class _Batch:
             "size_bytes": item.stored.size_bytes,
             "source_ae_title": item.source_ae_title,
             "received_at": self._now,
-        }
-
-    def _job_row(
-        self, kind: JobKind, subject_id: int, delay: timedelta = timedelta()
-    ) -> dict[str, Any]:
-        return {
-            "kind": kind,
-            "subject_id": subject_id,
-            "not_before_at": self._now + delay,
-            "created_at": self._now,
         }
 
 
