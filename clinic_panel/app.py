@@ -28,6 +28,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
 from clinic_panel.errors import ClinicError, Forbidden
 from clinic_panel.feed import ChangeFeed
+from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import auth
 from clinic_panel.services.sessions import Visit
@@ -75,7 +76,8 @@ def build(
     feed
         Tells of changes; started and stopped with the application.
     """
-    lightbox = lightbox or Lightbox()
+    decoder = IsolatedDecoder()
+    lightbox = lightbox or Lightbox(decoder=decoder)
     specs = page_specs(lightbox) if specs is None else specs
     door = Door(ctx, {spec.path: spec.permission for spec in specs})
     open_pages = OpenPages(door, feed)
@@ -91,6 +93,7 @@ def build(
             with suppress(asyncio.CancelledError):
                 await sweeper
             feed.stop()
+            decoder.close()
 
     # The documentation pages load their script from another origin.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

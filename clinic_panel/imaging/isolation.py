@@ -6,6 +6,7 @@ memory, the frame is not shown and the next one meets a new child. Children end 
 because their input closes.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -100,11 +101,15 @@ class IsolatedDecoder:
         return _array(answer, pixels, picture), str(answer["photometric"])[:16]
 
     def close(self) -> None:
-        """End the children, once no call is under way."""
-        for _ in range(self._workers):
-            child = self._idle.get(timeout=self._timeout_s)
-            if child is not None:
-                _end(child)
+        """End the children; one still at work ends with this process."""
+        slots = 0
+        with contextlib.suppress(queue.Empty):
+            while slots < self._workers:
+                child = self._idle.get(timeout=1)
+                slots += 1
+                if child is not None:
+                    _end(child)
+        for _ in range(slots):
             self._idle.put(None)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from clinic_panel.errors import NotDisplayable
+from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging.elements import (
     DEFLATED_LITTLE,
     PIXEL_DATA,
@@ -107,8 +107,8 @@ class Picture:
         return (samples * self.bits_allocated + 7) // 8
 
     def frame_traits(self, frame: int) -> FrameTraits:
-        """The traits of one zero-based frame."""
-        return self.traits[frame] if len(self.traits) > 1 else self.traits[0]
+        """The traits of one zero-based frame; objects may describe fewer frames than they hold."""
+        return self.traits[min(frame, len(self.traits) - 1)]
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -137,6 +137,8 @@ def describe(source: Path | bytes) -> Picture:
     """
     if isinstance(source, bytes):
         return _describe(source, source)
+    if source.stat().st_size == 0:
+        raise NotUnderstood("The file is empty.")
     with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         return _describe(cast("Buffer", view), source)
 

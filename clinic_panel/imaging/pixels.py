@@ -197,7 +197,7 @@ def _fragment(picture: Picture, file: BinaryIO, frame: int) -> bytes:
 
 
 def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
-    traits = picture.frame_traits(min(frame, len(picture.traits) - 1))
+    traits = picture.frame_traits(frame)
     spacing, plane = traits.spacing, traits.plane
     measured = None
     if spacing.row_mm is not None and spacing.column_mm is not None:

@@ -61,7 +61,7 @@ def load_volume(sources: Iterable[Path | bytes]) -> Volume:
     for source in sources:
         picture = describe(source)
         for frame in range(picture.frames):
-            plane = picture.frame_traits(min(frame, len(picture.traits) - 1)).plane
+            plane = picture.frame_traits(frame).plane
             if plane is None:
                 raise NotDisplayable("The series has slices without a position in the patient.")
             slices.append((picture, frame, plane))
@@ -96,7 +96,7 @@ def _frame_of_reference(
     slices: list[tuple[Picture, int, Plane]],
 ) -> tuple[tuple[float, float, float], NDArray[np.float64]]:
     picture, frame, plane = slices[0]
-    spacing = picture.frame_traits(min(frame, len(picture.traits) - 1)).spacing
+    spacing = picture.frame_traits(frame).spacing
     if spacing.row_mm is None or spacing.column_mm is None:
         raise NotDisplayable("The series has no pixel spacing.")
     places = np.array([other.position for _, _, other in slices])

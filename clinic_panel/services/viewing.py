@@ -13,9 +13,10 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnderstood
+from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.geometry import Plane, slice_order
 from clinic_panel.imaging.picture import FrameTraits, Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.user import Permission
@@ -54,7 +55,10 @@ class Lightbox:
     Instances never change once indexed, so nothing here can be out of date.
     """
 
-    def __init__(self, *, instances: int = 20_000, viewers: int = 1_000) -> None:
+    def __init__(
+        self, *, instances: int = 20_000, viewers: int = 1_000, decoder: Decoder = decode
+    ) -> None:
+        self.decoder = decoder  # the web server's runs codecs in limited children
         self.pictures: Bounded[int, tuple[int, Picture]] = Bounded(instances)
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
 
@@ -212,7 +216,7 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
             raise NotFound("This image does not exist.")
     study_pk, picture = known
     _audit_first_look(ctx, lightbox, study_pk)
-    return read_frame(picture, index)
+    return read_frame(picture, index, decoder=lightbox.decoder)
 
 
 def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:

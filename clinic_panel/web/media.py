@@ -34,7 +34,7 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
         return Response(
             pixels.data,
             media_type="application/octet-stream",
-            headers={"Cache-Control": FRAMES_KEPT},
+            headers={"Cache-Control": FRAMES_KEPT, "X-Frame-Info": pixels.info.as_header()},
         )
 
     @routes.get("/thumbnails/{series_id}")

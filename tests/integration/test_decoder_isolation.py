@@ -35,7 +35,7 @@ def children() -> list[psutil.Process]:
 
 @pytest.fixture
 def decoder() -> Iterator[IsolatedDecoder]:
-    made = IsolatedDecoder(1)
+    made = IsolatedDecoder(2)
     yield made
     made.close()
     assert children() == []
@@ -54,7 +54,7 @@ def test_a_child_is_kept_for_the_next_frame_and_serves_many_threads(decoder):
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: read_frame(picture, decoder=decoder).data, range(12)))
     assert set(found) == {expected}
-    assert len(children()) == 1
+    assert 1 <= len(children()) <= 2
 
 
 def test_a_killed_child_costs_one_frame_at_most(decoder):

@@ -134,14 +134,14 @@ function frameOf(info, buffer) {
 async function reasonOf(response) {
   if (response.status === 401) return "You are signed out. Please sign in again.";
   if (response.status === 403) return "Your role does not allow you to see this image.";
+  const kind = response.headers.get("Content-Type") ?? "";
   let reason = "";
-  try {
-    const body = await response.json();
-    reason = typeof body.detail === "string" ? body.detail : "";
-  } catch {
-    reason = "";
-  }
-  return reason || (response.status === 404 ? "The image is not in the archive." : `The server answered ${response.status}.`);
+  if (kind.startsWith("application/json")) reason = (await response.json().catch(() => ({}))).detail;
+  else if (kind.startsWith("text/plain")) reason = await response.text();
+  if (typeof reason !== "string" || reason.length > 300) reason = "";
+  if (reason) return reason;
+  return response.status === 404
+    ? "The image is not in the archive." : `The server answered ${response.status}.`;
 }
 
 async function loadByHttp(entry, {signal, priority}) {

@@ -318,8 +318,12 @@ class ReadingArea {
     this.setWindow(state.center + dy * pace, Math.max(least, state.width + dx * pace));
   }
 
+  get chosen() {
+    return this.series.find((one) => one.id === this.current);
+  }
+
   get windows() {
-    const series = this.series.find((one) => one.id === this.current);
+    const series = this.chosen;
     const usual = series?.presets ?? this.model.presets?.[series?.modality] ?? [];
     const {info} = this.shown ?? {};
     if (!info) return usual;
@@ -490,7 +494,7 @@ class ReadingArea {
   tell(entry, frame, problem) {
     let text = "";
     if (!this.series.length) text = "No images yet\nThey appear here as they arrive.";
-    else if (!entry) text = "This series holds no images to show.";
+    else if (!entry) text = `This series cannot be shown.\n${this.chosen?.problem || "It holds no images."}`;
     else if (problem) text = `This image cannot be shown.\n${problem.message}`;
     else if (!frame && !this.shown) text = "Loading…";
     this.message.hidden = !text;
@@ -518,7 +522,7 @@ class ReadingArea {
 
   annotate(frame, place) {
     const {overlay, state, count} = this;
-    const series = this.series.find((one) => one.id === this.current);
+    const series = this.chosen;
     const line = series ? [series.label, series.modality].filter(Boolean).join(" · ") : "";
     overlay.write("study", line);
     const {info} = frame ?? {};
@@ -596,7 +600,7 @@ class ReadingArea {
     this.slider.hidden = count < 2;
     this.slider.max = String(Math.max(count - 1, 0));
     this.cine.hidden = count < 2;
-    const series = this.series.find((one) => one.id === this.current);
+    const series = this.chosen;
     this.port.setAttribute("aria-label", series ? `Images of ${series.label || "the series"}` : "No images");
   }
 

@@ -28,11 +28,12 @@ class StudyViewer(JSComponent):
     window, ``key_images``, ``problem``; set any of them from Python and the picture follows.
 
     A series is a dict: ``id`` (str), ``label``, ``modality``, ``thumbnail_url`` (may be empty),
-    ``frames`` in reading order, and optionally ``presets`` (dicts of ``label``, ``center``,
-    ``width``; default: those of the modality). A frame is a dict: ``id`` (our own number of the
-    instance), ``frame`` (zero-based, default 0), ``count`` (that many frames from there on, default
-    1), and optionally ``url`` and ``info`` (``FrameInfo.as_dict``), which the response's
-    ``X-Frame-Info`` header makes unnecessary.
+    ``frames`` in reading order, and optionally ``problem`` (why it has none) and ``presets`` (dicts
+    of ``label``, ``center``, ``width``; default: those of the modality).
+
+    A frame is a dict: ``id`` (our own number of the instance), ``frame`` (zero-based, default 0),
+    ``count`` (that many frames from there on, default 1), and optionally ``url`` and ``info``
+    (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` header makes unnecessary.
     """
 
     series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
