@@ -63,20 +63,12 @@ def visits(days: list[date], now: datetime, patients: int) -> list[Visit]:
     for day in days:
         random = Random(day.toordinal())  # noqa: S311 - a believable day, not a secret
         people = random.sample(range(patients), patients)
-        for room in ROOMS:
-            for start_at, fate in _day(room, day, now, random):
-                if not people:
-                    break
-                procedure = random.choice([p for p in PROCEDURES if p.modality == room.modality])
-                urgent = random.random()
-                priority = (
-                    Priority.STAT
-                    if urgent < 0.05
-                    else Priority.HIGH
-                    if urgent < 0.15
-                    else Priority.ROUTINE
-                )
-                found.append(Visit(room, procedure, people.pop(), start_at, fate, priority))
+        times = [(room, *slot) for room in ROOMS for slot in _day(room, day, now, random)]
+        times.sort(key=lambda time: time[2] is not Fate.WAITING)  # on a full day these come first
+        for room, start_at, fate in times[: len(people)]:
+            procedure = random.choice([p for p in PROCEDURES if p.modality == room.modality])
+            priority = random.choices(tuple(Priority), weights=(5, 10, 85))[0]
+            found.append(Visit(room, procedure, people.pop(), start_at, fate, priority))
     return sorted(found, key=lambda visit: visit.start_at)
 
 

@@ -220,7 +220,10 @@ def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
     identity = replace(booking.identity, taken_at=datetime.now(modality.zone))
     with _associated(modality, title, _OFFERED) as association:
         for ds in images_for(replace(booking, identity=identity), slices=modality.slices):
-            status = association.send_c_store(ds)
+            try:
+                status = association.send_c_store(ds)
+            except RuntimeError:  # the association is gone
+                raise PeerUnavailable("The association was ended by the other side.") from None
             if status.get("Status") != 0x0000:
                 raise PeerUnavailable(f"C-STORE was answered with {_shown(status)}.")
             count, size = count + 1, size + len(ds.PixelData)
@@ -246,7 +249,7 @@ def _associated(
         ae.add_requested_context(sop_class, transfer_syntaxes)
     association = ae.associate(modality.host, modality.port, ae_title=modality.called_ae_title)
     if not association.is_established:
-        how = "refused the association" if association.is_rejected else "does not answer"
+        how = f"refuses {title}" if association.is_rejected else "does not answer"
         raise PeerUnavailable(
             f"{modality.called_ae_title} at {modality.host}:{modality.port} {how}."
         )
