@@ -71,8 +71,15 @@ FRAME = {
         "alignContent": "start",
         "alignItems": "start",
         "gap": "16px",
-        "padding": "20px 24px 24px",
-        PHONE: {"padding": "14px 12px 84px", "gap": "12px"},
+        "padding": "0 24px 24px",
+        PHONE: {"padding": "0 12px 84px", "gap": "12px"},
+        # The room above the first part; as padding it would show through above a sticky heading.
+        "&::before": {
+            "content": '""',
+            "gridColumn": "1 / -1",
+            "height": "4px",
+            PHONE: {"height": 0},
+        },
     },
 }
 
