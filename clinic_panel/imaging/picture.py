@@ -19,6 +19,7 @@ from clinic_panel.imaging.elements import (
     open_data_set,
 )
 from clinic_panel.imaging.geometry import GEOMETRY_TAGS, Plane, Spacing, plane_of, spacing_of
+from clinic_panel.imaging.lut import LookUpTable, palette_of, table_of
 from clinic_panel.imaging.window import VoiFunction, Window
 
 MAX_FRAME_BYTES: Final = 512 * 2**20
@@ -40,15 +41,6 @@ _TAGS: Final = (
     | GEOMETRY_TAGS
     | PIXEL_DATA
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LookUpTable:
-    """A modality LUT or one channel of a palette: entries for inputs from ``first`` on."""
-
-    first: int
-    entries: tuple[int, ...]
-    bits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +171,8 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         padding=found.integer(0x00280120),
         lossy=found.text(0x00282110) == "01",
         inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
-        modality_lut=_table(found.first(_MODALITY_LUT)),
-        palette=_palette(found) if photometric == "PALETTE COLOR" else (),
+        modality_lut=table_of(found.first(_MODALITY_LUT)),
+        palette=palette_of(found) if photometric == "PALETTE COLOR" else (),
         traits=_traits(found),
     )
     _check(picture)
@@ -208,77 +200,6 @@ def _frame_time(found: Elements) -> float | None:
     if time_ms <= 0 and rate > 0:
         time_ms = 1000 / rate
     return time_ms if 0 < time_ms < 60_000 else None
-
-
-def _table(item: Elements | None) -> LookUpTable | None:
-    """A LUT of a Modality or VOI LUT Sequence item (PS3.3 C.11.1.1)."""
-    if item is None:
-        return None
-    descriptor, values = item.integers(0x00283002), item.integers(0x00283006)
-    if len(descriptor) != 3 or not values:
-        return None
-    first = descriptor[1] if descriptor[1] < 0x8000 else descriptor[1] - 0x10000
-    return LookUpTable(first, values, descriptor[2])
-
-
-def _palette(found: Elements) -> tuple[LookUpTable, ...]:
-    """Red, green and blue tables, plain or segmented (PS3.3 C.7.6.3.1.5, C.7.9.2)."""
-    tables = []
-    for channel in (1, 2, 3):
-        descriptor = found.integers(0x00281100 + channel)
-        plain = 0x00281200 + channel
-        segmented = 0x00281220 + channel
-        if len(descriptor) != 3:
-            return ()
-        count, bits = descriptor[0] or 0x10000, descriptor[2]
-        if plain in found:
-            values = _packed(found, plain, count)
-        elif segmented in found:
-            values = _expand(found.integers(segmented), count)
-        else:
-            return ()
-        first = descriptor[1] if descriptor[1] < 0x8000 else descriptor[1] - 0x10000
-        tables.append(LookUpTable(first, values[:count], bits))
-    return tuple(tables) if all(table.entries for table in tables) else ()
-
-
-def _packed(found: Elements, tag: int, count: int) -> tuple[int, ...]:
-    """Entries of 16 bits; 8-bit entries are written two to a word by some."""
-    raw = found.raw(tag) or b""
-    return tuple(raw) if len(raw) < 2 * count else found.integers(tag)
-
-
-def _expand(data: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """Expand a segmented table: discrete, linear and indirect segments (PS3.3 C.7.9.2)."""
-    out: list[int] = []
-    pending = [(0, len(data), 0)]
-    while pending and len(out) < count:
-        pos, end, depth = pending.pop()
-        while pos + 2 <= end and len(out) < count:
-            kind, length = data[pos], data[pos + 1]
-            if kind == 0:
-                out.extend(data[pos + 2 : pos + 2 + length])
-                pos += 2 + length
-            elif kind == 1 and out and pos + 2 < end:
-                last, target = out[-1], data[pos + 2]
-                step = (target - last) / max(length, 1)
-                out.extend(round(last + step * (i + 1)) for i in range(length))
-                pos += 3
-            elif kind == 2 and depth == 0 and pos + 4 <= end:
-                offset = data[pos + 2] | data[pos + 3] << 16
-                pending.append((pos + 4, end, 0))
-                pos, end, depth = offset, _after_segments(data, offset, length), 1
-            else:
-                raise NotDisplayable("The colour palette of the image is damaged.")
-    return tuple(out)
-
-
-def _after_segments(data: tuple[int, ...], pos: int, count: int) -> int:
-    for _ in range(count):
-        if pos + 2 > len(data):
-            raise NotDisplayable("The colour palette of the image is damaged.")
-        pos += 3 if data[pos] == 1 else 2 + data[pos + 1]
-    return pos
 
 
 def _traits(found: Elements) -> tuple[FrameTraits, ...]:
@@ -323,7 +244,7 @@ def _windows(voi: Elements, found: Elements) -> tuple[Window, ...]:
         for i, (center, width) in enumerate(zip(centers, widths, strict=False))
         if width > 0
     )
-    if not windows and (table := _table(found.first(_VOI_LUT))):
+    if not windows and (table := table_of(found.first(_VOI_LUT))):
         # Its shape is left out: the window spans the table's input (PS3.3 C.11.2.1.1).
         count = len(table.entries)
         windows = (Window(table.first + count / 2, float(count), "From the image"),)

@@ -16,7 +16,8 @@ from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode
 from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
 from clinic_panel.imaging.geometry import orientation_letters
-from clinic_panel.imaging.picture import LookUpTable, Picture, describe
+from clinic_panel.imaging.lut import LookUpTable
+from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.window import Window, automatic
 
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]

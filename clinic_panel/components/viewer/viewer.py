@@ -17,7 +17,10 @@ from clinic_panel.imaging.window import PRESETS
 type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
-_PARTS: Final = ("frames.js", "painter.js", "chrome.js", "gestures.js", "viewer.js")
+_PARTS: Final = (
+    *("frames.js", "painter.js", "chrome.js", "gestures.js"),
+    *("parts.js", "reader.js", "viewer.js"),
+)
 NOTICE: Final = "Not for primary diagnosis"
 
 

@@ -1,0 +1,211 @@
+// Reader: where the reader stands and what they can do, by mouse, touch, key or from Python.
+class Reader extends Parts {
+  get state() {
+    return this.states.get(this.current);
+  }
+
+  get stack() {
+    return this.store.stack;
+  }
+
+  get count() {
+    return this.store.stack.length;
+  }
+
+  get entry() {
+    return this.state ? this.store.stack[this.state.index] : undefined;
+  }
+
+  open(id, index = 0) {
+    const series = this.series.find((one) => one.id === id);
+    if (!series) return;
+    this.play(false);
+    this.current = id;
+    if (!this.states.has(id)) {
+      this.states.set(id, {index, center: 0, width: 0, invert: false, camera: new Camera()});
+    }
+    this.store.show(series.stack);
+    const {state} = this;
+    state.index = Math.max(0, Math.min(series.stack.length - 1, state.index));
+    this.store.want(state.index);
+    this.rail.update(this.series, id);
+    this.chrome();
+    this.schedule();
+    this.report();
+  }
+
+  select(id) {
+    if (id !== this.current) this.open(id);
+  }
+
+  nextSeries(step) {
+    const place = this.series.findIndex((one) => one.id === this.current) + step;
+    if (this.series[place]) this.open(this.series[place].id);
+  }
+
+  go(index) {
+    const {state} = this;
+    if (!state || !this.count) return;
+    const bounded = Math.max(0, Math.min(this.count - 1, Math.round(index)));
+    if (bounded === state.index) return;
+    state.index = bounded;
+    this.store.want(bounded);
+    this.schedule();
+    this.report();
+  }
+
+  step(by) {
+    if (this.state) this.go(this.state.index + by);
+  }
+
+  use(tool) {
+    if (!TOOLS.includes(tool)) return;
+    this.tool = tool;
+    this.chrome();
+    this.report();
+  }
+
+  setWindow(center, width) {
+    const {state} = this;
+    if (!state) return;
+    Object.assign(state, {center, width: Math.max(width, 1e-3)});
+    this.schedule();
+    this.report();
+  }
+
+  // Across widens, down darkens; the pace follows the window, so that narrow ones can be set finely.
+  windowBy(dx, dy) {
+    const {state} = this;
+    if (!state?.width) return;
+    const pace = Math.max(state.width, this.shown?.info.format === "rgb8" ? 64 : 1) / 250;
+    const least = pace < 0.02 ? 1e-3 : 1;
+    this.setWindow(state.center + dy * pace, Math.max(least, state.width + dx * pace));
+  }
+
+  get chosen() {
+    return this.series.find((one) => one.id === this.current);
+  }
+
+  get windows() {
+    const series = this.chosen;
+    const usual = series?.presets ?? this.model.presets?.[series?.modality] ?? [];
+    const {info} = this.shown ?? {};
+    if (!info) return usual;
+    const label = info.format === "rgb8" ? "Original" : "Automatic";
+    const own = {label, center: info.window_center, width: info.window_width};
+    return [...(info.windows.length ? info.windows : [own]), ...usual];
+  }
+
+  preset(place) {
+    const {windows} = this;
+    if (place === windows.length) this.fullRange();
+    else if (windows[place]) this.setWindow(windows[place].center, windows[place].width);
+  }
+
+  fullRange() {
+    const {shown} = this;
+    if (!shown) return;
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of shown.pixels) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const {slope, intercept} = shown.info;
+    const ends = [low * slope + intercept, high * slope + intercept].sort((a, b) => a - b);
+    this.setWindow((ends[0] + ends[1]) / 2, Math.max(ends[1] - ends[0], 1));
+  }
+
+  flip() {
+    const {state} = this;
+    if (!state) return;
+    state.invert = !state.invert;
+    this.chrome();
+    this.schedule();
+    this.report();
+  }
+
+  zoomAt(factor, x = this.size[0] / 2, y = this.size[1] / 2) {
+    this.state?.camera.zoomBy(factor, x, y, ...this.size);
+    this.schedule();
+  }
+
+  moveBy(dx, dy) {
+    this.state?.camera.moveBy(dx, dy);
+    this.schedule();
+  }
+
+  fit() {
+    this.state?.camera.reset();
+    this.schedule();
+  }
+
+  actual() {
+    const {shown, state} = this;
+    if (!shown) return;
+    state.camera.reset();
+    const {fit} = state.camera.place(shown.info, ...this.size);
+    this.zoomAt(1 / (fit * devicePixelRatio));
+  }
+
+  reset() {
+    const {state, shown} = this;
+    if (!state) return;
+    state.camera.reset();
+    state.invert = false;
+    if (shown) this.setWindow(shown.info.window_center, shown.info.window_width);
+    this.chrome();
+    this.schedule();
+  }
+
+  toggleKey() {
+    const {entry, keyImages} = this;
+    if (!entry) return;
+    if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
+    const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
+    this.reporting = true;
+    try {
+      this.model.key_images = [...keyImages].map((key) => {
+        const [id, frame] = key.split("/").map(Number);
+        return {series_id: places.get(key) ?? "", instance_id: id, frame};
+      });
+    } finally {
+      this.reporting = false;
+    }
+    this.schedule();
+  }
+
+  fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.().catch(() => {}); // refused by the browser's policy
+  }
+
+  // -- cine ----------------------------------------------------------------------------------
+
+  play(on) {
+    const wanted = on && this.count > 1;
+    if (wanted === this.playing) return;
+    this.playing = wanted;
+    this.playButton.replaceChildren(iconOf(wanted ? "pause" : "play"));
+    this.playButton.setAttribute("aria-label", wanted ? "Pause" : "Play");
+    this.playButton.setAttribute("aria-pressed", String(wanted));
+    this.due = performance.now();
+    if (wanted) this.schedule();
+  }
+
+  get interval() {
+    const rate = Number(this.rate.value);
+    return rate ? 1000 / rate : this.shown?.info.frame_time_ms || 100;
+  }
+
+  advance(now) {
+    if (!this.playing || now < this.due) return;
+    const next = (this.state.index + 1) % this.count;
+    this.store.want(next);
+    if (!this.store.frames.has(this.stack[next].key)) return; // wait rather than skip
+    this.state.index = next;
+    // Keep the recorded pace, but do not race to catch up after a pause.
+    this.due = Math.max(this.due + this.interval, now - this.interval);
+    this.report();
+  }
+}
