@@ -97,7 +97,11 @@ def _minutes(minutes: int) -> str:
 def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
     label, tone, _ = PILES[row.state]
     since = row.since_at.astimezone(ctx.zone)
-    open_study: dict[str, Any] = {"id": "open", "label": "Open", "href": f"/study?id={row.study_id}"}
+    open_study: dict[str, Any] = {
+        "id": "open",
+        "label": "Open",
+        "href": f"/study?id={row.study_id}",
+    }
     actions: list[dict[str, Any]] = [open_study]
     if row.state is ReadingState.TO_READ:
         open_study |= {"label": "Read", "primary": True}
@@ -116,7 +120,9 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
         "ident": " · ".join(filter(None, (row.patient_id, str(row.patient_birth_date or "")))),
         "modality": row.modalities_in_study,
         "study": row.study_description or "Study",
-        "images": f"{row.number_of_instances} images",
+        "images": "1 image"
+        if row.number_of_instances == 1
+        else f"{row.number_of_instances} images",
         "pile": label,
         "pile_tone": tone,
         "person": row.person,

@@ -23,6 +23,7 @@ PATH = "/study"
 TITLE = "Study"
 PERMISSION = Permission.IMAGE_READ
 EDITOR_PX = 420
+BELOW_THE_BAR = "calc(100dvh - 96px)"
 
 
 def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
@@ -42,17 +43,14 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         frame_url=FRAME_URL,
         sizing_mode="stretch_width",
         margin=0,
-        stylesheets=[":host { height: calc(100dvh - 96px); min-height: 460px; }"],
+        styles={"height": BELOW_THE_BAR, "min-height": "460px"},
     )
     editor = ReportEditor(
         ctx=ctx,
         study_id=study_id,
         modalities="\\".join(view.modalities),
         description=view.study_description,
-        stylesheets=[
-            "@media (min-width: 1100px)"
-            "{ :host { max-height: calc(100dvh - 96px); overflow-y: auto; } }"
-        ],
+        styles={"max-height": BELOW_THE_BAR, "overflow-y": "auto"},
     )
     viewer.key_images = _marked(viewer, editor.key_images)
 
