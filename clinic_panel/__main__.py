@@ -88,8 +88,16 @@ def _clinic(settings: Settings) -> Iterator[Context]:
     from clinic_panel.context import system
     from clinic_panel.resources import open_context
 
+    _check_exists(settings)
     with open_context(settings, system("cli")) as ctx:
         yield ctx
+
+
+def _check_exists(settings: Settings) -> None:
+    from clinic_panel.errors import NotFound
+
+    if not settings.database_url and not (settings.home / "clinic.db").exists():
+        raise NotFound(f"There is no clinic in {settings.home}: run `clinic db upgrade`.")
 
 
 def _progress(items: Iterable[Any], label: str) -> Any:
@@ -155,6 +163,7 @@ def downgrade(settings: Settings, revision: str) -> None:
 
     from clinic_panel.resources import alembic_config
 
+    _check_exists(settings)
     if sys.stdin.isatty():
         click.confirm("What newer revisions store will be lost. Go on?", abort=True)
     with _migrating(settings) as engine:
@@ -166,6 +175,7 @@ def downgrade(settings: Settings, revision: str) -> None:
 @_at_home
 def current(settings: Settings) -> None:
     """Say which revision the database has, and which this program wants."""
+    _check_exists(settings)
     _say_revision(settings)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import panel as pn
+from panel.io.state import set_curdoc
 
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.site import Topic
@@ -56,7 +57,7 @@ class Live:
             due, self._due = self._due, set()
             # One callback on two topics is called once.
             callbacks = list(dict.fromkeys(c for topic in due for c in self._callbacks[topic]))
-        with pn.io.state.set_curdoc(self._doc):
+        with set_curdoc(self._doc):
             for callback in callbacks:
                 self._call(callback)
 
