@@ -20,8 +20,8 @@ MEMORY_BYTES = 3 << 29  # of one process; above it the task ends, not the machin
 CONNECT_S = 5
 
 CONFIG = {
-    # A task that saw three workers die is what kills them.
-    "distributed.scheduler.allowed-failures": 2,
+    # Whose process died is tried once more; then the job has failed a try.
+    "distributed.scheduler.allowed-failures": 1,
     # Pixels and texts never go to a disk that is not the archive.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -64,21 +64,30 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time; one is said while there is no connection."""
-        if self._settings.dask_scheduler and self._client is not None:
-            return max(1, sum(self._client.nthreads().values()))
+        """How many tasks run at a time, as of the last ``connect``."""
         return self._workers
 
     def connect(self) -> bool:
-        """Connect unless it is done; return whether tasks can be sent.
+        """Connect unless it is done; return whether there is someone to compute.
 
         Waits a few seconds at most for a scheduler that is away.
         """
-        if self._client is not None:
-            if self._client.status in ("running", "connecting"):
-                return bool(self._client.status == "running")
+        if self._client is not None and self._client.status not in ("running", "connecting"):
             self._client.close(timeout=1)
             self._client = None
+        if self._client is None and not self._open():
+            return False
+        assert self._client is not None
+        if self._client.status != "running":
+            return False  # it connects again by itself
+        if self._settings.dask_scheduler:
+            try:
+                self._workers = sum(self._client.nthreads().values())
+            except (OSError, TimeoutError):
+                return False
+        return self._workers > 0
+
+    def _open(self) -> bool:
         with dask.config.set(CONFIG):
             try:
                 self._client = Client(
@@ -101,6 +110,8 @@ class Cluster:
                 processes=True,
                 host="127.0.0.1",  # whoever reaches a scheduler runs code
                 dashboard_address=None,
+                # Without one its health page takes port 8787, or complains that another has it.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 memory_limit=MEMORY_BYTES,
                 local_directory=str(self._settings.home / "dask"),
                 silence_logs=logging.ERROR,

@@ -24,14 +24,13 @@ class ThumbnailTask:
     """What a worker needs and nothing about the patient: keys show on Dask's dashboard."""
 
     series_id: int
-    revision: int
-    path: Path
+    path: Path  # its name is the digest of the content
     edge_px: int = EDGE_PX
 
     @property
     def key(self) -> str:
-        """The name of the work."""
-        return f"thumbnail-{self.series_id}-{self.revision}-{self.edge_px}"
+        """The name of the work: of another clinic on the same cluster it is another."""
+        return f"thumbnail-{self.series_id}-{self.path.stem[:16]}-{self.edge_px}"
 
 
 def render(task: ThumbnailTask) -> bytes | None:
@@ -60,7 +59,7 @@ def plan(ctx: Context, claims: Sequence[Claim], workers: int) -> list[Work]:
 
     works = []
     for group in _groups([c for c in claims if c.subject_id in paths], workers):
-        tasks = [ThumbnailTask(c.subject_id, c.revision, paths[c.subject_id]) for c in group]
+        tasks = [ThumbnailTask(c.subject_id, paths[c.subject_id]) for c in group]
         works.append(Work(group, render, tuple(tasks), keep))
     return works
 

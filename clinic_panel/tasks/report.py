@@ -29,8 +29,9 @@ class ReportTask:
 
     @property
     def key(self) -> str:
-        """The name of the work: a signed version never changes."""
-        return f"report-{self.report_version_id}"
+        """The name of the work; the digest is of what was signed and tells clinics apart."""
+        digest = self.order.content.content_hash.replace(" ", "")
+        return f"report-{self.report_version_id}-{digest}"
 
 
 def render(task: ReportTask) -> bytes:

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 from distributed import CancelledError, Future, KilledWorker
@@ -61,7 +63,7 @@ class Stop:
 class Computed:
     """Dask is done with one piece of work; no outcomes: the connection was lost."""
 
-    work: Work
+    number: int
     outcomes: list[Outcome] | None
 
 
@@ -99,7 +101,8 @@ class Runner:
         self._owner = owner
         self._lease = jobs.LEASE if lease_s is None else type(jobs.LEASE)(seconds=lease_s)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._computing: dict[str, tuple[Work, Future, float]] = {}
+        self._computing: dict[int, tuple[Work, Future, float]] = {}  # by a number of our own
+        self._numbers = count()
         self._carrying: dict[int, Claim] = {}
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(LOCAL_AT_ONCE, thread_name_prefix="carry")
@@ -176,21 +179,24 @@ class Runner:
         works += pictures.plan(self._ctx, of_kind[JobKind.THUMBNAIL], self._cluster.workers)
         for work in works:
             future = self._cluster.submit(run_all, work.function, work.tasks, key=work.key)
-            self._computing[work.key] = (work, future, time.monotonic())
-            future.add_done_callback(lambda done, work=work: self._receive(work, done))
+            number = next(self._numbers)
+            self._computing[number] = (work, future, time.monotonic())
+            future.add_done_callback(partial(self._receive, number, work))
 
-    def _receive(self, work: Work, future: Future) -> None:
+    def _receive(self, number: int, work: Work, future: Future) -> None:
         """Put Dask's answer into the inbox; runs in a thread of the client."""
         outcomes: list[Outcome] | None
         try:
             outcomes = future.result(timeout=TASK_LIMIT_S)
-        except CancelledError:
+        except (CancelledError, OSError):  # the scheduler is gone; no task raises these
             outcomes = None
         except KilledWorker as error:
-            outcomes = self._all_failed(work, describe(error), final=len(work.claims) == 1)
+            # Alone and not for the first time: it is this job that ends its process.
+            final = len(work.claims) == 1 and work.claims[0].attempts > 1
+            outcomes = self._all_failed(work, describe(error), final=final)
         except Exception as error:  # noqa: BLE001 - the edge: a job always gets an answer
             outcomes = self._all_failed(work, describe(error))
-        self._inbox.put(Computed(work, outcomes))
+        self._inbox.put(Computed(number, outcomes))
 
     @staticmethod
     def _all_failed(work: Work, error: str, *, final: bool = False) -> list[Outcome]:
@@ -233,11 +239,9 @@ class Runner:
         match message:
             case Stop():
                 self._stopping.set()
-            case Computed(work, outcomes):
-                known = self._computing.get(work.key)
-                if known is not None and known[0] is work:  # not: ended for taking too long
-                    del self._computing[work.key]
-                    self._write(work, outcomes)
+            case Computed(number, outcomes):
+                if number in self._computing:  # otherwise it took too long and was answered
+                    self._write(self._computing.pop(number)[0], outcomes)
             case Carried(claimed, outcome):
                 del self._carrying[claimed.job_id]
                 self._settle(claimed, outcome)
@@ -292,9 +296,9 @@ class Runner:
 
     def _end_what_takes_too_long(self) -> None:
         now = time.monotonic()
-        for key, (work, future, began) in list(self._computing.items()):
+        for number, (work, future, began) in list(self._computing.items()):
             if now - began > TASK_LIMIT_S:
-                del self._computing[key]
+                del self._computing[number]
                 self._cluster.end_worker_of(future)
                 self._write(work, self._all_failed(work, "TooSlow", final=len(work.claims) == 1))
 
@@ -335,6 +339,7 @@ def work(settings: Settings, tell: Callable[[str], Any] = print) -> None:
         feed.subscribe(runner.wake)
         feed.start()
         closing.callback(feed.stop)
+        feed.ready.wait(LONGEST_SLEEP_S)  # what is asked for after our first look is heard
         closing.callback(cluster.close)
         runner.run(on_ready=lambda: tell("ready"))
 

@@ -50,6 +50,8 @@ def run_all(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Outcom
 def _run(function: Callable[[Any], Any], task: Any) -> Outcome:
     try:
         return Outcome(function(task))
+    except FileNotFoundError:
+        return Outcome(error="NotFound: The file is missing from the archive.", final=True)
     except ClinicError as error:
         return Outcome(error=describe(error), final=isinstance(error, _FINAL))
     except Exception as error:  # noqa: BLE001 - the runner's edge: it becomes the job's state
