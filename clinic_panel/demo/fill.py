@@ -57,9 +57,10 @@ def fill(settings: Settings, *, clock: Callable[[], datetime] = now) -> Filled:
         upgrade(engine)
         ctx = build_context(settings, engine, system("demo"), clock)
         _check_is_demo(ctx)
-        password, is_other = choose_password(settings)
-        staff = hire(ctx, password, renew=is_other)
         days = _days_filled(ctx)
+        opened = _opening(ctx) if not days else ctx.clock()
+        password, is_other = choose_password(settings)
+        staff = hire(replace(ctx, clock=lambda: opened), password, renew=is_other)
         if ctx.today().isoformat() in days:
             return Filled(password, is_changed=False)
         story = _Story(ctx, staff, password)
@@ -92,6 +93,11 @@ def _note_days(ctx: Context, days: list[str]) -> None:
         session.get_one(SiteSetting, MARKER).value = {"days": days}
 
 
+def _opening(ctx: Context) -> datetime:
+    """When the sample clinic opened its doors: some days before the first one shown."""
+    return ctx.day_bounds(working_days(ctx.today())[0])[0] - timedelta(days=5)
+
+
 class _Story:
     """The events of the days, collected first and then lived in order."""
 
@@ -108,7 +114,7 @@ class _Story:
         today = self._ctx.today()
         days = working_days(today)
         if is_first:
-            begin = self._ctx.day_bounds(days[0])[0] - timedelta(days=5)
+            begin = _opening(self._ctx)
             open_site(self._at(begin, system("demo")))
         else:
             begin = self._now - _MINUTE
