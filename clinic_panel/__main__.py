@@ -136,8 +136,20 @@ def work(settings: Settings) -> None:
 def up(settings: Settings) -> None:
     """Run dashboards, DICOM node and worker together, until Ctrl-C."""
     from clinic_panel.supervisor.clinic import up as run
+    from clinic_panel.supervisor.clinic import with_ports
 
+    settings = with_ports(settings)
     run(settings, prepare=lambda: _upgrade(settings, "head"))
+
+
+@main.command()
+@_with_ports
+def demo(settings: Settings) -> None:
+    """Run a sample clinic with people, bookings and a modality, until Ctrl-C."""
+    from clinic_panel.demo.run import run_demo
+    from clinic_panel.supervisor.clinic import with_ports
+
+    run_demo(with_ports(settings))
 
 
 @main.group()
