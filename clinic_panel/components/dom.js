@@ -39,7 +39,7 @@ function h(tag, props, ...children) {
     else if (key === "value") node.value = value;
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== ""));
+  node.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false && child !== ""));
   return node;
 }
 

@@ -17,6 +17,7 @@ from panel.io.fastapi import add_applications
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from clinic_panel.components.board import Board
+from clinic_panel.components.day_grid import DayGrid
 from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.kpi import KpiStrip
@@ -144,7 +145,10 @@ class Site:
         page_resources.remember()
         self.port = free_port()
         title = {"/schedule": "Schedule · Clinic Panel"}
-        add_applications({"/schedule": self._open}, app=api, title=title, index_enabled=False)
+        self.plans: list[tuple[DayGrid, list[Any]]] = []
+        pages = {"/schedule": self._open, "/plan": self._plan}
+        title["/plan"] = "Plan · Clinic Panel"
+        add_applications(pages, app=api, title=title, index_enabled=False)
         config = uvicorn.Config(api, host="127.0.0.1", port=self.port, log_level="critical")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -153,6 +157,20 @@ class Site:
         desk = Desk()
         self.desks.append(desk)
         return desk.page()
+
+    def _plan(self) -> Any:
+        rooms = [{"id": 1, "label": "CT 1"}, {"id": 2, "label": "MR 1"}]
+        booking = {"room": 1, "label": HOSTILE, "movable": True}
+        bookings = [
+            {**booking, "id": 7, "start": 480, "end": 510},
+            {**booking, "id": 8, "start": 540, "end": 570, "label": "Tanaka, Ken"},
+        ]
+        grid = DayGrid(rooms=rooms, bookings=bookings, bookable=True, close_min=720)
+        told: list[Any] = []
+        for name in ("wanted", "chosen", "moved"):
+            grid.param.watch(lambda event: told.append((event.name, event.new)), name)
+        self.plans.append((grid, told))
+        return shell("Plan", user="Ruth", role="receptionist", active="schedule", main=[grid])
 
     def __enter__(self) -> Site:
         self.thread.start()
@@ -418,3 +436,38 @@ def test_nothing_is_wider_than_the_screen(desk):
     assert max(wider) <= 0
     navigation = desk.page.get_by_role("navigation", name="Main")
     expect(navigation.get_by_role("link", name="Patients")).to_be_visible()
+
+
+def test_a_visit_is_booked_by_keyboard_opened_and_dragged_to_a_free_time(site, browser):
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{site.port}/plan")
+    free = page.get_by_role("button", name="Book MR 1 at 08:00")
+    free.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("button", name="Book MR 1 at 08:15")).to_be_focused()
+    page.keyboard.press("Enter")
+
+    visit = page.get_by_role("button", name="Tanaka, Ken")
+    visit.click()
+    start = visit.bounding_box()
+    goal = page.get_by_role("button", name="Book CT 1 at 10:00").bounding_box()
+    page.mouse.move(start["x"] + 40, start["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(goal["x"] + 40, goal["y"] - 40, steps=4)
+    page.mouse.move(goal["x"] + 40, goal["y"] + 4, steps=4)
+    page.mouse.up()
+
+    _, told = site.plans[-1]
+    expected = [
+        ("wanted", {"room": 2, "start": 495}),
+        ("chosen", 8),
+        ("moved", {"id": 8, "room": 1, "start": 600}),
+    ]
+    for _ in range(100):
+        if told == expected:
+            break
+        page.wait_for_timeout(50)
+    assert told == expected
+    assert page.locator("img[onerror]").count() == 0
+    context.close()

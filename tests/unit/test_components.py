@@ -9,6 +9,7 @@ from panel.io.state import state
 
 import clinic_panel.components
 from clinic_panel.components.board import Board
+from clinic_panel.components.day_grid import DayGrid
 from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.notice import Notice
@@ -203,3 +204,53 @@ def test_a_page_names_itself_and_not_its_user():
 
     assert page.meta.title == "Schedule · Clinic Panel"
     assert state.curdoc is None
+
+
+def plan(**changes) -> DayGrid:
+    rooms = [{"id": 1, "label": "CT 1"}, {"id": 2, "label": "MR 1"}]
+    fixed = {"id": 7, "room": 1, "start": 480, "end": 500, "label": "Okafor, Ada"}
+    free = {**fixed, "id": 8, "start": 510, "end": 530, "movable": True}
+    return DayGrid(**{"rooms": rooms, "bookings": [fixed, free], "bookable": True, **changes})
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "said"),
+    [
+        ({"kind": "choose", "id": 7}, "chosen", 7),
+        ({"kind": "want", "room": 2, "start": 600}, "wanted", {"room": 2, "start": 600}),
+        (
+            {"kind": "move", "id": 8, "room": 2, "start": 600},
+            "moved",
+            {"id": 8, "room": 2, "start": 600},
+        ),
+    ],
+)
+def test_a_day_plan_tells_what_was_pressed_and_dropped(message, name, said):
+    grid = plan()
+    seen = watched(grid, name)
+
+    grid._handle_msg(message)
+
+    assert seen == [said]
+    assert getattr(grid, name) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"kind": "choose", "id": 9},
+        {"kind": "want", "room": 3, "start": 600},
+        {"kind": "want", "room": 1, "start": 30},
+        {"kind": "want", "room": 1, "start": "600"},
+        {"kind": "move", "id": 7, "room": 2, "start": 600},
+    ],
+)
+def test_a_day_plan_drops_what_cannot_be(message):
+    grid = plan()
+    seen = [watched(grid, name) for name in ("chosen", "wanted", "moved")]
+
+    grid._handle_msg(message)
+    plan(bookable=False)._handle_msg({"kind": "want", "room": 1, "start": 600})
+
+    assert seen == [[], [], []]
