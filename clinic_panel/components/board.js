@@ -7,12 +7,13 @@ function text(row, column) {
 }
 
 // What a cell is made from, as text: two equal keys need no new cell.
-const cellKey = (row, column) => JSON.stringify([row[column.id], column.sub && row[column.sub], row[`${column.id}_tone`], row[`${column.id}_live`]]);
+const cellKey = (row, column) => JSON.stringify([row[column.id], column.sub && row[column.sub], column.flag && row[column.flag], row[`${column.id}_tone`], row[`${column.id}_live`]]);
 
 const KINDS = {
   text: (row, column) => [
     h("span", { class: `text ${column.strong ? "strong" : ""} ${column.wrap ? "wrap" : ""}`, title: text(row, column), dir: "auto" }, text(row, column)),
-    column.sub && row[column.sub] && h("span", { class: "sub", title: String(row[column.sub]), dir: "auto" }, String(row[column.sub])),
+    column.sub && row[column.sub] && h("span", { class: "sub", title: String(row[column.sub]), dir: "auto" },
+      column.flag && row[column.flag] && h("span", { class: `mark ${row[`${column.flag}_tone`] || ""}` }, String(row[column.flag])), String(row[column.sub])),
   ],
   number: (row, column) => h("span", { class: "text num" }, text(row, column)),
   time: (row, column) => [
@@ -180,11 +181,12 @@ class Table {
 
   update(first = false) {
     const kept = new Map();
+    const quiet = first || !this.model.lit || !this.model.rows.some((row) => this.lines.has(row.id));  // another list altogether
     this.changed = [];
     for (const row of this.model.rows) {
       const known = this.lines.get(row.id);
       const line = known || this.line(row);
-      if (this.write(line, row) && !first) {
+      if (this.write(line, row) && !quiet) {
         this.changed.push(row);
         line.node.classList.remove("fresh");
         void line.node.offsetWidth;  // restarts the highlight of a row that changes twice

@@ -18,7 +18,8 @@ class Board(Part):
     `<column>_live` (a beating dot) and `<column>_sort` (what to order by).
 
     A **column** is a dict: `id`, `label`, `kind` (`text`, `time`, `number`, `chip`, `mark`,
-    `image`, `actions`), `width` (CSS), `sub` (row key of a second line), `strong`, `wrap`, `small`
+    `image`, `actions`), `width` (CSS), `sub` (row key of a second line), `flag` (row key
+    of a mark before it, with `<flag>_tone`), `strong`, `wrap`, `small`
     (a chip that is no status), `align="end"`, `tones` (value to tone), `sortable=False`,
     `hide="first"|"second"` (dropped when narrow), `shown` (buttons before the rest goes to a menu).
     Tones: `red amber blue green violet teal outline`.
@@ -47,6 +48,7 @@ class Board(Part):
     row_action = param.String(doc="Action that a click or Enter on the row itself stands for.")
     empty_text = param.String(default="Nothing here yet.", doc="Said when there are no rows.")
     footer = param.String(doc="A line below the table; empty for none.")
+    lit = param.Boolean(default=True, doc="Light rows that changed; off where rows come and go.")
     busy = param.Boolean(default=False, doc="Rows are being fetched.")
     action = param.Dict(
         default=None,

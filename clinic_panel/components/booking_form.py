@@ -226,23 +226,23 @@ class Book(Task):
                 "name": "day",
                 "label": "Day",
                 "kind": "date",
-                "width": "third",
+                "width": "half",
                 "required": True,
                 "live": True,
                 "min": self.ctx.today().isoformat(),
                 "value": self.values.get("day", ""),
             },
-            other,
             {
                 "name": "priority",
                 "label": "Priority",
                 "kind": "select",
-                "width": "third",
+                "width": "half",
                 "required": True,
                 "options": [{"value": p.value, "label": name} for p, name in PRIORITIES.items()],
                 "value": self.values.get("priority", ""),
             },
             times,
+            other,
         ]
 
     def _order(self) -> list[Field]:
@@ -254,7 +254,7 @@ class Book(Task):
             {
                 "name": name,
                 "label": label,
-                "width": "half",
+                "width": "third",
                 "max_length": 64,
                 "value": self.values.get(name, ""),
             }

@@ -47,7 +47,7 @@ function fillChoices(group, field) {
 class Lookup {
   constructor(field, input, told) {
     Object.assign(this, { input, told, at: -1, options: [], field });
-    this.list = h("ul", { id: `${input.id}-list`, class: "hits", role: "listbox", "aria-label": field.label, hidden: true });
+    this.list = h("ul", { id: `${input.id}-list`, class: "hits", role: "listbox", "aria-label": "Suggestions", hidden: true });
     for (const [key, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": this.list.id, "aria-expanded": "false" })) input.setAttribute(key, value);
     this.ask = debounce(220, () => told());
     input.addEventListener("input", () => { this.keep("", input.value); this.ask(); });
@@ -61,7 +61,7 @@ class Lookup {
 
   keep(value, text) {
     this.input.chosen = value;
-    this.input.value = text;
+    if (this.input.value !== text) this.input.value = text;  // else the caret would jump
     this.input.setCustomValidity(text && !value ? "choose" : "");
   }
 
@@ -84,7 +84,7 @@ class Lookup {
 
   choose(option, tell = true) {
     if (!option) return;
-    this.keep(String(option.value), option.label);
+    this.keep(String(option.value), option.extra ? option.label : [option.label, option.detail].filter(Boolean).join(" · "));
     this.open(false);
     if (tell) { this.input.dispatchEvent(new Event("chosen")); this.told(); }
   }
@@ -143,7 +143,7 @@ class Form {
     const id = `f-${field.name}`;
     const input = control(field, id);
     const wrong = h("p", { class: "wrong", id: `${id}-wrong`, hidden: true });
-    const must = field.required && h("span", { class: "must", "aria-hidden": "true" }, "*");
+    const must = field.required ? h("span", { class: "must", "aria-hidden": "true" }, "*") : "";
     const label = field.kind === "choice" ? h("div", { class: "label", id: `${id}-label` }, field.label, must) : h("label", { for: id }, field.label, must);
     const help = h("p", { class: "help", id: `${id}-help`, hidden: !field.help }, field.help);
     const lookup = field.kind === "lookup" ? new Lookup(field, input, () => this.tell(field.name)) : null;

@@ -46,7 +46,7 @@ def patient_fields(form: PatientForm, *, is_new: bool) -> list[Field]:
     id_help = "Empty: the next free one" if is_new else ""
     sexes = [{"value": code, "label": label} for code, label in SEX.items()]
     return [
-        field("family_name", required=True, live=is_new, max_length=64, focus=is_new),
+        field("family_name", required=True, live=is_new, max_length=64, focus=True),
         field("given_name", live=is_new, max_length=64),
         field("patient_birth_date", "third", kind="date", live=is_new, max=date.max.isoformat()),
         field("patient_sex", "third", kind="select", options=sexes, placeholder="Unknown"),

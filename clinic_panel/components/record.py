@@ -19,7 +19,14 @@ PEOPLE_COLUMNS: list[dict[str, Any]] = [
     {"id": "birth_date", "label": "Birth date", "sub": "age", "width": "130px"},
     {"id": "sex", "label": "Sex", "width": "100px", "hide": "second"},
     {"id": "telephone", "label": "Telephone", "width": "170px", "hide": "first"},
-    {"id": "state", "label": "State", "kind": "chip", "width": "120px", "hide": "second"},
+    {
+        "id": "state",
+        "label": "",
+        "sortable": False,
+        "kind": "chip",
+        "width": "120px",
+        "hide": "second",
+    },
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "170px"},
 ]
 VISIT_COLUMNS: list[dict[str, Any]] = [
@@ -86,7 +93,7 @@ def facts(row: PatientRow) -> list[dict[str, Any]]:
         {"label": "Address", "value": row.patient_address, "wide": True},
         {
             "label": "Allergies",
-            "value": row.allergies or "None known",
+            "value": row.allergies or "Not recorded",
             "tone": "red" if row.allergies else "",
             "wide": True,
         },

@@ -14,20 +14,18 @@ from clinic_panel.services.workflow import AppointmentRow, DaySummary
 
 S = AppointmentStatus
 COLUMNS: list[dict[str, Any]] = [
-    {"id": "time", "label": "Time", "kind": "time", "sub": "until", "width": "74px"},
-    {"id": "thumbnail", "label": "Image", "kind": "image", "width": "62px", "sortable": False},
-    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "25%"},
-    {"id": "procedure", "label": "Examination", "sub": "place", "wrap": True},
+    {"id": "time", "label": "Time", "kind": "time", "sub": "until", "width": "72px"},
+    {"id": "thumbnail", "label": "Image", "kind": "image", "width": "60px", "sortable": False},
+    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "26%"},
     {
-        "id": "priority",
-        "label": "Priority",
-        "kind": "mark",
-        "width": "82px",
-        "hide": "first",
-        "tones": {"STAT": "red", "High": "amber"},
+        "id": "procedure",
+        "label": "Examination",
+        "sub": "place",
+        "flag": "priority",
+        "wrap": True,
     },
-    {"id": "status", "label": "Status", "kind": "chip", "width": "178px"},
-    {"id": "actions", "label": "Actions", "kind": "actions", "width": "178px", "shown": 2},
+    {"id": "status", "label": "Status", "kind": "chip", "width": "174px"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "166px", "shown": 1},
 ]
 TONES = {
     S.ARRIVED: "amber",
@@ -38,7 +36,7 @@ TONES = {
     S.NO_SHOW: "outline",
 }
 PRIORITIES = {Priority.STAT: "STAT", Priority.HIGH: "High", Priority.ROUTINE: ""}
-PRIORITY_ORDER = {Priority.STAT: 0, Priority.HIGH: 1, Priority.ROUTINE: 2}
+PRIORITY_TONES = {Priority.STAT: "red", Priority.HIGH: "amber"}
 SEX = {"F": "female", "M": "male", "O": "other"}
 
 
@@ -64,7 +62,7 @@ def _line(ctx: Context, row: AppointmentRow, now: datetime) -> dict[str, Any]:
         "place": _place(row),
         "modality": row.modality,
         "priority": PRIORITIES[row.priority],
-        "priority_sort": PRIORITY_ORDER[row.priority],
+        "priority_tone": PRIORITY_TONES.get(row.priority, ""),
         "status": status_text(row),
         "status_tone": TONES.get(row.status, ""),
         "status_live": row.status is S.IMAGES_ARRIVING,
@@ -77,8 +75,7 @@ def _line(ctx: Context, row: AppointmentRow, now: datetime) -> dict[str, Any]:
 def _place(row: AppointmentRow) -> str:
     if row.status is S.CANCELLED and row.cancellation_reason:
         return row.cancellation_reason
-    urgent = PRIORITIES[row.priority]
-    return " · ".join(filter(None, (row.room_name, urgent)))
+    return row.room_name
 
 
 def status_text(row: AppointmentRow) -> str:
@@ -107,9 +104,7 @@ def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, 
     if ctx.may(Permission.SCHEDULE_WRITE):
         found += _desk(ctx, row, now)
     if ctx.may(Permission.PATIENT_READ):
-        found.append(
-            {"id": "patient", "label": "Patient record", "href": f"/patients?id={row.patient_pk}"}
-        )
+        found.append({"id": "patient", "label": "Record", "href": f"/patients?id={row.patient_pk}"})
     return found
 
 

@@ -52,13 +52,9 @@ def visit_option(ctx: Context, row: AppointmentRow) -> dict[str, str]:
     born = row.patient_birth_date.isoformat() if row.patient_birth_date else ""
     return {
         "value": str(row.id),
-        "label": f"{row.display_name}: {row.requested_procedure_description}",
-        "detail": " · ".join(
-            filter(
-                None,
-                (f"{at:%d %B, %H:%M}", row.room_name, row.patient_id, born, row.accession_number),
-            )
-        ),
+        "label": f"{at:%d %B, %H:%M} · {row.room_name} · {row.requested_procedure_description}",
+        "detail": f"{row.display_name}\n"
+        + " · ".join(filter(None, (row.patient_id, born, row.accession_number))),
     }
 
 

@@ -79,7 +79,11 @@ class Finder:
             label="Find a patient", placeholder="Name, ID, birth date or accession number"
         )
         self.board = Board(
-            label="Patients found", columns=shown.PEOPLE_COLUMNS, row_action="open", counted=False
+            label="Patients found",
+            columns=shown.PEOPLE_COLUMNS,
+            row_action="open",
+            counted=False,
+            lit=False,
         )
         self.heading.param.watch(self._pressed, "pressed")
         self.field.param.watch(lambda _: self.search(), "text")

@@ -32,6 +32,7 @@ from clinic_panel.services.workflow import AppointmentRow
 PATH = "/schedule"
 TITLE = "Schedule"
 PERMISSION = Permission.SCHEDULE_READ
+ASIDE_PX = 296
 TICK_MS = 60_000  # minutes of waiting are shown
 PACE_S = 0.4  # a modality announces every batch of images; nobody reads faster than this
 
@@ -50,6 +51,7 @@ def page(ctx: Context, live: Live) -> Any:
         top=[desk.heading, desk.figures],
         main=[desk.board],
         aside=[desk.unmatched] if desk.unmatched else [],
+        aside_px=ASIDE_PX,
         overlays=desk.tasks.parts,
     )
 
