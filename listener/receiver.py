@@ -135,6 +135,26 @@ class BoundedDUL(DULServiceProvider):
         super().__init__(assoc)
         self.limits = limits
 
+    def run_reactor(self) -> None:
+        """Serve the connection until it ends; nothing that goes wrong leaves this thread."""
+        try:
+            self._serve()
+        except Exception as error:  # noqa: BLE001 - the edge: the peer is told, the process lives
+            log.warning("an association failed: %s", type(error).__name__)
+            self._abort()
+
+    def _serve(self) -> None:
+        super().run_reactor()
+
+    def _abort(self) -> None:
+        """Send A-ABORT past the state machine, which is of no more use."""
+        pdu = A_ABORT_RQ()
+        pdu.source, pdu.reason_diagnostic = 2, 0
+        with contextlib.suppress(OSError, AttributeError):
+            self.socket.send(pdu.encode())
+        self.assoc.is_aborted, self.assoc.is_established = True, False
+        self.assoc._kill = self._kill_thread = True
+
     def _read_pdu_data(self) -> None:
         connection = self.socket
         try:
@@ -196,28 +216,16 @@ class EventDrivenDUL(BoundedDUL):
         return True
 
     def run_reactor(self) -> None:
-        """Serve the connection until it ends; nothing that goes wrong leaves this thread."""
+        """Serve the connection, and leave nothing behind."""
         self._idle_timer.start()
         self.assoc._dul_ready.set()
         try:
-            self._serve()
-        except Exception as error:  # noqa: BLE001 - the edge: the peer is told, the process lives
-            log.warning("an association failed: %s", type(error).__name__)
-            self._abort()
+            super().run_reactor()
         finally:
             self._sink.discard()
             self._view = memoryview(b"")
             self._waker.close()
             self.to_user_queue.put(None)  # a thread that still waits for A-ASSOCIATE-RQ goes home
-
-    def _abort(self) -> None:
-        """Send A-ABORT past the state machine, which is of no more use."""
-        pdu = A_ABORT_RQ()
-        pdu.source, pdu.reason_diagnostic = 2, 0
-        with contextlib.suppress(OSError, AttributeError):
-            self.socket.send(pdu.encode())
-        self.assoc.is_aborted, self.assoc.is_established = True, False
-        self.assoc._kill = self._kill_thread = True
 
     def _serve(self) -> None:
         sock: socket.socket = self.socket.socket

@@ -52,7 +52,7 @@ class RawPeer:
     """A socket that says what it likes."""
 
     def __init__(self, node):
-        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=5)
 
     def __enter__(self):
         return self

@@ -1,0 +1,1 @@
+"""What `make bench` runs: this project and its peers side by side."""

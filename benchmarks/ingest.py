@@ -1,0 +1,367 @@
+"""C-STORE throughput: this listener beside Orthanc, DCMTK and a plain pynetdicom handler.
+
+Every run starts its server on an empty folder and an empty database, sends a few objects to warm
+it up, then measures DCMTK's storescu (Nagle off) with the rest, spread over the associations. The
+repetitions of all servers are interleaved, so that a slow minute of the machine hits all of them;
+medians are compared.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from sqlalchemy import create_engine, text
+
+from clinic_panel.config import Settings
+from clinic_panel.resources import build_engine, upgrade
+
+ORTHANC = shutil.which("Orthanc")
+ORTHANC_POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
+WARM_UP = 8
+PDU_BYTES = 131072
+START_S = 30
+
+
+@dataclass
+class Server:
+    """One receiver: how it is started in a folder of its own, and what its Success means."""
+
+    name: str
+    means: str
+    rates: dict[int, list[float]] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, port: int) -> Iterator[None]:
+        process = subprocess.Popen(
+            self.command(folder, port),
+            env=self.environ(folder, port),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "log").open("w"),
+        )
+        try:
+            wait_for_port(port, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        raise NotImplementedError
+
+    def environ(self, folder: Path, port: int) -> dict[str, str]:
+        return dict(os.environ)
+
+
+class Ours(Server):
+    def command(self, folder: Path, port: int) -> list[str]:
+        return [sys.executable, "-m", "listener"]
+
+    def database_url(self) -> str:
+        return ""
+
+    def environ(self, folder: Path, port: int) -> dict[str, str]:
+        settings = Settings.read(
+            {},
+            home=folder / "home",
+            dicom_host="127.0.0.1",
+            dicom_port=port,
+            unknown_ae="accept",
+            ae_title="BENCH",
+            database_url=self.database_url(),
+        )
+        engine = build_engine(settings)
+        upgrade(engine)
+        engine.dispose()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CLINIC_")}
+        root = str(Path(__file__).parents[1])
+        return inherited | settings.environ() | {"PYTHONPATH": root}
+
+
+class OursPostgres(Ours):
+    def __init__(self, name: str, means: str, cluster: "Cluster") -> None:
+        super().__init__(name, means)
+        self.cluster = cluster
+
+    def database_url(self) -> str:
+        return self.cluster.fresh("clinic")
+
+
+class Orthanc(Server):
+    def settings(self, folder: Path, port: int) -> dict[str, object]:
+        return {
+            "Name": "bench",
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "index"),
+            "HttpServerEnabled": False,
+            "DicomAet": "BENCH",
+            "DicomPort": port,
+            "DicomAlwaysAllowStore": True,
+            "SynchronousCMove": False,
+            "Plugins": [],
+        }
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        path = folder / "orthanc.json"
+        path.write_text(json.dumps(self.settings(folder, port)))
+        return [str(ORTHANC), str(path)]
+
+
+class OrthancPostgres(Orthanc):
+    def __init__(self, name: str, means: str, cluster: "Cluster") -> None:
+        super().__init__(name, means)
+        self.cluster = cluster
+
+    def settings(self, folder: Path, port: int) -> dict[str, object]:
+        self.cluster.fresh("orthanc")
+        return super().settings(folder, port) | {
+            "Plugins": [str(ORTHANC_POSTGRESQL)],
+            "PostgreSQL": {
+                "EnableIndex": True,
+                "EnableStorage": False,
+                "Host": "127.0.0.1",
+                "Port": self.cluster.port,
+                "Database": "orthanc",
+                "Username": "bench",
+                "Password": "bench",
+                "Lock": False,
+            },
+        }
+
+
+class Storescp(Server):
+    def command(self, folder: Path, port: int) -> list[str]:
+        (folder / "kept").mkdir()
+        options = ["--fork", "-pdu", str(PDU_BYTES), "-od", str(folder / "kept")]
+        return [str(shutil.which("storescp")), *options, str(port)]
+
+
+class Naive(Server):
+    def command(self, folder: Path, port: int) -> list[str]:
+        return [sys.executable, str(Path(__file__).with_name("naive_scp.py")), str(port)]
+
+
+class Cluster:
+    """A throw-away PostgreSQL with its safe defaults (fsync on), as the user postgres."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not programs:
+            raise FileNotFoundError("PostgreSQL is not installed")
+        self.bin, self.folder, self.port = programs[-1], folder, free_port()
+        folder.mkdir()
+        self.prefix: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+            self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        self._run("initdb", "-D", str(folder / "data"), "-U", "bench", "-A", "trust")
+        options = f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1"
+        self._run("pg_ctl", "-D", str(folder / "data"), "-w", "-l", "log", "-o", options, "start")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self.prefix, str(self.bin / program), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg2://bench@127.0.0.1:{self.port}/{database}"
+
+    def fresh(self, database: str) -> str:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"))
+            connection.execute(text(f"CREATE DATABASE {database}"))
+        engine.dispose()
+        return self.url(database)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{process.args!r} does not listen")
+
+
+def make_images(folder: Path, count: int, edge_px: int) -> list[Path]:
+    """Write CT slices of noise, so that nothing on the way can compress them."""
+    folder.mkdir()
+    noise = np.random.default_rng(1)
+    study, series = generate_uid(), generate_uid()
+    paths = []
+    for number in range(count):
+        ds = Dataset()
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
+        ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Bench^Mark", "B", "", ""
+        ds.AccessionNumber, ds.StudyID, ds.ReferringPhysicianName = "", "", ""
+        ds.StudyDate, ds.StudyTime, ds.Modality = "20260101", "120000", "CT"
+        ds.SeriesNumber, ds.InstanceNumber = 1, number + 1
+        ds.Rows = ds.Columns = edge_px
+        ds.BitsAllocated = ds.BitsStored = 16
+        ds.HighBit, ds.PixelRepresentation, ds.SamplesPerPixel = 15, 0, 1
+        ds.PhotometricInterpretation = "MONOCHROME2"
+        ds.PixelData = noise.bytes(2 * edge_px * edge_px)
+        paths.append(folder / f"{number:05}.dcm")
+        ds.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def send(port: int, images: list[Path]) -> None:
+    command = ["storescu", "-pdu", str(PDU_BYTES), "-aec", "BENCH", "127.0.0.1", str(port)]
+    subprocess.run(
+        [*command, *map(str, images)],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"TCP_NODELAY": "1"},
+    )
+
+
+def measure(server: Server, folder: Path, images: list[Path], associations: int) -> float:
+    """Return the instances a second of one run."""
+    folder.mkdir()
+    port = free_port()
+    failed: list[BaseException] = []
+
+    def sender(share: list[Path]) -> None:
+        try:
+            send(port, share)
+        except subprocess.CalledProcessError as error:
+            failed.append(error)
+
+    try:
+        with server.running(folder, port):
+            send(port, images[:WARM_UP])
+            rest = images[WARM_UP:]
+            shares = [rest[n::associations] for n in range(associations)]
+            threads = [threading.Thread(target=sender, args=(share,)) for share in shares]
+            began = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seconds = time.perf_counter() - began
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if failed:
+        raise failed[0]
+    return len(rest) / seconds
+
+
+def servers(cluster: Cluster | None) -> list[Server]:
+    found: list[Server] = [Ours("ours, SQLite", "file and row fsynced")]
+    if cluster:
+        found.append(OursPostgres("ours, PostgreSQL", "file and row fsynced", cluster))
+    if ORTHANC:
+        found.append(Orthanc("Orthanc, SQLite", "file fsynced, row in the page cache"))
+        if cluster and ORTHANC_POSTGRESQL.exists():
+            means = "file and row fsynced"
+            found.append(OrthancPostgres("Orthanc, PostgreSQL", means, cluster))
+    if shutil.which("storescp"):
+        found.append(Storescp("DCMTK storescp", "file in the page cache, no index"))
+    found.append(Naive("pynetdicom, plain handler", "file in the page cache, row committed"))
+    return found
+
+
+def report(found: list[Server], associations: list[int]) -> str:
+    """Return the medians, and the ratios of ours to the others', as a Markdown table."""
+    heads = "".join(f" {n} assoc. |" for n in associations)
+    lines = [f"| receiver |{heads} Success means |", "|---|" + "---|" * (len(associations) + 1)]
+    for server in found:
+        cells = "".join(f" {_shown(server.rates.get(n, []))} |" for n in associations)
+        lines.append(f"| {server.name} |{cells} {server.means} |")
+    by_name = {server.name: server for server in found}
+    for ours, other in (
+        ("ours, SQLite", "Orthanc, SQLite"),
+        ("ours, PostgreSQL", "Orthanc, PostgreSQL"),
+        ("ours, SQLite", "DCMTK storescp"),
+        ("ours, SQLite", "pynetdicom, plain handler"),
+    ):
+        if ours in by_name and other in by_name:
+            ratios = "".join(
+                f" {_median(by_name[ours], n) / _median(by_name[other], n):.2f}x |"
+                for n in associations
+            )
+            lines.append(f"| *{ours} / {other}* |{ratios} |")
+    return "\n".join(lines)
+
+
+def _median(server: Server, associations: int) -> float:
+    return statistics.median(server.rates[associations])
+
+
+def _shown(rates: list[float]) -> str:
+    return f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="1000 images, 5 repetitions")
+    parser.add_argument("--images", type=int, help="how many objects a run sends")
+    parser.add_argument("--edge", type=int, default=512, help="rows and columns of an object")
+    parser.add_argument("--repetitions", type=int)
+    parser.add_argument("--associations", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--only", nargs="+", help="names of receivers must contain one of these")
+    options = parser.parse_args(arguments)
+    count = options.images or (1000 if options.full else 300)
+    repetitions = options.repetitions or (5 if options.full else 3)
+    with tempfile.TemporaryDirectory(prefix="clinic-bench-") as name:
+        home = Path(name)
+        home.chmod(0o755)  # the user postgres has to pass
+        cluster = Cluster(home / "postgres") if Path("/usr/lib/postgresql").exists() else None
+        try:
+            found = [
+                server
+                for server in servers(cluster)
+                if not options.only or any(word in server.name for word in options.only)
+            ]
+            images = make_images(home / "images", count + WARM_UP, options.edge)
+            for repetition in range(repetitions):
+                for associations in options.associations:
+                    for server in found:
+                        rate = measure(server, home / "run", images, associations)
+                        server.rates.setdefault(associations, []).append(rate)
+                        print(
+                            f"{repetition + 1}/{repetitions}  {associations} assoc.  "
+                            f"{server.name}: {rate:.0f}/s",
+                            file=sys.stderr,
+                        )
+        finally:
+            if cluster:
+                cluster.stop()
+        print(f"\n{count} CT slices of {images[0].stat().st_size // 1000} kB, instances a second:")
+        print("median (least-most) of", repetitions, "interleaved runs\n")
+        print(report(found, options.associations))
+
+
+if __name__ == "__main__":
+    main()

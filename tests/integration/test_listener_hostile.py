@@ -1,0 +1,236 @@
+"""Peers that lie, stall, stop in the middle or speak another language."""
+
+import resource
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.sop_class import CTImageStorage, Verification
+from sqlalchemy import func, select
+
+from clinic_panel.archive import data_set_offset
+from clinic_panel.models.imaging import Instance
+from listener.limits import Limits
+from listener.server import Node
+from tests import factories
+from tests.integration.peer import ABORT, STATION, RawPeer, associated, pdu, pdv, wait_for
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"])
+
+DATA, LAST, COMMAND = 0, 2, 3
+
+
+@pytest.fixture
+def start(ctx):
+    factories.room(ctx, station_ae_title=STATION)
+    started = []
+
+    def begin(*, accelerated=True, **limits):
+        node = Node(ctx, limits=Limits(**limits), accelerated=accelerated)
+        node.start()
+        started.append(node)
+        return node
+
+    yield begin
+    for node in started:
+        node.stop()
+
+
+@pytest.fixture
+def node(start):
+    return start()
+
+
+@pytest.fixture(params=[True, False], ids=["event-driven", "library"])
+def either(request, start):
+    """A node on each of the two receivers."""
+    return start(accelerated=request.param, message_bytes=50_000, artim_s=0.5)
+
+
+@pytest.fixture(scope="module")
+def data_set():
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
+        part10 = file.read()
+    return part10[data_set_offset(memoryview(part10)) :]
+
+
+def command(message_id=1, *, field=1, sop_instance=None):
+    """An encoded C-STORE-RQ command set."""
+    uid = sop_instance or dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
+    elements = [
+        (0x0002, CTImageStorage.encode()),
+        (0x0100, field.to_bytes(2, "little")),
+        (0x0110, message_id.to_bytes(2, "little")),
+        (0x0700, b"\0\0"),
+        (0x0800, b"\1\0"),
+        (0x1000, uid.encode()),
+    ]
+    body = b""
+    for number, value in elements:
+        value += b"\0" * (len(value) % 2)
+        body += b"\0\0" + number.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+    return b"\0\0\0\0\4\0\0\0" + len(body).to_bytes(4, "little") + body
+
+
+def status_in(answer):
+    """The status of a C-STORE-RSP PDU."""
+    kind, body = answer
+    assert kind == 4
+    at = body.index(b"\0\0\0\x09\2\0\0\0") + 8
+    return int.from_bytes(body[at : at + 2], "little")
+
+
+def still_serves(node):
+    with associated(node, (Verification, [ImplicitVRLittleEndian])) as association:
+        return association.send_c_echo().Status == 0x0000
+
+
+def kept(ctx):
+    with ctx.read() as session:
+        return session.scalar(select(func.count()).select_from(Instance))
+
+
+def temporaries(ctx):
+    return list((ctx.store.root / "incoming").iterdir())
+
+
+def test_the_raw_peer_can_store_so_that_the_lies_below_are_what_fails(either, ctx, data_set):
+    with RawPeer(either) as peer:
+        peer.associate()
+        peer.send(pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(LAST, data_set)))
+        assert status_in(peer.answer()) == 0x0000
+    assert kept(ctx) == 1
+
+
+def test_one_pdu_may_hold_command_and_data_and_the_next_command(node, ctx, data_set):
+    with RawPeer(node) as peer:
+        peer.associate()
+        half = len(data_set) // 2
+        first = pdv(COMMAND, command(1)) + pdv(DATA, data_set[:half]) + pdv(LAST, data_set[half:])
+        peer.send(pdu(4, first))
+        assert status_in(peer.answer()) == 0x0000
+        peer.send(pdu(4, pdv(COMMAND, command(2))) + pdu(4, pdv(LAST, data_set)))
+        assert status_in(peer.answer()) == 0x0000
+    assert kept(ctx) == 1
+
+
+def test_a_command_in_fragments_takes_the_library_s_way(either, ctx, data_set):
+    with RawPeer(either) as peer:
+        peer.associate()
+        whole = command()
+        peer.send(pdu(4, pdv(1, whole[:30])) + pdu(4, pdv(COMMAND, whole[30:])))
+        peer.send(pdu(4, pdv(DATA, data_set[:9999])) + pdu(4, pdv(LAST, data_set[9999:])))
+        assert status_in(peer.answer()) == 0x0000
+    assert (kept(ctx), temporaries(ctx)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pdu(1, b"", length=0xFFFFFFFF),
+        pdu(4, b"", length=0xFFFFFFFF),
+        pdu(1, bytes(100), length=2 << 20),
+        b"GET / HTTP/1.1\r\nHost: clinic\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
+        bytes(range(256)) * 10,
+        pdu(1, bytes(200)),
+        pdu(1, b"\0\1\0\0" + b" " * 32 + bytes(32) + b"\x10\0\xff\xff"),
+    ],
+)
+def test_a_lie_before_sign_on_ends_the_connection_at_once(node, lie):
+    with RawPeer(node) as peer:
+        peer.send(lie)
+        kind, _ = peer.answer()
+        assert kind in (0, 3, ABORT)
+    assert still_serves(node)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pdu(4, pdv(COMMAND, command()), length=0xFFFFFFF0),
+        pdu(4, pdv(DATA, b"x", length=0xFFFFFFF0)),
+        pdu(4, pdv(DATA, b"", length=0)),
+        pdu(4, pdv(COMMAND, b"\0\0\0\0\xff\xff\xff\xff")),
+        pdu(4, pdv(COMMAND, command(), context_id=99)) + pdu(4, pdv(LAST, b"1", context_id=99)),
+        pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(COMMAND, command())),
+        pdu(9, b"what"),
+        pdu(1, bytes(80)),
+    ],
+)
+def test_a_lie_after_sign_on_aborts_the_association(node, ctx, lie):
+    with RawPeer(node) as peer:
+        peer.associate()
+        peer.send(lie)
+        kind, _ = peer.answer()
+        assert kind in (0, ABORT)
+    assert still_serves(node)
+    wait_for(lambda: temporaries(ctx) == [])
+    assert kept(ctx) == 0
+
+
+def test_a_declared_length_is_not_believed_with_memory(node):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20):
+        with RawPeer(node) as peer:
+            peer.send(pdu(1, bytes(1 << 20), length=0xFFFFFFFF))
+            peer.answer()
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 64 << 10
+
+
+@pytest.mark.parametrize("end", ["abort", "close"])
+def test_an_object_that_stops_in_the_middle_leaves_nothing(node, ctx, data_set, end):
+    with RawPeer(node) as peer:
+        peer.associate()
+        peer.send(pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(DATA, data_set[:5000])))
+        if end == "abort":
+            peer.send(pdu(ABORT, b"\0\0\0\0"))
+            peer.answer()
+    wait_for(lambda: node.admission.associations == 0 and temporaries(ctx) == [])
+    assert kept(ctx) == 0
+    assert still_serves(node)
+
+
+def test_who_says_nothing_is_hung_up_on(either):
+    with RawPeer(either) as peer:
+        kind, _ = peer.answer()
+        assert kind in (0, ABORT)
+    assert still_serves(either)
+
+
+def test_a_long_pdu_is_refused_unread_on_both_receivers(either):
+    with RawPeer(either) as peer:
+        peer.associate()
+        peer.send(pdu(4, bytes(100), length=2 << 20))
+        assert peer.answer()[0] in (0, ABORT)
+    assert still_serves(either)
+
+
+def test_who_falls_silent_is_aborted(start):
+    node = start(idle_s=0.5)
+    with RawPeer(node) as peer:
+        peer.associate()
+        assert peer.answer()[0] in (0, ABORT)
+    wait_for(lambda: node.admission.associations == 0)
+
+
+def test_an_identifier_without_end_is_cut_off(either):
+    """A message other than C-STORE is assembled in memory, so its size has a limit."""
+    with RawPeer(either) as peer:
+        peer.associate()
+        peer.send(pdu(4, pdv(COMMAND, command(field=0x20))))
+        for _ in range(20):
+            peer.send(pdu(4, pdv(DATA, bytes(10_000))))
+        assert peer.answer()[0] in (0, ABORT)
+    assert still_serves(either)
+
+
+def test_a_good_modality_stores_beside_stalled_connections(node, ctx, data_set):
+    stalled = [RawPeer(node) for _ in range(40)]
+    with associated(node) as association:
+        answer = association.send_c_store(dcmread(get_testdata_file("CT_small.dcm")))
+    for peer in stalled:
+        peer.socket.close()
+    assert answer.Status == 0x0000
