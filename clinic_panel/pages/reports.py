@@ -27,22 +27,15 @@ PILES = {
     ReadingState.DRAFT: ("Drafts", "amber", "edit"),
     ReadingState.SIGNED: ("Signed", "violet", "check"),
 }
-PRIORITY = {Priority.STAT: "STAT", Priority.HIGH: "Urgent", Priority.ROUTINE: ""}
+PRIORITY = {Priority.STAT: "STAT", Priority.HIGH: "High", Priority.ROUTINE: ""}
+PRIORITY_TONES = {Priority.STAT: "red", Priority.HIGH: "amber"}
 COLUMNS = [
     {"id": "since", "label": "Since", "kind": "time", "sub": "day", "width": "92px"},
-    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "24%"},
-    {"id": "modality", "label": "Modality", "kind": "chip", "small": True, "width": "92px"},
-    {"id": "study", "label": "Study", "sub": "images", "wrap": True},
-    {"id": "pile", "label": "Status", "kind": "chip", "width": "120px"},
+    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "26%"},
+    {"id": "modality", "label": "Modality", "kind": "chip", "small": True, "width": "88px"},
+    {"id": "study", "label": "Study", "sub": "images", "flag": "priority", "wrap": True},
+    {"id": "pile", "label": "Status", "kind": "chip", "width": "104px"},
     {"id": "person", "label": "Reader", "width": "150px", "hide": "second"},
-    {
-        "id": "priority",
-        "label": "Priority",
-        "kind": "mark",
-        "tones": {"STAT": "red", "Urgent": "amber"},
-        "width": "86px",
-        "hide": "first",
-    },
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "172px", "shown": 2},
 ]
 
@@ -127,6 +120,7 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
         "pile_tone": tone,
         "person": row.person,
         "priority": PRIORITY[row.priority],
+        "priority_tone": PRIORITY_TONES.get(row.priority, ""),
         "find": row.accession_number,
         "actions": actions,
     }
