@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
@@ -20,6 +21,10 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context, system
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine, upgrade
+
+# A busy machine is slow, not wrong.
+hypothesis_settings.register_profile("clinic", deadline=None)
+hypothesis_settings.load_profile("clinic")
 
 NOON = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 

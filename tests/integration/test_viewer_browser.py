@@ -320,9 +320,11 @@ def test_an_ultrasound_is_in_colour_and_plays(page, viewport, clinic):
     page.get_by_role("button", name="US Cine, 8 images").click()
     expect(canvas(page)).to_have_attribute("data-key", f"{CLIP}/0")
     before = reddish(page)
-    page.get_by_role("button", name="Play").click()
+    roll(page, viewport, 2)
     shown(page, 2)
     assert reddish(page) > before + 100  # flow towards the probe in the first half of the beat
+    page.get_by_role("button", name="Play").click()
+    expect(canvas(page)).not_to_have_attribute("data-shown", "2")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
@@ -336,6 +338,19 @@ def test_an_image_that_cannot_be_shown_says_why_and_keeps_the_identity(page, vie
     page.get_by_role("button", name="CT Phantom, 48 images").click()
     shown(page, 0)
     until(lambda: clinic.viewer.problem == "")
+
+
+def test_what_failed_for_a_moment_comes_back(page, clinic):
+    clinic.options = {"preload": False, "prefetch": 0}
+    viewport = opened(page, clinic)
+    page.route("**/frames/5/0", lambda route: route.abort())
+    roll(page, viewport, 5)
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/frames/5/0")
+    roll(page, viewport, 1)
+    shown(page, 6)
+    roll(page, viewport, -1)
+    shown(page, 5)
 
 
 def test_identity_and_notice_stand_on_the_picture_as_text(page, viewport):

@@ -32,9 +32,13 @@ class FrameStore {
   }
 
   want(index) {
-    if (index !== this.index) this.direction = index > this.index ? 1 : -1;
-    this.index = index;
     const entry = this.stack[index];
+    if (index !== this.index) {
+      this.direction = index > this.index ? 1 : -1;
+      // Coming to an image that failed for a passing reason asks for it again.
+      if (entry && this.problems.get(entry.key)?.passing) this.problems.delete(entry.key);
+    }
+    this.index = index;
     if (!entry) return;
     const far = this.ahead + 4;
     if (this.flights.size > FLIGHTS) {
@@ -150,9 +154,12 @@ async function loadByHttp(entry, {signal, priority}) {
     response = await fetch(entry.url, {credentials: "same-origin", signal, priority});
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server cannot be reached.");
+    throw Object.assign(new Error("The server cannot be reached."), {passing: true});
   }
-  if (!response.ok) throw new Error(await reasonOf(response));
+  if (!response.ok) {
+    const passing = response.status >= 500 || [401, 404, 429].includes(response.status);
+    throw Object.assign(new Error(await reasonOf(response)), {passing});
+  }
   const header = response.headers.get("X-Frame-Info");
   const info = header ? {...JSON.parse(header), ...entry.info} : entry.info;
   return frameOf(info, await response.arrayBuffer());

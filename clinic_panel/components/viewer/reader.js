@@ -202,7 +202,8 @@ class Reader extends Parts {
     if (!this.playing || now < this.due) return;
     const next = (this.state.index + 1) % this.count;
     this.store.want(next);
-    if (!this.store.frames.has(this.stack[next].key)) return; // wait rather than skip
+    const {key} = this.stack[next];
+    if (!this.store.frames.has(key) && !this.store.problems.has(key)) return; // wait, do not skip
     this.state.index = next;
     // Keep the recorded pace, but do not race to catch up after a pause.
     this.due = Math.max(this.due + this.interval, now - this.interval);

@@ -7,7 +7,9 @@ class ReadingArea extends Reader {
     this.states = new Map(); // series id -> what the reader did with it
     this.series = [];
     this.current = null;
-    this.tool = TOOLS.includes(model.tool) ? model.tool : "window";
+    // A finger expects to scroll; a mouse has a wheel for that.
+    const finger = matchMedia("(pointer: coarse)").matches && model.tool === "window";
+    this.tool = finger ? "scroll" : model.tool;
     this.playing = false;
     this.keyImages = new Set((model.key_images ?? []).map(keyOf));
     this.waiting = new Map(); // requests over the comm, by key
