@@ -1,0 +1,39 @@
+"""What the sections of the administrator's page have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from clinic_panel.components.tasks import TaskDialog
+from clinic_panel.context import Context
+
+
+class Section:
+    """One tab: its parts are built when it is opened for the first time."""
+
+    id: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+
+    def __init__(self, ctx: Context, tasks: TaskDialog) -> None:
+        self.ctx, self.tasks = ctx, tasks
+        self._parts: list[Any] = []
+
+    @property
+    def parts(self) -> list[Any]:
+        """What is shown; building it asks no service yet."""
+        if not self._parts:
+            self._parts = self.build()
+        return self._parts
+
+    def build(self) -> list[Any]:
+        """Make the parts."""
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """Ask the services and show the answer."""
+        raise NotImplementedError
+
+    def moment(self, at: datetime | None) -> str:
+        """Return a moment in the clinic's zone; empty for none."""
+        return f"{at.astimezone(self.ctx.zone):%d.%m.%Y %H:%M:%S}" if at is not None else ""
