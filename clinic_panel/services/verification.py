@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -79,10 +82,13 @@ def strangers(ctx: Context) -> Iterator[str]:
     ctx.require(Permission.ADMIN)
     known = {item.path for item in expected(ctx)}
     settled = time.time() - SETTLED_S  # the file system's clock, not the clinic's
-    for stored in ctx.store.sweep(lambda paths: _among(paths, known)):
-        if ctx.store.path(stored.path).stat().st_mtime < settled:
-            yield stored.path
-
-
-def _among(paths: Sequence[str], known: set[str]) -> set[str]:
-    return known.intersection(paths)
+    root = ctx.store.root
+    for folder, _, names in os.walk(root):
+        if Path(folder) == root / "incoming":
+            continue
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(root).as_posix()
+            with suppress(FileNotFoundError):
+                if relative not in known and path.lstat().st_mtime < settled:
+                    yield relative

@@ -27,7 +27,7 @@ COLUMNS: list[dict[str, Any]] = [
         "tones": {"Active": "green", "Disabled": "outline", "Locked": "red"},
         "sub": "until",
     },
-    {"id": "seen", "label": "Last seen", "width": "170px", "hide": "first"},
+    {"id": "seen", "label": "Last seen", "width": "170px", "hide": "second"},
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "190px", "shown": 1},
 ]
 

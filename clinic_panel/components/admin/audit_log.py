@@ -32,8 +32,8 @@ COLUMNS: list[dict[str, Any]] = [
     {"id": "username", "label": "Who", "sub": "role", "strong": True, "width": "150px"},
     {"id": "action", "label": "Action", "kind": "chip", "width": "160px", "tones": TONES},
     {"id": "subject", "label": "What", "sub": "patient", "width": "150px"},
-    {"id": "detail", "label": "Details", "wrap": True, "hide": "first"},
-    {"id": "address", "label": "From", "width": "130px", "hide": "second"},
+    {"id": "detail", "label": "Details", "wrap": True},
+    {"id": "address", "label": "From", "width": "130px", "hide": "first"},
 ]
 
 
