@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster
-from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.utils import get_mp_context
 
 from clinic_panel.config import Settings
 
@@ -29,21 +29,19 @@ CONFIG = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 256 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
     "distributed.logging.distributed": "error",
+    # A process that died is back at once, and all share the memory of what they import.
+    "distributed.worker.multiprocessing-method": "forkserver",
 }
-
-
-class WarmUp(WorkerPlugin):
-    """Imports what the first task of a process would wait for."""
-
-    name = "clinic-warm-up"
-
-    def setup(self, worker: Any) -> None:
-        """Begin; the worker takes tasks meanwhile."""
-        threading.Thread(target=self._import, name="warm-up", daemon=True).start()
-
-    @staticmethod
-    def _import() -> None:
-        import weasyprint  # noqa: F401
+# What the first task of a process would otherwise wait for.
+PRELOAD = [
+    "distributed",
+    "distributed.nanny",
+    "clinic_panel.documents.pdf",
+    "clinic_panel.tasks.dicom",
+    "clinic_panel.tasks.report",
+    "clinic_panel.imaging.thumbnail",
+    "weasyprint",
+]
 
 
 class Cluster:
@@ -96,7 +94,6 @@ class Cluster:
                     timeout=CONNECT_S,
                     name="clinic-runner",
                 )
-                self._client.register_plugin(WarmUp())
             except (OSError, TimeoutError) as error:
                 log.warning("Dask does not answer: %s", type(error).__name__)
                 return False
@@ -104,6 +101,7 @@ class Cluster:
 
     def _own(self) -> LocalCluster:
         if self._local is None:
+            get_mp_context().set_forkserver_preload(PRELOAD)
             self._local = LocalCluster(
                 n_workers=self._workers,
                 threads_per_worker=1,
@@ -137,4 +135,5 @@ class Cluster:
         if self._client is not None:
             self._client.close(timeout=1)
         if self._local is not None:
-            self._local.close(timeout=5)
+            with contextlib.suppress(TimeoutError):  # what is left ends with this process
+                self._local.close(timeout=5)

@@ -153,8 +153,13 @@ def failed(clinic: Context) -> list[Job]:
 
 
 def dask_processes(of: psutil.Process) -> list[psutil.Process]:
-    """The computing processes, without multiprocessing's own resource tracker."""
-    return [p for p in of.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    """The computing processes: children of the server that forks them."""
+    return [
+        child
+        for server in of.children()
+        if "forkserver" in " ".join(server.cmdline())
+        for child in server.children()
+    ]
 
 
 def test_a_received_study_is_pictured_and_its_booking_is_to_read(clinic, cluster):
@@ -361,7 +366,7 @@ class Worker:
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.process.communicate()[1]
-        self.children = dask_processes(psutil.Process(self.process.pid))
+        self.children = psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self, number: int) -> str:
         """Send a signal, wait, and return what it said of trouble."""

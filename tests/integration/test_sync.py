@@ -1,0 +1,455 @@
+"""Forwarding to other archives: DCMTK's storescp, Orthanc, and peers that misbehave."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import UID, generate_uid
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+from sqlalchemy import select
+
+from clinic_panel.archive import data_set_offset
+from clinic_panel.context import Context
+from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound, PeerUnavailable
+from clinic_panel.imaging.header import read_header
+from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.imaging import Instance
+from clinic_panel.models.job import Job, JobKind, JobState
+from clinic_panel.models.peer import Forwarding, ForwardingState
+from clinic_panel.models.user import Role
+from clinic_panel.services import dicom, peers, sync
+from clinic_panel.services.peers import PeerForm
+from clinic_panel.tasks.sync import forward
+from tests.conftest import free_port
+
+pytestmark = pytest.mark.timeout(120)
+
+FILES = ["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm"]
+
+
+@pytest.fixture
+def admin(as_role) -> Context:
+    return as_role(Role.ADMIN)
+
+
+@pytest.fixture
+def peer(admin):
+    """A peer that studies go to; whether someone answers there is up to the test."""
+    form = PeerForm("Archive", "ARCHIVE", "127.0.0.1", free_port(), forwards=True)
+    return peers.add(admin, form)
+
+
+def receive(ctx: Context, *names: str, source: str = "CT1") -> list[int]:
+    """Index real objects, each under identifiers of its own; return the ids of their rows."""
+    received = []
+    for name in names:
+        ct = dcmread(get_testdata_file(name))
+        ct.SOPInstanceUID = ct.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        out = io.BytesIO()
+        ct.save_as(out)
+        stored = ctx.store.put(out.getvalue())
+        received.append(dicom.Received(read_header(ctx.store.path(stored.path)), stored, source))
+    return [outcome.instance_id for outcome in dicom.index_batch(ctx, received)]
+
+
+def send(ctx: Context, peer_id: int) -> None:
+    forward(ctx, peer_id, threading.Event())
+
+
+def owed(ctx: Context) -> list[Forwarding]:
+    with ctx.read() as session:
+        return list(session.scalars(select(Forwarding).order_by(Forwarding.id)))
+
+
+def state_counts(ctx: Context) -> Counter[ForwardingState]:
+    return Counter(row.state for row in owed(ctx))
+
+
+def sent_digests(ctx: Context) -> list[str]:
+    with ctx.read() as session:
+        return sorted(session.scalars(select(Instance.sha256)))
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class ScriptedPeer:
+    """A storage SCP that answers as it is told and keeps what it took."""
+
+    def __init__(self, port: int, status: Callable[[int], int], classes: list[str] | None = None):
+        self.kept: list[tuple[str, bytes]] = []
+        self.associations = 0
+        self._status = status
+        _config.LOG_HANDLER_LEVEL = "none"
+        entity = AE("ARCHIVE")
+        for context in AllStoragePresentationContexts:
+            if classes is None or context.abstract_syntax in classes:
+                syntaxes = [
+                    "1.2.840.10008.1.2",
+                    "1.2.840.10008.1.2.1",
+                    "1.2.840.10008.1.2.5",
+                    "1.2.840.10008.1.2.4.90",
+                    "1.2.840.10008.1.2.4.91",
+                ]
+                entity.add_supported_context(UID(context.abstract_syntax), syntaxes)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+
+    def _accepted(self, event: evt.Event) -> None:
+        self.associations += 1
+
+    def _store(self, event: evt.Event) -> int:
+        status = self._status(len(self.kept))
+        if status < 0:
+            event.assoc.abort()
+            return 0x0110
+        if status == 0:
+            data_set = event.request.DataSet.getvalue()
+            self.kept.append((event.request.AffectedSOPInstanceUID, data_set))
+        return status
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedPeer]]:
+    started: list[ScriptedPeer] = []
+
+    def start(port: int, status: Callable[[int], int] = lambda n: 0, **options) -> ScriptedPeer:
+        started.append(ScriptedPeer(port, status, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+# --- real archives ---
+
+
+@pytest.fixture
+def storescp(peer, tmp_path: Path) -> Iterator[Path]:
+    """DCMTK's receiver at the peer's address; the folder it writes to, bit by bit as received."""
+    program = shutil.which("storescp")
+    assert program, "DCMTK is not installed: run `make test`, which installs it"
+    folder = tmp_path / "storescp"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [program, "--bit-preserving", "-aet", "ARCHIVE", "+xa", "-od", str(folder), str(peer.port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not answers(peer.port):
+        assert process.poll() is None
+    yield folder
+    process.kill()
+    process.wait()
+
+
+def test_dcmtk_gets_every_object_byte_for_byte_in_one_association(ctx, peer, storescp, caplog):
+    caplog.set_level(logging.DEBUG)
+    receive(ctx, *FILES)
+
+    send(ctx, peer.id)
+
+    got = []
+    for path in storescp.iterdir():
+        part10 = path.read_bytes()
+        got.append(hashlib.sha256(part10[data_set_offset(memoryview(part10)) :]).hexdigest())
+    assert sorted(got) == sent_digests(ctx)
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: len(FILES)}
+    header = dcmread(get_testdata_file("CT_small.dcm"))
+    for secret in (header.PatientID, str(header.PatientName), header.StudyInstanceUID):
+        assert str(secret) not in caplog.text
+
+
+@pytest.fixture
+def orthanc(peer, tmp_path: Path) -> Iterator[str]:
+    """An Orthanc at the peer's address; the address of its REST interface."""
+    program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    assert program, "Orthanc is not installed: run `make test`, which installs it"
+    port = free_port()
+    config = tmp_path / "orthanc.json"
+    config.write_text(
+        json.dumps(
+            {
+                "StorageDirectory": str(tmp_path / "orthanc"),
+                "IndexDirectory": str(tmp_path / "orthanc"),
+                "DicomAet": "ARCHIVE",
+                "DicomPort": peer.port,
+                "DicomAlwaysAllowStore": True,
+                "HttpPort": port,
+                "RemoteAccessAllowed": False,
+                "AuthenticationEnabled": False,
+                "Plugins": [],
+            }
+        )
+    )
+    process = subprocess.Popen(
+        [program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (answers(peer.port) and answers(port)):
+        assert process.poll() is None
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+
+
+def get(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_orthanc_gets_every_object_in_its_transfer_syntax(ctx, peer, orthanc):
+    receive(ctx, *FILES)
+
+    send(ctx, peer.id)
+
+    # Orthanc writes a file of its own: what it says must be the same, element by element.
+    got = {}
+    for instance in json.loads(get(f"{orthanc}/instances")):
+        data_set = dcmread(io.BytesIO(get(f"{orthanc}/instances/{instance}/file")))
+        got[data_set.SOPInstanceUID] = data_set
+    with ctx.read() as session:
+        rows = session.scalars(select(Instance)).all()
+    assert len(rows) == len(FILES)
+    for row in rows:
+        ours = dcmread(ctx.store.path(row.path))
+        assert got[row.sop_instance_uid] == ours
+        assert got[row.sop_instance_uid].file_meta.TransferSyntaxUID == row.transfer_syntax_uid
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: len(FILES)}
+
+
+# --- the outbox ---
+
+
+def test_what_is_received_is_owed_in_the_same_commit_and_to_active_peers_only(ctx, admin, peer):
+    off = PeerForm("Off", "OFF", "127.0.0.1", 104, forwards=True, is_active=False)
+    peers.add(admin, off)
+    peers.add(admin, PeerForm("Workstation", "WORK", "127.0.0.1", 104))
+
+    ids = receive(ctx, "CT_small.dcm", "MR_small.dcm")
+
+    assert {(row.peer_pk, row.instance_pk) for row in owed(ctx)} == {(peer.id, n) for n in ids}
+    with ctx.read() as session:
+        [job] = session.scalars(select(Job).where(Job.kind == JobKind.FORWARD))
+        assert (job.subject_id, job.state) == (peer.id, JobState.QUEUED)
+
+
+def test_nothing_goes_back_to_its_sender(ctx, peer):
+    receive(ctx, "CT_small.dcm", source="ARCHIVE")
+
+    assert owed(ctx) == []
+
+
+def test_an_instance_is_sent_once(ctx, peer, scripted):
+    archive = scripted(peer.port)
+    receive(ctx, *FILES)
+
+    send(ctx, peer.id)
+    send(ctx, peer.id)
+
+    assert len(archive.kept) == len(FILES)
+    assert archive.associations == 1
+
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_archive_that_is_away_gets_all_when_it_is_back(ctx, peer, scripted):
+    receive(ctx, *FILES)
+
+    with pytest.raises(PeerUnavailable):
+        send(ctx, peer.id)
+    assert state_counts(ctx) == {ForwardingState.WAITING: len(FILES)}
+    archive = scripted(peer.port)
+    send(ctx, peer.id)
+
+    assert sorted(hashlib.sha256(data).hexdigest() for _, data in archive.kept) == sent_digests(ctx)
+
+
+def test_an_association_that_breaks_loses_and_repeats_nothing(ctx, peer, scripted):
+    breaks = iter([True])
+    archive = scripted(peer.port, lambda kept: -1 if kept == 3 and next(breaks, False) else 0)
+    receive(ctx, *(["MR_small.dcm"] * 8))
+
+    with pytest.raises(PeerUnavailable):
+        send(ctx, peer.id)
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: 3, ForwardingState.WAITING: 5}
+    send(ctx, peer.id)
+
+    assert Counter(uid for uid, _ in archive.kept).most_common(1)[0][1] == 1
+    assert len(archive.kept) == 8
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: 8}
+
+
+def test_a_full_archive_is_asked_again_later(ctx, peer, scripted):
+    room = iter([0xA700, 0xA700, 0, 0])
+    scripted(peer.port, lambda kept: next(room))
+    receive(ctx, "CT_small.dcm", "MR_small.dcm")
+
+    with pytest.raises(PeerUnavailable):
+        send(ctx, peer.id)
+    assert {row.last_status for row in owed(ctx)} == {0xA700}
+    send(ctx, peer.id)
+
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: 2}
+
+
+def test_a_warning_is_a_delivery(ctx, peer, scripted):
+    scripted(peer.port, lambda kept: 0xB007)
+    receive(ctx, "CT_small.dcm")
+
+    send(ctx, peer.id)
+
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: 1}
+
+
+def test_what_is_refused_is_seen_and_can_be_sent_again(ctx, admin, peer, scripted):
+    refuses = iter([0xC000])
+    archive = scripted(peer.port, lambda kept: next(refuses, 0))
+    receive(ctx, "CT_small.dcm")
+
+    send(ctx, peer.id)
+    [row] = sync.forwarding_state(admin)
+    assert (row.refused, row.last_status, row.peer_name) == (1, 0xC000, "Archive")
+    send(ctx, peer.id)
+    assert archive.kept == []  # not by itself
+
+    assert sync.retry(admin, peer.id, row.study_id) == 1
+    send(ctx, peer.id)
+
+    [row] = sync.forwarding_state(admin)
+    assert (row.waiting, row.delivered, row.refused, row.last_status) == (0, 1, 0, None)
+    assert row.last_delivered_at == ctx.clock()
+
+
+def test_a_class_the_archive_does_not_take_holds_up_nothing_else(ctx, peer, scripted):
+    ct_only = scripted(peer.port, classes=["1.2.840.10008.5.1.4.1.1.2"])
+    receive(ctx, "MR_small.dcm", "CT_small.dcm")
+
+    send(ctx, peer.id)
+
+    assert {row.last_status for row in owed(ctx)} == {0x0122, 0x0000}
+    assert len(ct_only.kept) == 1
+
+
+def test_a_file_that_is_gone_holds_up_nothing_else(ctx, peer, scripted):
+    archive = scripted(peer.port)
+    receive(ctx, "MR_small.dcm", "CT_small.dcm")
+    with ctx.read() as session:
+        first = session.scalars(select(Instance).order_by(Instance.id)).first()
+    ctx.store.path(first.path).unlink()
+
+    send(ctx, peer.id)
+
+    assert state_counts(ctx) == {ForwardingState.REFUSED: 1, ForwardingState.DELIVERED: 1}
+    assert len(archive.kept) == 1
+
+
+def test_what_left_the_house_is_in_the_audit(ctx, peer, scripted):
+    scripted(peer.port)
+    receive(ctx, "CT_small.dcm", "MR_small.dcm", "MR_small.dcm")
+
+    send(ctx, peer.id)
+
+    with ctx.read() as session:
+        query = select(AuditEntry).where(AuditEntry.action == Action.FORWARD)
+        entries = session.scalars(query.order_by(AuditEntry.id)).all()
+        assert [(e.subject_type, e.detail) for e in entries] == [
+            ("study", {"peer": peer.id, "instances": 1}),
+            ("study", {"peer": peer.id, "instances": 2}),
+        ]
+
+
+def test_a_peer_that_is_switched_off_gets_nothing_until_it_is_on_again(ctx, admin, peer, scripted):
+    archive = scripted(peer.port)
+    receive(ctx, "CT_small.dcm")
+    form = PeerForm("Archive", "ARCHIVE", "127.0.0.1", peer.port, forwards=True)
+    off = peers.change(admin, peer.id, peer.version, replace(form, is_active=False))
+
+    send(ctx, peer.id)
+    assert archive.kept == []
+
+    peers.change(admin, peer.id, off.version, form)
+    with ctx.read() as session:
+        [job] = session.scalars(select(Job).where(Job.kind == JobKind.FORWARD))
+        assert job.state is JobState.QUEUED
+    send(ctx, peer.id)
+    assert len(archive.kept) == 1
+
+
+# --- who may say what a peer is ---
+
+
+def test_two_who_change_one_peer_are_told(admin, peer):
+    form = PeerForm("Archive", "ARCHIVE", "10.0.0.1", 104)
+    peers.change(admin, peer.id, peer.version, form)
+
+    with pytest.raises(Conflict):
+        peers.change(admin, peer.id, peer.version, replace(form, port=105))
+    with pytest.raises(NotFound):
+        peers.change(admin, 10**6, 1, form)
+    assert [(row.host, row.port) for row in peers.peers(admin)] == [("10.0.0.1", 104)]
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        (PeerForm("", "X", "h"), "peer_name"),
+        (PeerForm("X", "", "h"), "ae_title"),
+        (PeerForm("X", "X" * 17, "h"), "ae_title"),
+        (PeerForm("X", "X", "", forwards=True), "host"),
+        (PeerForm("X", "X", "a b"), "host"),
+        (PeerForm("X", "X", "h", 0), "port"),
+        (PeerForm("X", "X", "h", 65536), "port"),
+        (PeerForm("Archive", "X", "h"), "ae_title"),
+        (PeerForm("X", "ARCHIVE", "h"), "ae_title"),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_peer_that_breaks_a_rule_is_refused(admin, peer, form, field):
+    with pytest.raises(Invalid) as caught:
+        peers.add(admin, form)
+
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("role", [Role.RECEPTIONIST, Role.TECHNOLOGIST, Role.CLINICIAN])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_only_an_administrator_deals_with_peers(as_role, peer, role):
+    someone = as_role(role)
+    for call in (
+        lambda: peers.peers(someone),
+        lambda: peers.add(someone, PeerForm("X", "X", "h")),
+        lambda: peers.change(someone, peer.id, peer.version, PeerForm("X", "X", "h")),
+        lambda: sync.forwarding_state(someone),
+        lambda: sync.retry(someone, peer.id),
+        lambda: sync.next_batch(someone, peer.id),
+        lambda: sync.record(someone, peer.id, []),
+    ):
+        with pytest.raises(Forbidden):
+            call()
