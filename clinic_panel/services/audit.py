@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from clinic_panel.context import Context
@@ -17,6 +17,11 @@ from clinic_panel.models.user import Permission
 # One writer at a time extends the chain: a key for pg_advisory_xact_lock.
 _CHAIN_LOCK = 0x434C494E
 GENESIS = "0" * 64
+# Written for every image: composed once, and past the unit of work.
+_TABLE: Table = AuditEntry.__table__  # type: ignore[assignment]
+_COLUMNS = tuple(column.name for column in _TABLE.columns if column.name != "id")
+_LAST = select(_TABLE.c.entry_hmac).order_by(_TABLE.c.id.desc()).limit(1)
+_ADD = insert(_TABLE)
 
 
 def record(
@@ -42,7 +47,8 @@ def record(
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_CHAIN_LOCK)))
     session.flush()
-    previous = session.scalar(select(AuditEntry.entry_hmac).order_by(AuditEntry.id.desc()).limit(1))
+    connection = session.connection()
+    previous = connection.scalar(_LAST)
     entry = AuditEntry(
         at=ctx.clock(),
         username=ctx.actor.username,
@@ -55,8 +61,7 @@ def record(
         detail=detail,
     )
     entry.seal(ctx.settings.secret, previous or GENESIS)
-    session.add(entry)
-    session.flush()
+    connection.execute(_ADD, {name: getattr(entry, name) for name in _COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)

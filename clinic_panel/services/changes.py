@@ -1,10 +1,17 @@
 """Announce, within the changing transaction, that something changed."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from clinic_panel.feed import CHANNEL
 from clinic_panel.models.site import ChangeCounter, Topic
+
+_COUNTER: Table = ChangeCounter.__table__  # type: ignore[assignment]
+_RAISE = (
+    update(_COUNTER)
+    .where(_COUNTER.c.topic.in_(bindparam("topics", expanding=True)))
+    .values(value=_COUNTER.c.value + 1)
+)
 
 
 def announce(session: Session, *topics: Topic) -> None:
@@ -13,9 +20,4 @@ def announce(session: Session, *topics: Topic) -> None:
         for topic in topics:
             session.execute(select(func.pg_notify(CHANNEL, topic.value)))
         return
-    session.execute(
-        update(ChangeCounter)
-        .where(ChangeCounter.topic.in_([topic.value for topic in topics]))
-        .values(value=ChangeCounter.value + 1)
-        .execution_options(synchronize_session=False)
-    )
+    session.connection().execute(_RAISE, {"topics": [topic.value for topic in topics]})

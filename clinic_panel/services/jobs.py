@@ -32,6 +32,27 @@ AGAIN_AFTER = timedelta(seconds=1)
 # These wait for someone else's machine, which comes back some day: they never give up.
 ENDLESS = frozenset({JobKind.FORWARD})
 
+
+def _asking(insert: Any) -> Any:
+    """The statement that asks for work; composed once, since every image asks."""
+    wanted = insert(Job.__table__)
+    is_running = Job.state == JobState.RUNNING
+    return wanted.on_conflict_do_update(
+        index_elements=["kind", "subject_id"],
+        set_={
+            "revision": Job.revision + 1,
+            # Who does it now goes on; `finish` sees that it was asked for again.
+            "state": case((is_running, JobState.RUNNING), else_=JobState.QUEUED),
+            "attempts": case((is_running, Job.attempts), else_=0),
+            "not_before_at": wanted.excluded.not_before_at,
+            "error": "",
+            "finished_at": None,
+        },
+    )
+
+
+_ASK = {"sqlite": _asking(sqlite.insert), "postgresql": _asking(postgresql.insert)}
+
 # Joins the transaction that marks the job as done.
 type Write = Callable[[Session], object]
 
@@ -83,27 +104,12 @@ def enqueue(
     if not subject_ids:
         return
     now = ctx.clock()
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     rows = [
         {"kind": kind, "subject_id": subject_id, "not_before_at": now + delay, "created_at": now}
         for subject_id in sorted(set(subject_ids))  # in one order everywhere: no deadlock
     ]
-    wanted = insert(Job).values(rows)
-    is_running = Job.state == JobState.RUNNING
-    session.execute(
-        wanted.on_conflict_do_update(
-            index_elements=[Job.kind, Job.subject_id],
-            set_={
-                "revision": Job.revision + 1,
-                # Who does it now goes on; `finish` sees that it was asked for again.
-                "state": case((is_running, JobState.RUNNING), else_=JobState.QUEUED),
-                "attempts": case((is_running, Job.attempts), else_=0),
-                "not_before_at": wanted.excluded.not_before_at,
-                "error": "",
-                "finished_at": None,
-            },
-        ).execution_options(synchronize_session=False)
-    )
+    session.flush()
+    session.connection().execute(_ASK[session.get_bind().dialect.name], rows)
     changes.announce(session, Topic.JOBS)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Table, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,12 @@ AT_ONCE = 200
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
 PROCESSING_FAILURE = 0x0110
 MOST_FAILURES = 5
+_PEERS: Table = Peer.__table__  # type: ignore[assignment]
+_FORWARDED_TO = (
+    select(_PEERS.c.id, _PEERS.c.ae_title)
+    .where(_PEERS.c.forwards, _PEERS.c.is_active)
+    .order_by(_PEERS.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,9 @@ def enqueue(ctx: Context, session: Session, received: Mapping[int, str]) -> None
     received
         Ids of the instances and the AE title each came from: nothing goes back to its sender.
     """
-    query = select(Peer.id, Peer.ae_title).where(Peer.forwards, Peer.is_active)
     now, owing = ctx.clock(), set()
     rows = []
-    for peer_id, ae_title in session.execute(query.order_by(Peer.id)):
+    for peer_id, ae_title in session.connection().execute(_FORWARDED_TO):
         for instance_id, source in received.items():
             if source != ae_title:
                 owing.add(peer_id)

@@ -1,0 +1,361 @@
+"""The statements that put a batch of received objects into the index, in the caller's transaction.
+
+They run for every image, so they are composed once, below, and go past the unit of work; the few
+that make a new study or series are written as elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BindParameter, Table, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from clinic_panel import validation
+from clinic_panel.archive import Stored
+from clinic_panel.context import Context
+from clinic_panel.imaging.header import Header
+from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.audit_log import Action
+from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
+from clinic_panel.models.job import JobKind
+from clinic_panel.models.site import Topic
+from clinic_panel.services import audit, changes, jobs, matching, sync
+
+# Without a new image for so long, a study is taken as complete; images that come later still count.
+QUIET = timedelta(seconds=1)
+_MODALITIES_LENGTH = 128
+# The booking says already that images came: no need to take the row from someone who edits it.
+_MOVED_ON = (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.REPORTED)
+
+
+def _table(model: type[Any]) -> Table:
+    table: Table = model.__table__
+    return table
+
+
+_instance, _series, _study = _table(Instance), _table(Series), _table(Study)
+_appointment = _table(Appointment)
+_uids: BindParameter[str] = bindparam("uids", expanding=True)
+_KNOWN = (
+    select(_instance.c.sop_instance_uid, _instance.c.id, _instance.c.sha256, _series.c.study_pk)
+    .join(_series, _instance.c.series_pk == _series.c.id)
+    .where(_instance.c.sop_instance_uid.in_(_uids))
+)
+_PARENTS = (
+    select(
+        _study.c.study_instance_uid,
+        _series.c.series_instance_uid,
+        _study.c.id,
+        _series.c.id,
+        _study.c.patient_pk,
+        _study.c.appointment_pk,
+        _appointment.c.status,
+    )
+    .select_from(
+        _study.join(_series, _series.c.study_pk == _study.c.id).outerjoin(
+            _appointment, _study.c.appointment_pk == _appointment.c.id
+        )
+    )
+    .where(
+        _study.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
+        _series.c.series_instance_uid.in_(bindparam("series", expanding=True)),
+    )
+)
+# Past the version counter: images that arrive are no reason to refuse a person's change.
+_COUNT_STUDY = (
+    update(_study)
+    .where(_study.c.id == bindparam("pk"))
+    .values(
+        number_of_instances=_study.c.number_of_instances + bindparam("more"),
+        last_received_at=bindparam("at"),
+    )
+)
+_COUNT_SERIES = (
+    update(_series)
+    .where(_series.c.id == bindparam("pk"))
+    .values(number_of_instances=_series.c.number_of_instances + bindparam("more"))
+)
+_INSERT = {
+    (dialect, table.name): insert(table).on_conflict_do_nothing()
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for table in (_study, _series, _table(InstanceConflict))
+}
+_KEEP = {
+    dialect: insert(_instance)
+    .on_conflict_do_nothing()
+    .returning(_instance.c.sop_instance_uid, _instance.c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One durable object that waits for its row."""
+
+    header: Header
+    stored: Stored
+    source_ae_title: str = ""
+    address: str = ""
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID."""
+        return self.header.SOPInstanceUID
+
+    @property
+    def parent_uids(self) -> tuple[str, str]:
+        """Study and Series Instance UID."""
+        return self.header.StudyInstanceUID, self.header.SeriesInstanceUID
+
+
+class Verdict(StrEnum):
+    """What became of a received object."""
+
+    KEPT = "kept"
+    AGAIN = "again"  # the same bytes were here before
+    CONFLICT = "conflict"  # other bytes under a known SOP Instance UID: on disk, not indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict, and the row that stands for the SOP Instance UID."""
+
+    verdict: Verdict
+    instance_id: int
+    study_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """Study and series of an object, and where the booking stands."""
+
+    study_id: int
+    series_id: int
+    patient_pk: int | None
+    appointment_pk: int | None
+    status: AppointmentStatus | None
+
+
+class Batch:
+    """One transaction's work."""
+
+    def __init__(self, ctx: Context, session: Session) -> None:
+        self._ctx = ctx
+        self._session = session
+        self._connection = session.connection()
+        self._dialect = self._connection.dialect.name
+        self._now = ctx.clock()
+        self._topics: set[Topic] = set()
+
+    def index(self, received: Sequence[Received]) -> list[Outcome]:
+        """Index the objects; the outcomes are in their order."""
+        known = self._known(item.uid for item in received)
+        # Of two in one batch under one UID the first stays.
+        fresh = {item.uid: item for item in reversed(received) if item.uid not in known}
+        if fresh:
+            known |= self._add(list(fresh.values()))
+        outcomes = []
+        for item in received:
+            row_id, sha256, study_id = known[item.uid]
+            if sha256 != item.stored.sha256:
+                self._note_conflict(item, row_id)
+                verdict = Verdict.CONFLICT
+            else:
+                verdict = Verdict.KEPT if fresh.get(item.uid) is item else Verdict.AGAIN
+            outcomes.append(Outcome(verdict, row_id, study_id))
+        if self._topics:
+            changes.announce(self._session, *sorted(self._topics))
+        return outcomes
+
+    def _known(self, uids: Iterable[str]) -> dict[str, tuple[int, str, int]]:
+        found = self._connection.execute(_KNOWN, {"uids": list(set(uids))})
+        return {uid: (pk, sha256, study_pk) for uid, pk, sha256, study_pk in found}
+
+    def _add(self, fresh: Sequence[Received]) -> dict[str, tuple[int, str, int]]:
+        """Insert what is new; return what stands under the UIDs now."""
+        parents = self._parents(fresh)
+        missing = [item for item in fresh if item.parent_uids not in parents]
+        if missing:
+            self._make_parents(missing)
+            parents = self._parents(fresh)
+        rows = [self._instance_row(item, parents[item.parent_uids].series_id) for item in fresh]
+        made = self._connection.execute(_KEEP[self._dialect], rows)
+        inserted: dict[str, int] = {row[0]: row[1] for row in made}
+        kept = [item for item in fresh if item.uid in inserted]
+        if kept:
+            self._follow_up(kept, parents)
+            sources = {inserted[item.uid]: item.source_ae_title for item in kept}
+            sync.enqueue(self._ctx, self._session, sources)
+        known = {
+            item.uid: (
+                inserted[item.uid],
+                item.stored.sha256,
+                parents[item.parent_uids].study_id,
+            )
+            for item in kept
+        }
+        if len(kept) < len(fresh):  # another listener was faster
+            known |= self._known(item.uid for item in fresh if item.uid not in inserted)
+        return known
+
+    def _parents(self, fresh: Sequence[Received]) -> dict[tuple[str, str], _Parent]:
+        studies, series = zip(*(item.parent_uids for item in fresh), strict=True)
+        uids = {"studies": list(set(studies)), "series": list(set(series))}
+        return {
+            (row[0], row[1]): _Parent(*row[2:]) for row in self._connection.execute(_PARENTS, uids)
+        }
+
+    def _follow_up(
+        self, kept: Sequence[Received], parents: Mapping[tuple[str, str], _Parent]
+    ) -> None:
+        """Do what follows from new instances: counts, booking, settling, audit."""
+        by_series: dict[_Parent, list[Received]] = defaultdict(list)
+        for item in kept:
+            by_series[parents[item.parent_uids]].append(item)
+        studies: Counter[int] = Counter()
+        for parent, items in by_series.items():
+            studies[parent.study_id] += len(items)
+        self._count(_COUNT_STUDY, studies, at=self._now)
+        self._count(
+            _COUNT_SERIES, {parent.series_id: len(items) for parent, items in by_series.items()}
+        )
+        self._topics |= {Topic.STUDIES}
+        for parent in by_series:
+            self._move_booking_on(parent)
+        jobs.enqueue(self._ctx, self._session, JobKind.SETTLE_STUDY, studies, delay=QUIET)
+        for parent, items in by_series.items():
+            audit.record(
+                self._from(items[0]),
+                self._session,
+                Action.RECEIVE,
+                Study(id=parent.study_id),
+                patient_pk=parent.patient_pk,
+                series=parent.series_id,
+                instances=len(items),
+                ae_title=items[0].source_ae_title,
+            )
+
+    def _count(self, statement: Any, counts: Mapping[int, int], **values: Any) -> None:
+        # In the order of the keys, so that two listeners never wait for each other.
+        rows = [{"pk": pk, "more": more} | values for pk, more in sorted(counts.items())]
+        self._connection.execute(statement, rows)
+
+    def _move_booking_on(self, parent: _Parent) -> None:
+        if parent.appointment_pk is None:
+            return
+        self._topics.add(Topic.SCHEDULE)
+        if parent.status not in _MOVED_ON:
+            booking = self._session.get_one(Appointment, parent.appointment_pk)
+            booking.receive_images(self._now)
+
+    def _make_parents(self, missing: Sequence[Received]) -> None:
+        """Make studies, matched to their bookings, and series, with their thumbnail job."""
+        first = {item.header.StudyInstanceUID: item for item in reversed(missing)}
+        self._insert(_study, [self._study_row(item) for item in first.values()])
+        query = select(Study).where(Study.study_instance_uid.in_(first))
+        studies = {study.study_instance_uid: study for study in self._session.scalars(query)}
+        for study in studies.values():
+            if study.appointment_pk is None:
+                matching.match_study(self._session, study)
+        self._session.flush()
+        new = {item.parent_uids: item for item in reversed(missing)}
+        rows = [_series_row(item, studies[uids[0]].id) for uids, item in new.items()]
+        self._insert(_series, rows)
+        made = {parent.series_id for parent in self._parents(missing).values()}
+        jobs.enqueue(self._ctx, self._session, JobKind.THUMBNAIL, made)
+        for study in studies.values():
+            self._name_modalities(study.id)
+
+    def _name_modalities(self, study_id: int) -> None:
+        query = select(_series.c.modality).where(_series.c.study_pk == study_id).distinct()
+        names = "\\".join(sorted(filter(None, self._connection.scalars(query))))
+        values = {"modalities_in_study": names[:_MODALITIES_LENGTH]}
+        self._connection.execute(update(_study).where(_study.c.id == study_id).values(values))
+
+    def _note_conflict(self, item: Received, instance_id: int) -> None:
+        row = {
+            "instance_pk": instance_id,
+            "sha256": item.stored.sha256,
+            "path": item.stored.path,
+            "size_bytes": item.stored.size_bytes,
+            "source_ae_title": item.source_ae_title,
+            "received_at": self._now,
+        }
+        if self._insert(_table(InstanceConflict), [row]):
+            self._topics |= {Topic.ADMIN}
+            audit.record(
+                self._from(item),
+                self._session,
+                Action.CONFLICT,
+                Instance(id=instance_id),
+                ae_title=item.source_ae_title,
+            )
+
+    def _from(self, item: Received) -> Context:
+        """The same clinic, with the peer's address for the audit."""
+        return self._ctx.acting_as(replace(self._ctx.actor, address=item.address))
+
+    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> int:
+        """Insert the rows that are not there yet; the unique constraints decide."""
+        statement = _INSERT[self._dialect, table.name]
+        return int(self._connection.execute(statement, rows).rowcount)
+
+    def _study_row(self, item: Received) -> dict[str, Any]:
+        header = item.header
+        return {
+            "study_instance_uid": header.StudyInstanceUID,
+            "patient_id": header.PatientID,
+            "issuer_of_patient_id": header.IssuerOfPatientID,
+            "patient_name": header.PatientName,
+            "patient_birth_date": header.PatientBirthDate,
+            "patient_sex": header.PatientSex,
+            "accession_number": header.AccessionNumber,
+            "study_id": header.StudyID,
+            "study_date": header.StudyDate,
+            "study_time": header.StudyTime,
+            "timezone_offset_from_utc": header.TimezoneOffsetFromUTC,
+            "study_description": header.StudyDescription,
+            "referring_physician_name": header.ReferringPhysicianName,
+            "modalities_in_study": header.Modality,
+            "source_ae_title": item.source_ae_title,
+            "search_name": validation.folded(header.PatientName),
+            "first_received_at": self._now,
+            "last_received_at": self._now,
+        }
+
+    def _instance_row(self, item: Received, series_pk: int) -> dict[str, Any]:
+        header = item.header
+        return {
+            "series_pk": series_pk,
+            "sop_instance_uid": header.SOPInstanceUID,
+            "sop_class_uid": header.SOPClassUID,
+            "transfer_syntax_uid": header.TransferSyntaxUID,
+            "instance_number": header.InstanceNumber,
+            "rows": header.Rows,
+            "columns": header.Columns,
+            "number_of_frames": header.NumberOfFrames,
+            "sha256": item.stored.sha256,
+            "path": item.stored.path,
+            "size_bytes": item.stored.size_bytes,
+            "source_ae_title": item.source_ae_title,
+            "received_at": self._now,
+        }
+
+
+def _series_row(item: Received, study_pk: int) -> dict[str, Any]:
+    header = item.header
+    return {
+        "study_pk": study_pk,
+        "series_instance_uid": header.SeriesInstanceUID,
+        "modality": header.Modality,
+        "series_number": header.SeriesNumber,
+        "series_description": header.SeriesDescription,
+        "body_part_examined": header.BodyPartExamined,
+    }
