@@ -42,15 +42,13 @@ def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> h
     bars = hv.Bars(rows, ["Hour", "Modality"], "Studies")
     colours = [COLOURS.get(modality, OTHER) for modality in modalities]
     return _dressed(bars, "Studies by hour of the day and modality").opts(
-        hv.opts.Bars(
-            stacked=True,
-            color="Modality",
-            cmap=colours or [OTHER],
-            line_color=None,
-            show_legend=len(modalities) > 1,
-            legend_position="top_right",
-            backend="bokeh",
-        )
+        stacked=True,
+        color="Modality",
+        cmap=colours or [OTHER],
+        line_color=None,
+        show_legend=len(modalities) > 1,
+        legend_position="top_right",
+        backend="bokeh",
     )
 
 
@@ -72,14 +70,12 @@ def turnaround_chart(visits: pd.DataFrame) -> hv.BoxWhisker:
     boxes = hv.BoxWhisker(table, "Modality", "Minutes")
     present = list(dict.fromkeys(table["Modality"]))
     return _dressed(boxes, "Minutes from arrival to signed report, by modality").opts(
-        hv.opts.BoxWhisker(
-            box_color="Modality",
-            cmap=[COLOURS.get(modality, OTHER) for modality in present] or [OTHER],
-            box_line_color=_INK,
-            whisker_color=_INK,
-            outlier_color=_INK,
-            backend="bokeh",
-        )
+        box_color="Modality",
+        cmap=[COLOURS.get(modality, OTHER) for modality in present] or [OTHER],
+        box_line_color=_INK,
+        whisker_color=_INK,
+        outlier_color=_INK,
+        backend="bokeh",
     )
 
 
@@ -102,14 +98,12 @@ def utilisation_chart(rooms: pd.DataFrame) -> hv.Bars:
     bars = hv.Bars(table, "Room", ["Booked, %", "Modality"])
     colours = [COLOURS.get(modality, OTHER) for modality in table["Modality"]]
     return _dressed(bars, "Booked part of the opening hours, by room").opts(
-        hv.opts.Bars(
-            color="Room",
-            cmap=colours or [OTHER],
-            line_color=None,
-            show_legend=False,
-            ylim=(0, 100),
-            backend="bokeh",
-        )
+        color="Room",
+        cmap=colours or [OTHER],
+        line_color=None,
+        show_legend=False,
+        ylim=(0, 100),
+        backend="bokeh",
     )
 
 

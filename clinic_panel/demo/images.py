@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
 
 from pydicom import Dataset
@@ -11,7 +12,7 @@ from clinic_panel.imaging import phantom
 from clinic_panel.imaging.header import read_header
 from clinic_panel.imaging.phantom import Identity
 from clinic_panel.services import worklist
-from clinic_panel.services.dicom import Received, index_batch
+from clinic_panel.services.dicom import Outcome, Received, index_batch
 from clinic_panel.services.worklist import ScheduledStep, StepFilter
 from clinic_panel.simulator.objects import Booking, images_for, take_again
 
@@ -35,19 +36,9 @@ class Darkroom:
         """
         [step] = worklist.scheduled_steps(ctx, StepFilter(accession_number=accession_number))
         booking = _booking(ctx, step)
-        received = []
-        for ds in take_again(self._images(booking.modality), booking):
-            out = BytesIO()
-            ds.save_as(out, enforce_file_format=True)
-            part10 = out.getbuffer()
-            received.append(
-                Received(read_header(part10), ctx.store.put(part10), step.station_ae_title)
-            )
-        return next(
-            outcome.study_id
-            for outcome in index_batch(ctx, received)
-            if outcome.study_id is not None
-        )
+        images = take_again(self._images(booking.modality), booking)
+        outcomes = keep(ctx, images, step.station_ae_title)
+        return next(outcome.study_id for outcome in outcomes if outcome.study_id is not None)
 
     def _images(self, modality: str) -> list[Dataset]:
         if modality not in self._made:
@@ -58,6 +49,23 @@ class Darkroom:
                 else images_for(nobody)
             )
         return self._made[modality]
+
+
+def keep(ctx: Context, images: Iterable[Dataset], source_ae_title: str) -> list[Outcome]:
+    """Store objects durably and index them, in one commit, as a release from the wire would.
+
+    Raises
+    ------
+    StorageFull, Unavailable
+        The index is as it was.
+    """
+    received = []
+    for ds in images:
+        out = BytesIO()
+        ds.save_as(out, enforce_file_format=True)
+        part10 = out.getbuffer()
+        received.append(Received(read_header(part10), ctx.store.put(part10), source_ae_title))
+    return index_batch(ctx, received)
 
 
 def _booking(ctx: Context, step: ScheduledStep) -> Booking:

@@ -35,11 +35,6 @@ _CARD = {
     "border-radius": "10px",
     "padding": "12px 16px",
 }
-_HOURS = [
-    {"id": "hour", "label": "Hour", "width": "120px"},
-    {"id": "modality", "label": "Modality", "kind": "chip", "small": True},
-    {"id": "studies", "label": "Studies", "kind": "number", "align": "end"},
-]
 _MINUTES = [
     {"id": "modality", "label": "Modality", "kind": "chip", "small": True},
     {"id": "reports", "label": "Reports", "kind": "number", "align": "end"},
@@ -73,7 +68,7 @@ class _Analytics:
         self.tables = [
             Board(title=title, columns=columns, counted=False, lit=False, empty_text=quiet)
             for title, columns in (
-                ("Studies by hour", _HOURS),
+                ("Studies by hour", _hour_columns([])),
                 ("Minutes from arrival to report", _MINUTES),
                 ("Use of the rooms", _ROOMS),
             )
@@ -104,12 +99,19 @@ class _Analytics:
         for plot, element, table, found in zip(self.plots, drawn, self.tables, rows, strict=True):
             plot.param.update(object=element, visible=element is not None)
             table.rows = found
+        self.tables[0].columns = _hour_columns(sorted(set(by_hour["modality"])))
         self.theme.painted += 1
 
     def view(self) -> Any:
         """Place the parts: a plot above its numbers."""
         cards = [
-            pn.Column(plot, table, styles=_CARD, sizing_mode="stretch_width", margin=0)
+            pn.Column(
+                pn.Column(plot, styles=_CARD, sizing_mode="stretch_width", margin=0),
+                table,
+                sizing_mode="stretch_width",
+                margin=0,
+                styles={"gap": "8px"},
+            )
             for plot, table in zip(self.plots, self.tables, strict=True)
         ]
         return framed(
@@ -197,16 +199,27 @@ def _figures(
     ]
 
 
-def _hour_rows(by_hour: pd.DataFrame) -> list[dict[str, Any]]:
+def _hour_columns(modalities: list[str]) -> list[dict[str, Any]]:
+    counted = [*((name, name) for name in modalities), ("all", "All")]
     return [
-        {
-            "id": f"{row['hour']}-{row['modality']}",
-            "hour": f"{row['hour']:02d}:00 to {row['hour'] + 1:02d}:00",
-            "modality": row["modality"],
-            "studies": int(row["studies"]),
-        }
-        for row in _records(by_hour.sort_values(["hour", "modality"]))
+        {"id": "hour", "label": "Hour", "strong": True},
+        *(
+            {"id": name, "label": label, "kind": "number", "align": "end"}
+            for name, label in counted
+        ),
     ]
+
+
+def _hour_rows(by_hour: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: dict[int, dict[str, Any]] = {}
+    for found in _records(by_hour.sort_values(["hour", "modality"])):
+        hour, studies = found["hour"], int(found["studies"])
+        row = rows.setdefault(
+            hour, {"id": hour, "hour": f"{hour:02d}:00 to {hour + 1:02d}:00", "all": 0}
+        )
+        row[found["modality"]] = studies
+        row["all"] += studies
+    return list(rows.values())
 
 
 def _minute_rows(visits: pd.DataFrame) -> list[dict[str, Any]]:

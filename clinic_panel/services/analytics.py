@@ -163,7 +163,8 @@ def turnaround_summary(found: pd.DataFrame) -> pd.DataFrame:
 def utilisation(ctx: Context, days: Days) -> pd.DataFrame:
     """Return how much of its opening hours each room was booked, one row a room and day.
 
-    A cancelled visit gives its time back; one that was missed does not.
+    A cancelled visit gives its time back; one that was missed does not. A day on which nobody was
+    booked anywhere counts as closed and is left out.
 
     Raises
     ------
@@ -185,8 +186,7 @@ def utilisation(ctx: Context, days: Days) -> pd.DataFrame:
             day = start_at.astimezone(ctx.zone).date()
             taken.setdefault((room_pk, day), []).append(end_at - start_at)
     rows = []
-    for ahead in range((days.last - days.first).days + 1):
-        day = days.first + timedelta(days=ahead)
+    for day in sorted({day for _, day in taken}):
         opens_at, closes_at = hours.on(ctx, day)
         open_min = (closes_at - opens_at).total_seconds() / 60
         for room in rooms:

@@ -361,6 +361,7 @@ def test_analytics_of_quiet_days_keep_their_columns(analyst):
 
     assert list(analytics.studies_by_hour(analyst, days)) == list(analytics.BY_HOUR)
     assert list(analytics.turnaround(analyst, days)) == list(analytics.TURNAROUND)
+    assert list(analytics.utilisation(analyst, days)) == list(analytics.UTILISATION)
     summary = analytics.turnaround_summary(analytics.turnaround(analyst, days))
     assert list(summary) == ["modality", "reports", "median_min", "p90_min"]
     with pytest.raises(Invalid):
