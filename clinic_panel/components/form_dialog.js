@@ -177,7 +177,7 @@ class Form {
         if (JSON.stringify(before.options) !== JSON.stringify(field.options)) known.lookup.fill(field);
         if (field.value && field.value !== before.value) known.lookup.choose(known.lookup.options.find((option) => String(option.value) === String(field.value)), false);
       } else if (field.kind === "choice") {
-        if (JSON.stringify(before.options) !== JSON.stringify(field.options) || field.value !== before.value) {
+        if (["options", "value", "placeholder"].some((what) => JSON.stringify(before[what]) !== JSON.stringify(field[what]))) {
           fillChoices(known.input, { ...field, value: field.value !== before.value ? field.value : known.input.value });
         }
       } else if (field.kind === "select" && JSON.stringify(before.options) !== JSON.stringify(field.options)) {
