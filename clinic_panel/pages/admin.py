@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import panel as pn
@@ -42,7 +44,7 @@ def page(ctx: Context, live: Live) -> Any:
     """Build the page at the section its address names by ``tab``."""
     admin = Administration(ctx)
     for topic in (Topic.ADMIN, Topic.JOBS, Topic.STUDIES):
-        live.on(topic, admin.reload)
+        live.on(topic, partial(admin.heard, topic))
     return framed(
         ctx,
         TITLE,
@@ -67,13 +69,24 @@ class Administration:
         self.tabs.param.watch(self._opened, "active")
         self._show()
 
+    def heard(self, topic: Topic) -> None:
+        """Follow a change, if the open section or a tab's figure shows it."""
+        if topic in self.sections[self.tabs.active].topics:
+            self.reload()
+        else:
+            self._count()
+
     def reload(self) -> None:
         """Bring the open section and the tabs' figures up to date."""
         try:
             self.sections[self.tabs.active].reload()
-            self.tabs.tabs = self._entries()
         except ClinicError as error:
             self.tasks.notice.say(error.message, "problem")
+        self._count()
+
+    def _count(self) -> None:
+        with suppress(ClinicError):  # a figure that cannot be read stays as it was
+            self.tabs.tabs = self._entries()
 
     def _opened(self, event: Any) -> None:
         if event.new not in self.sections:

@@ -131,7 +131,10 @@ class OpenPages:
                 except TimeoutError:
                     pass
                 woken.clear()
-                await self._sweep()
+                try:
+                    await self._sweep()
+                except Exception as error:  # noqa: BLE001 - the edge: it must not end for good
+                    log.error("ended pages could not be swept: %s", where(error))
         finally:
             unsubscribe()
 

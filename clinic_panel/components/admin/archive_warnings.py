@@ -7,6 +7,7 @@ from typing import Any
 from clinic_panel.components.admin.section import Section
 from clinic_panel.components.board import Board
 from clinic_panel.components.tasks import Done
+from clinic_panel.models.site import Topic
 from clinic_panel.services import dicom
 
 COLUMNS: list[dict[str, Any]] = [
@@ -23,6 +24,7 @@ class ArchiveWarnings(Section):
 
     id = "archive"
     label = "Archive warnings"
+    topics = frozenset({Topic.ADMIN, Topic.STUDIES})
 
     def build(self) -> list[Any]:
         """Make the table."""

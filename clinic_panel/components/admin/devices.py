@@ -9,6 +9,7 @@ from clinic_panel.components.board import Board
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.models.site import Topic
 from clinic_panel.services import associations, peers, sync
 from clinic_panel.services.associations import Refusal
 from clinic_panel.services.peers import PeerForm, PeerRow
@@ -60,6 +61,7 @@ class Devices(Section):
 
     id = "devices"
     label = "Devices"
+    topics = frozenset({Topic.ADMIN, Topic.STUDIES})
 
     def build(self) -> list[Any]:
         """Make the three tables."""

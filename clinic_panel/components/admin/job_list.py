@@ -9,6 +9,7 @@ from clinic_panel.components.board import Board
 from clinic_panel.components.kpi import KpiStrip
 from clinic_panel.components.tasks import Done
 from clinic_panel.models.job import JobState
+from clinic_panel.models.site import Topic
 from clinic_panel.services import jobs
 
 COLUMNS: list[dict[str, Any]] = [
@@ -32,6 +33,7 @@ class JobList(Section):
 
     id = "jobs"
     label = "Jobs"
+    topics = frozenset({Topic.JOBS})
 
     def build(self) -> list[Any]:
         """Make figures and table."""

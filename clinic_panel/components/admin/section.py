@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from clinic_panel.components.tasks import TaskDialog
 from clinic_panel.context import Context
+from clinic_panel.models.site import Topic
 
 
 class Section:
@@ -14,6 +15,8 @@ class Section:
 
     id: ClassVar[str] = ""
     label: ClassVar[str] = ""
+    # What makes the open section read again.
+    topics: ClassVar[frozenset[Topic]] = frozenset({Topic.ADMIN})
 
     def __init__(self, ctx: Context, tasks: TaskDialog) -> None:
         self.ctx, self.tasks = ctx, tasks
