@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -332,6 +333,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--only", nargs="+", help="names of receivers must contain one of these")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     count = options.images or (1000 if options.full else 300)
     repetitions = options.repetitions or (5 if options.full else 3)
     with tempfile.TemporaryDirectory(prefix="clinic-bench-") as name:
