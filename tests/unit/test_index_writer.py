@@ -1,0 +1,117 @@
+"""The index writer: what gathers while it commits shares the next commit; nobody waits for ever."""
+
+import threading
+
+import pytest
+
+from clinic_panel.archive import Stored
+from clinic_panel.errors import StorageFull, Unavailable
+from clinic_panel.imaging.header import Header
+from clinic_panel.services.dicom import Outcome, Received, Verdict
+from listener.storage import IndexWriter, status_of
+
+
+def received(number):
+    header = Header(f"1.2.{number}", "1.3", "1.4", "1.5", "1.2.840.10008.1.2.1")
+    return Received(header, Stored(f"{number:064x}", f"{number}.dcm", 1))
+
+
+class Index:
+    """Counts its batches; waits at the gate, and refuses some."""
+
+    def __init__(self, poison=()):
+        self.batches = []
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.poison = set(poison)
+        self.error = ValueError("the message may quote a patient")
+
+    def __call__(self, batch):
+        self.entered.release()
+        self.gate.wait(10)
+        if self.poison & {item.header.SOPInstanceUID for item in batch}:
+            raise self.error
+        self.batches.append(len(batch))
+        return [Outcome(Verdict.KEPT, int(item.stored.sha256, 16), 1) for item in batch]
+
+
+@pytest.fixture
+def begin():
+    writers = []
+
+    def make(index):
+        writer = IndexWriter(index)
+        writer.start()
+        writers.append((writer, index))
+        return writer
+
+    yield make
+    for writer, index in writers:
+        index.gate.set()
+        writer.close()
+
+
+def test_what_gathers_during_a_commit_shares_the_next_one(begin):
+    index = Index()
+    writer = begin(index)
+    first = writer.submit(received(0))
+    index.entered.acquire()
+    others = [writer.submit(received(number)) for number in range(1, 6)]
+    index.gate.set()
+
+    assert [future.result(5).instance_id for future in [first, *others]] == [0, 1, 2, 3, 4, 5]
+    assert index.batches == [1, 5]
+
+
+def test_one_bad_object_does_not_fail_its_neighbours(begin, caplog):
+    index = Index(poison=["1.2.2"])
+    writer = begin(index)
+    writer.submit(received(0))
+    index.entered.acquire()
+    futures = {number: writer.submit(received(number)) for number in (1, 2, 3)}
+    index.gate.set()
+
+    assert futures[1].result(5).instance_id == 1
+    assert futures[3].result(5).instance_id == 3
+    with pytest.raises(ValueError, match="quote"):
+        futures[2].result(5)
+    assert "quote" not in caplog.text
+
+
+def test_when_the_database_is_away_the_whole_batch_is_told_at_once(begin):
+    index = Index(poison=["1.2.2"])
+    index.error = Unavailable()
+    writer = begin(index)
+    writer.submit(received(0))
+    index.entered.acquire()
+    futures = [writer.submit(received(number)) for number in (1, 2, 3)]
+    index.gate.set()
+
+    for future in futures:
+        with pytest.raises(Unavailable):
+            future.result(5)
+
+
+def test_closing_commits_what_waits_and_refuses_what_comes_later(begin):
+    index = Index()
+    index.gate.set()
+    writer = begin(index)
+    futures = [writer.submit(received(number)) for number in range(20)]
+    writer.close()
+
+    assert all(future.result(0).verdict is Verdict.KEPT for future in futures)
+    with pytest.raises(Unavailable):
+        writer.submit(received(99)).result(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StorageFull(), 0xA700),
+        (Unavailable(), 0xA700),
+        (TimeoutError(), 0xA700),
+        (ValueError("anything"), 0x0110),
+    ],
+)
+def test_every_error_has_a_status(error, status):
+    assert status_of(error) == status
