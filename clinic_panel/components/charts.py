@@ -29,7 +29,7 @@ def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> h
     """
     hours = [int(hour) for hour in by_hour["hour"]]
     first, last = min([opens, *hours]), max([closes - 1, *hours])
-    modalities = sorted(set(by_hour["modality"]))
+    modalities = sorted(set(by_hour["modality"])) or [""]  # bars of no kind cannot be stacked
     counts = {
         (row["modality"], int(row["hour"])): int(row["studies"])
         for row in by_hour.to_dict("records")
@@ -44,7 +44,7 @@ def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> h
     return _dressed(bars, "Studies by hour of the day and modality").opts(
         stacked=True,
         color="Modality",
-        cmap=colours or [OTHER],
+        cmap=colours,
         line_color=None,
         show_legend=len(modalities) > 1,
         legend_position="top_right",
@@ -72,6 +72,7 @@ def turnaround_chart(visits: pd.DataFrame) -> hv.BoxWhisker:
     return _dressed(boxes, "Minutes from arrival to signed report, by modality").opts(
         box_color="Modality",
         cmap=[COLOURS.get(modality, OTHER) for modality in present] or [OTHER],
+        box_fill_alpha=0.6,
         box_line_color=_INK,
         whisker_color=_INK,
         outlier_color=_INK,
@@ -116,7 +117,7 @@ def utilisation_by_room(rooms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _dressed(element: Any, title: str) -> Any:
-    """Lay an element out: no toolbar, a see-through ground, and a name for screen readers."""
+    """Lay an element out: title, no toolbar, a see-through ground, a name for screen readers."""
     hv.renderer("bokeh")  # options are checked against a loaded backend; it is loaded once
 
     def name(plot: Any, _element: Any) -> None:
@@ -129,6 +130,7 @@ def _dressed(element: Any, title: str) -> Any:
         height=HEIGHT_PX,
         toolbar=None,
         default_tools=["hover"],
+        title=title,
         xlabel="",
         bgcolor="#00000000",
         gridstyle={"grid_line_color": _LINE, "xgrid_line_color": None},
@@ -143,6 +145,8 @@ def _see_through(plot: Any, _element: Any) -> None:
     figure = plot.state
     figure.border_fill_color = figure.background_fill_color = None
     figure.outline_line_color = None
+    figure.title.text_color = _INK
+    figure.title.text_font_size = "15px"
     for axis in figure.axis:
         axis.axis_line_color = axis.major_tick_line_color = _INK
         axis.minor_tick_line_color = None

@@ -20,7 +20,7 @@ function paint() {
   const theme = document.documentElement.dataset.theme === "dark" ? "dark" : "light";
   for (const doc of globalThis.Bokeh?.documents ?? []) {
     for (const model of doc.all_models) {
-      const changed = {};
+      const changed = model.type === "Title" ? { text_color: STRONG[theme] } : {};
       for (const [name, colours] of Object.entries(COLOURS)) {
         if (name in model.properties && model[name] !== null) changed[name] = colours[theme];
       }

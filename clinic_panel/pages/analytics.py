@@ -66,8 +66,8 @@ class _Analytics:
             for _ in range(3)
         ]
         self.tables = [
-            Board(title=title, columns=columns, counted=False, lit=False, empty_text=quiet)
-            for title, columns in (
+            Board(label=label, columns=columns, lit=False, empty_text=quiet)
+            for label, columns in (
                 ("Studies by hour", _hour_columns([])),
                 ("Minutes from arrival to report", _MINUTES),
                 ("Use of the rooms", _ROOMS),
