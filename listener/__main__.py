@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 
+from clinic_panel import logs
 from clinic_panel.config import Settings
 from clinic_panel.context import system
 from clinic_panel.errors import ClinicError
@@ -25,9 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="use pynetdicom's own receiver in place of the event-driven one (slower)",
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure()
     warnings.simplefilter("ignore")  # pydicom's warnings quote the values of patients
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
