@@ -35,7 +35,7 @@ ORTHANC = shutil.which("Orthanc")
 ORTHANC_POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
 WARM_UP = 8
 PDU_BYTES = 131072
-START_S = 30
+START_S = 120
 
 
 @dataclass

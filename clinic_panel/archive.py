@@ -79,6 +79,7 @@ class Archive:
         for first in _HEX:
             for second in _HEX:
                 (self.root / first / second).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for first in _HEX:
             _sync_folder(self.root / first)
         self._incoming.mkdir(exist_ok=True, mode=0o700)  # last: it says that the others are there
         _sync_folder(self.root)

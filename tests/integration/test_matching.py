@@ -1,0 +1,86 @@
+"""Which booking a study belongs to, by itself and by hand."""
+
+import pytest
+
+from clinic_panel.errors import Conflict, Forbidden, NotFound
+from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.imaging import Study
+from clinic_panel.models.user import Role
+from clinic_panel.services import matching
+from tests import factories
+
+
+@pytest.fixture
+def booking(ctx):
+    who = factories.patient(ctx, patient_id="P-1", issuer_of_patient_id="HERE")
+    return factories.appointment(ctx, patient=who, accession_number="A-1")
+
+
+def match(ctx, study):
+    with ctx.begin() as session:
+        found = matching.match_study(session, session.get_one(Study, study.id))
+        return None if found is None else found.id
+
+
+@pytest.mark.parametrize(
+    ("values", "is_match"),
+    [
+        ({"uid": True, "patient_id": "P-1"}, True),
+        ({"uid": True, "patient_id": ""}, True),
+        ({"uid": True, "patient_id": "P-1", "issuer_of_patient_id": "HERE"}, True),
+        ({"uid": True, "patient_id": "P-2"}, False),
+        ({"uid": True, "patient_id": "P-1", "issuer_of_patient_id": "ELSEWHERE"}, False),
+        ({"patient_id": "P-1", "accession_number": "A-1"}, True),
+        ({"patient_id": "P-2", "accession_number": "A-1"}, False),
+        ({"patient_id": "", "accession_number": "A-1"}, False),
+        ({"patient_id": "P-1", "accession_number": ""}, False),
+        ({"patient_id": "P-1", "accession_number": "A-9"}, False),
+    ],
+)
+def test_identifiers_that_agree_join_and_others_wait_for_a_person(ctx, booking, values, is_match):
+    values = dict(values)
+    if values.pop("uid", False):
+        values["study_instance_uid"] = booking.study_instance_uid
+    study = factories.study(ctx, **values)
+
+    assert match(ctx, study) == (booking.id if is_match else None)
+    unmatched = [row.id for row in matching.unmatched_studies(ctx)]
+    assert unmatched == ([] if is_match else [study.id])
+
+
+def test_a_study_is_linked_by_hand_and_taken_back(ctx, booking, as_role):
+    study = factories.study(ctx)
+    tech = as_role(Role.TECHNOLOGIST)
+
+    matching.link_study(tech, study.id, booking.id, version=study.version)
+    with ctx.read() as session:
+        linked = session.get_one(Study, study.id)
+        assert (linked.appointment_pk, linked.patient_pk) == (booking.id, booking.patient_pk)
+        assert session.get_one(Appointment, booking.id).status is AppointmentStatus.TO_READ
+        version = linked.version
+    with pytest.raises(Conflict):
+        matching.link_study(tech, study.id, booking.id)
+    with pytest.raises(Conflict):
+        matching.unlink_study(tech, study.id, version=version - 1)
+
+    matching.unlink_study(tech, study.id, version=version)
+    assert [row.id for row in matching.unmatched_studies(ctx)] == [study.id]
+    with ctx.read() as session:
+        entries = session.query(AuditEntry).filter_by(action=Action.LINK).all()
+        assert [entry.detail.get("undone", False) for entry in entries] == [False, True]
+        assert {entry.patient_pk for entry in entries} == {booking.patient_pk}
+
+
+def test_only_who_may_links_and_only_what_is_there(ctx, booking, as_role):
+    study = factories.study(ctx)
+    with pytest.raises(Forbidden):
+        matching.link_study(as_role(Role.RECEPTIONIST), study.id, booking.id)
+    with pytest.raises(Forbidden):
+        matching.unmatched_studies(as_role(Role.ADMIN))
+    with pytest.raises(NotFound):
+        matching.link_study(ctx, study.id, 999)
+    with pytest.raises(NotFound):
+        matching.link_study(ctx, 999, booking.id)
+    with pytest.raises(Conflict):
+        matching.unlink_study(ctx, study.id)
