@@ -72,18 +72,17 @@ class Archive:
 
     def _make_folders(self) -> None:
         # 256 leaves hold ten million objects at 40,000 each, which ext4 and XFS index; all are made
-        # once, so that a write syncs one folder and never a chain of new ones.
-        if self._incoming.is_dir():
-            return
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for first in _HEX:
-            for second in _HEX:
-                (self.root / first / second).mkdir(parents=True, exist_ok=True, mode=0o700)
-        for first in _HEX:
-            _sync_folder(self.root / first)
-        self._incoming.mkdir(exist_ok=True, mode=0o700)  # last: it says that the others are there
-        _sync_folder(self.root)
-        _sync_folder(self.root.parent)
+        # at once, so that a write syncs one folder and never a chain of new ones.
+        leaves = [self.root / first / second for first in _HEX for second in _HEX]
+        missing = [folder for folder in (self._incoming, *leaves) if not folder.is_dir()]
+        for folder in missing:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for parent in sorted({folder.parent for folder in missing}):
+            _sync_folder(parent)
+        if missing:
+            self.root.chmod(0o700)
+            _sync_folder(self.root)
+            _sync_folder(self.root.parent)
 
     def free_bytes(self) -> int:
         """Return the free space above the reserve; negative when the reserve is touched."""
