@@ -76,6 +76,11 @@ def open_session(ctx: Context, session: Session, user: User, address: str) -> st
     return token
 
 
+def known(ctx: Context, token: str, cache: SessionCache) -> Visit | None:
+    """Return who a token stands for if it was looked up a moment ago, without the database."""
+    return cache.get(_digest(token), ctx.clock())
+
+
 def resolve(ctx: Context, token: str, cache: SessionCache) -> Visit | None:
     """Return who a token stands for, and note that somebody is at work; None when it has ended.
 
@@ -85,8 +90,8 @@ def resolve(ctx: Context, token: str, cache: SessionCache) -> Visit | None:
         The database does not answer.
     """
     now, digest = ctx.clock(), _digest(token)
-    if (known := cache.get(digest, now)) is not None:
-        return known
+    if (lately := cache.get(digest, now)) is not None:
+        return lately
     query = (
         select(WebSession)
         .where(WebSession.token_sha256 == digest)

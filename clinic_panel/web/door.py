@@ -83,7 +83,10 @@ class Door:
         """
         token = self.token(connection)
         if token:
-            return await anyio.to_thread.run_sync(sessions.resolve, self.ctx, token, self.cache)
+            lately = sessions.known(self.ctx, token, self.cache)  # a frame costs no thread
+            return lately or await anyio.to_thread.run_sync(
+                sessions.resolve, self.ctx, token, self.cache
+            )
         header = connection.headers.get("authorization", "")
         if header[:6].lower() == "basic " and connection.url.path.startswith(BASIC):
             return await anyio.to_thread.run_sync(

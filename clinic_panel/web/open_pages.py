@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 import threading
 from collections.abc import Callable
@@ -15,8 +14,9 @@ import anyio
 import panel as pn
 import panel.ui as ui
 
+from clinic_panel.components.heading import Heading
 from clinic_panel.components.live import Live
-from clinic_panel.components.shell import TopBar
+from clinic_panel.components.shell import TopBar, shell
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, Unavailable
 from clinic_panel.feed import ChangeFeed
@@ -75,7 +75,7 @@ class OpenPages:
             except Exception as error:  # noqa: BLE001 - the edge: else the browser waits forever
                 if not isinstance(error, ClinicError):
                     log.error("page %s failed: %s", spec.path, where(error))
-                view = _apology(error)
+                view = _apology(ctx, spec, doc.session_context.request.uri, error)
             bar = _bar_of(view)
             if bar is not None:
                 self._fit(bar, ctx, visit)
@@ -179,12 +179,19 @@ def _bar_of(view: Any) -> TopBar | None:
     return next((part for part in header if isinstance(part, TopBar)), None)
 
 
-def _apology(error: Exception) -> Any:
+def _apology(ctx: Context, spec: PageSpec, address: str, error: Exception) -> Any:
     """Return what a person sees instead of a page that could not be built."""
     text = error.message if isinstance(error, ClinicError) else "This page could not be shown."
-    return pn.pane.HTML(
-        f"<main role='alert' style='font:16px/1.5 system-ui;margin:15vh auto;max-width:32rem'>"
-        f"<h1 style='font-size:1.4rem'>{html.escape(text)}</h1>"
-        f"<p><a href=''>Try again</a> · <a href='/'>Back to the start</a></p></main>",
-        sizing_mode="stretch_width",
+    sorry = Heading(
+        title=text,
+        note="" if isinstance(error, ClinicError) else "The clinic's log says more.",
+        back={"label": "Start", "href": "/"},
+        buttons=[{"id": "again", "label": "Try again", "icon": "refresh", "href": address}],
+    )
+    return shell(
+        spec.title,
+        user=ctx.actor.display_name,
+        role=ctx.actor.role.value,
+        active=spec.path.strip("/"),
+        main=[sorry],
     )

@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import ssl
+import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -26,6 +29,7 @@ from clinic_panel.services import auth, changes, lockout
 from clinic_panel.services.viewing import Lightbox
 from clinic_panel.web.door import safe_next
 from clinic_panel.web.open_pages import PageSpec
+from tests.conftest import free_port
 from tests.factories import PASSWORD, user
 
 PEOPLE = [role for role in Role if role is not Role.SYSTEM]
@@ -106,7 +110,7 @@ def token_of(page):
 
 
 @contextmanager
-def socket_to(web, path, token, cookies, origin=None):
+def socket_to(web, path, token, cookies, origin=None, **options):
     headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())} if cookies else {}
     with connect(
         web.url.replace("http", "ws") + f"{path}/ws",
@@ -115,6 +119,7 @@ def socket_to(web, path, token, cookies, origin=None):
         origin=origin or web.url,
         open_timeout=WAIT_S,
         max_size=None,
+        **options,
     ) as socket:
         yield socket
 
@@ -413,6 +418,37 @@ def test_readiness_names_the_part_that_is_not_ready(web):
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert "schema" in answer.text
+
+
+def test_under_tls_the_cookie_is_secure_and_the_websocket_works(web, settings, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}".split(),
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    flags = {"http_tls_cert": str(certificate), "http_tls_key": str(key), "http_port": free_port()}
+    values = {name: getattr(settings, name) for name in settings.names()} | flags
+    secure = type(settings)(**values)
+    ctx = replace(web.ctx, settings=secure)
+    other = Web(ctx, f"https://127.0.0.1:{secure.http_port}")
+    specs = [PageSpec("/desk", "Desk", Permission.SCHEDULE_READ, other.page)]
+    trust = ssl.create_default_context(cafile=str(certificate))
+    feed = ChangeFeed(ctx.sessions.kw["bind"])
+    with (
+        serving(app_module.build(ctx, feed, specs), secure),
+        other.client(Role.RECEPTIONIST, verify=trust) as desk,
+    ):
+        [(name, _)] = desk.cookies.items()
+        page = desk.get("/desk")
+        with socket_to(other, "/desk", token_of(page.text), desk.cookies, ssl=trust) as socket:
+            assert "ACK" in str(socket.recv(timeout=WAIT_S))
+        login = desk.post("/login", data={"username": "receptionist", "password": PASSWORD})
+    assert name.startswith("__Host-")
+    assert "; Secure" in login.headers["set-cookie"]
+    assert page.headers["strict-transport-security"].startswith("max-age=")
+    assert "wss://127.0.0.1" in page.headers["content-security-policy"]
 
 
 def test_figures_for_those_who_watch_by_password(web):
