@@ -214,15 +214,16 @@ class Form {
     }
     if (first) { first.focus(); return; }
     this.n += 1;
-    this.model.send_msg({ kind: "submit", values: this.values(), n: this.n });
+    this.model.send_msg({ kind: "submit", values: this.values(), serial: this.model.serial, n: this.n });
     for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
   }
 
   tell(name) {
+    if (!this.dialog.open || !this.inputs.has(name)) return;
     this.n += 1;
     const values = this.values();
     for (const [other, { field }] of this.inputs) if (field.kind === "password") delete values[other];
-    this.model.send_msg({ kind: "changed", name, values, text: String(this.inputs.get(name)?.input.value ?? ""), n: this.n });
+    this.model.send_msg({ kind: "changed", name, values, text: String(this.inputs.get(name).input.value), serial: this.model.serial, n: this.n });
   }
 
   close(asked) {

@@ -41,6 +41,7 @@ class FormDialog(Part):
     danger = param.Boolean(default=False, doc="Submitting takes something away: a red button.")
     wide = param.Boolean(default=False, doc="A wider dialog, for long text.")
     open = param.Boolean(default=False, doc="Whether the dialog is shown.")
+    serial = param.Integer(doc="Which form this is: what a former one still says is dropped.")
     busy = param.Boolean(default=False, doc="The answer is being worked on: no second submit.")
     problem = param.String(doc="One sentence on what went wrong; empty when all is well.")
     problems = param.Dict(default={}, doc="Field name to what is wrong with it.")
@@ -59,7 +60,8 @@ class FormDialog(Part):
     def ask(self, fields: Sequence[dict[str, Any]], **changes: Any) -> None:
         """Open the dialog afresh on these fields, without what was said last time."""
         clean = {"problem": "", "problems": {}, "warning": "", "warning_items": [], "busy": False}
-        self.param.update(**{**clean, **changes, "fields": list(fields), "open": True})
+        asked = {"fields": list(fields), "open": True, "serial": self.serial + 1}
+        self.param.update(**{**clean, **changes, **asked})
 
     def refuse(self, problem: str = "", **problems: str) -> None:
         """Keep the dialog open and say why, for the whole form or by field name."""
@@ -71,8 +73,8 @@ class FormDialog(Part):
 
     def _handle_msg(self, data: dict[str, Any]) -> None:
         values = self._known(data.get("values"))
-        if not self.open:
-            return
+        if not self.open or data.get("serial", self.serial) != self.serial:
+            return  # a second click, or a late word of the form before
         if data.get("kind") == "submit":
             self.param.update(problem="", problems={})
             self.submitted = values

@@ -18,6 +18,7 @@ from clinic_panel.models.user import User
 from clinic_panel.services import audit, auth, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.services.report_content import LETTERHEAD as LETTERHEAD_KEY
+from clinic_panel.services.slots import OPENING_HOURS_KEY
 
 # What common tools call themselves unless told otherwise.
 TOOLS = (
@@ -92,8 +93,13 @@ def hire(ctx: Context, password: str, *, renew: bool) -> Staff:
 
 
 def open_site(ctx: Context) -> None:
-    """Set the letterhead, and enter the tools a visitor is likely to try."""
+    """Set letterhead and opening hours, and enter the tools a visitor is likely to try."""
     with ctx.begin() as session:
+        if session.get(SiteSetting, OPENING_HOURS_KEY) is None:
+            # Whoever tries the demo late in the evening finds free times too.
+            hours = {"begin": "06:00", "end": "23:55"}
+            session.add(SiteSetting(key=OPENING_HOURS_KEY, value=hours))
+            audit.record(ctx, session, Action.CHANGE, setting=OPENING_HOURS_KEY)
         if session.get(SiteSetting, LETTERHEAD_KEY) is None:
             session.add(SiteSetting(key=LETTERHEAD_KEY, value=dict(LETTERHEAD)))
             audit.record(ctx, session, Action.CHANGE, setting=LETTERHEAD_KEY)

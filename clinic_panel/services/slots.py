@@ -14,7 +14,7 @@ from clinic_panel.errors import Invalid
 from clinic_panel.models.appointment import SLOT, AppointmentSlot, slots_between
 from clinic_panel.models.site import SiteSetting
 
-OFFER = timedelta(minutes=15)
+OPENING_HOURS_KEY = "opening_hours"  # of the site's settings
 MAX_MINUTES = 600
 SEARCH_DAYS = 14  # how far ahead the next free time is looked for
 
@@ -29,7 +29,7 @@ class OpeningHours:
     @classmethod
     def of(cls, session: Session) -> OpeningHours:
         """Read the site's hours, kept as ``{"begin": "07:00", "end": "19:00"}``."""
-        kept = session.get(SiteSetting, "opening_hours")
+        kept = session.get(SiteSetting, OPENING_HOURS_KEY)
         if kept is None:
             return cls()
         return cls(time.fromisoformat(kept.value["begin"]), time.fromisoformat(kept.value["end"]))

@@ -133,6 +133,19 @@ def test_a_form_takes_nonsense_for_empty_fields(values):
     assert seen == [{"family_name": "", "seen": False, "password": ""}]
 
 
+def test_what_a_former_form_still_says_is_dropped():
+    form = FormDialog()
+    form.ask(FIELDS)
+    late = {"serial": form.serial, "values": {"family_name": "x"}, "name": "family_name"}
+    form.ask(FIELDS)
+    submitted, changed = watched(form, "submitted"), watched(form, "changed")
+
+    form._handle_msg({"kind": "submit", **late})
+    form._handle_msg({"kind": "changed", **late})
+
+    assert submitted == changed == []
+
+
 def test_a_closed_form_submits_nothing():
     form = FormDialog(fields=FIELDS)
     seen = watched(form, "submitted")
