@@ -66,7 +66,8 @@ class Server:
         raise NotImplementedError
 
     def environ(self, folder: Path, port: int) -> dict[str, str]:
-        return dict(os.environ)
+        # Orthanc and storescp answer in two writes: with Nagle on, each answer waits 40 ms.
+        return os.environ | {"TCP_NODELAY": "1"}
 
 
 class Ours(Server):
