@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum, auto
 from random import Random
 from typing import Final
@@ -68,6 +68,12 @@ def visits(days: list[date], now: datetime, patients: int) -> list[Visit]:
         for room, start_at, fate in times[: len(people)]:
             procedure = random.choice([p for p in PROCEDURES if p.modality == room.modality])
             priority = random.choices(tuple(Priority), weights=(5, 10, 85))[0]
+            if (
+                fate is Fate.TO_READ
+                and start_at < now - AROUND
+                and priority is not Priority.ROUTINE
+            ):
+                fate = Fate.REPORTED  # what was urgent this morning has been read
             found.append(Visit(room, procedure, people.pop(), start_at, fate, priority))
     return sorted(found, key=lambda visit: visit.start_at)
 
@@ -89,7 +95,8 @@ def _day(
     room: RoomPlan, day: date, now: datetime, random: Random
 ) -> Iterator[tuple[datetime, Fate]]:
     if day == now.date():
-        yield from _today(ROOMS.index(room), now, random)
+        for start_at, fate in _today(ROOMS.index(room), now, random):
+            yield start_at.astimezone(now.tzinfo), fate
         return
     number = (2 if room.modality == "DX" else 1) if day < now.date() else 3
     at = _on(day, OPENS, now.tzinfo) + random.randrange(0, 90, 5) * _MINUTE
@@ -100,9 +107,13 @@ def _day(
 
 def _today(number: int, now: datetime, random: Random) -> Iterator[tuple[datetime, Fate]]:
     """One room today: some done, one or two waiting about now, the rest to come."""
-    midnight = _on(now.date(), time(), now.tzinfo)
-    begin = max(midnight, min(_on(now.date(), OPENS, now.tzinfo), now - AROUND))
-    end = min(midnight + timedelta(hours=23, minutes=30), _later(now))
+    zone, today = now.tzinfo, now.date()
+    midnight = _on(today, time(), zone).astimezone(UTC)
+    tomorrow = _on(today + timedelta(days=1), time(), zone).astimezone(UTC)
+    opens_at, closes_at = (_on(today, at, zone).astimezone(UTC) for at in (OPENS, CLOSES))
+    now = now.astimezone(UTC)  # a day of 23 or 25 hours has no gap or overlap there
+    begin = max(midnight, min(opens_at, now - AROUND))
+    end = min(tomorrow - 30 * _MINUTE, max(closes_at, now + AROUND))
     at = _rounded(begin) + number * 10 * _MINUTE
     first = True
     while at < now - 80 * _MINUTE:
@@ -117,15 +128,12 @@ def _today(number: int, now: datetime, random: Random) -> Iterator[tuple[datetim
         at += random.randrange(140, 190, 5) * _MINUTE
     yield max(midnight, _rounded(now - (35 - 8 * number) * _MINUTE)), Fate.WAITING
     at = _rounded(now + (45 + 5 * number) * _MINUTE)
-    if number == 1:  # X-ray is quick: a second person sits there already
-        yield _rounded(now + 15 * _MINUTE), Fate.WAITING
+    second = _rounded(now + 15 * _MINUTE)
+    if number == 1 and second < tomorrow:  # X-ray is quick: one more sits there already
+        yield second, Fate.WAITING
     while at < end:
         yield at, Fate.BOOKED
         at += random.randrange(45, 90, 5) * _MINUTE
-
-
-def _later(now: datetime) -> datetime:
-    return max(_on(now.date(), CLOSES, now.tzinfo), now + AROUND)
 
 
 def _past_fate(random: Random) -> Fate:

@@ -21,7 +21,7 @@ from clinic_panel.supervisor.watch import ProcessSpec, Supervisor, say
 
 STUDIES = 12  # the modality sends at most so many, one every INTERVAL_S
 INTERVAL_S = 20
-PATIENCE_S = 1800  # how long it goes on looking for patients who were checked in
+PATIENCE_S = 600  # how long it goes on looking for patients who were checked in
 QUIET_S = 60.0  # how long it waits at most for the worker to catch up with the past
 
 

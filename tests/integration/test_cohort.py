@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from io import BytesIO
@@ -379,6 +381,13 @@ def test_connect_opens_the_clinic_of_the_settings(ctx, settings, planted):
     with ctx.read() as session:
         last = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert last.action == "view"
+
+
+def test_importing_the_package_stays_light():
+    heavy = "{'pandas', 'panel', 'sqlalchemy', 'pydicom', 'holoviews'}"
+    said = f"import sys, clinic_panel; print(sorted({heavy} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_connect_says_when_there_is_no_clinic(tmp_path):

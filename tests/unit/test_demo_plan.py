@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clinic_panel import validation
@@ -25,6 +25,8 @@ moments = st.datetimes(
 
 
 @given(moments)
+@example(datetime(2026, 1, 18, 23, 45, tzinfo=BERLIN))
+@example(datetime(2026, 1, 18, 0, 5, tzinfo=BERLIN))
 def test_every_day_is_possible(now):
     days = working_days(now.date())
     found = visits(days, now, len(PATIENTS))
