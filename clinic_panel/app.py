@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import pkgutil
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -144,6 +145,9 @@ def serve(settings: Settings) -> None:
     try:
         check_schema(engine)
         app = build(build_context(settings, engine, system("web")), ChangeFeed(engine))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn stops in order and then raises the signal again, which would kill us here.
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(server_config(app, settings)).run()
     finally:
         engine.dispose()
