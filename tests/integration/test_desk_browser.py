@@ -267,6 +267,7 @@ def test_a_time_outside_the_opening_hours_is_asked_back(clinic, sign_in):
     page.get_by_role("button", name="Book").click()
     form = page.get_by_role("dialog")
     form.get_by_label("Examination").select_option(index=1)
+    expect(form.get_by_label("Room")).to_have_value(str(clinic.ct.id))
     form.get_by_label("Or another time").fill("21:00")
     form.get_by_role("button", name="Book appointment").click()
     expect(form.get_by_role("status")).to_contain_text("outside the opening hours")
