@@ -101,7 +101,7 @@ def forget(session: Session, key: str) -> None:
 def spoken(wait_s: int) -> str:
     """Return a waiting time as words."""
     if wait_s < 60:
-        return f"{wait_s} seconds"
+        return "1 second" if wait_s == 1 else f"{wait_s} seconds"
     minutes = math.ceil(wait_s / 60)
     return "a minute" if minutes == 1 else f"{minutes} minutes"
 
