@@ -60,11 +60,15 @@ def storage_classes() -> list[str]:
 def supported_contexts() -> list[PresentationContext]:
     """Return what the listener accepts: C-ECHO, worklist queries, storage."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
-    syntaxes = transfer_syntaxes()
+    classes = storage_classes()
+    # The syntaxes are checked once: for each of 200 classes anew it would take half a second.
+    storage = copied([build_context(classes[0], transfer_syntaxes())] * len(classes))
+    for context, uid in zip(storage, classes, strict=True):
+        context.abstract_syntax = uid
     return [
         build_context(Verification, plain),
         build_context(ModalityWorklistInformationFind, plain),
-        *(build_context(uid, syntaxes) for uid in storage_classes()),
+        *storage,
     ]
 
 
