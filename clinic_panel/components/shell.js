@@ -45,6 +45,13 @@ function themeButton() {
   return button;
 }
 
+// Words not yet saved stay in the tab for who wrote them; who signs out leaves none behind.
+function forgetDrafts() {
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith("clinic-draft-")) sessionStorage.removeItem(key);
+  } catch { /* forbidden: then nothing was kept either */ }
+}
+
 function railButton(host) {
   const root = document.documentElement;
   const button = h("button", { class: "round burger", type: "button", "aria-label": "Narrow navigation" }, icon("menu"));
@@ -119,7 +126,7 @@ function finder(model) {
 function person(model) {
   const list = h("div", { class: "pop", role: "menu", "aria-label": "Account" },
     h("span", { class: "who", role: "presentation" }, h("b", {}, model.user), model.role),
-    h("form", { method: "post", action: "/logout", role: "none" },
+    h("form", { method: "post", action: "/logout", role: "none", onsubmit: forgetDrafts },
       h("button", { type: "submit", role: "menuitem" }, icon("logout"), "Sign out")));
   const button = h("button", { class: "me", type: "button", "aria-label": `Account: ${model.user}, ${model.role}` },
     h("span", { class: "avatar", "aria-hidden": "true" }, initials(model.user)),

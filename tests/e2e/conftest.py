@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import free_port
 
+# A slow machine is no failure; a page that never comes is.
+expect.set_options(timeout=30_000)
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts"
 PASSWORD = "demo-password-for-tests"
@@ -77,6 +79,7 @@ class Clinic:
     process: subprocess.Popen[str] | None = None
     lines: list[str] = field(default_factory=list)
     _ready: threading.Event = field(default_factory=threading.Event)
+    _reader: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -100,19 +103,21 @@ class Clinic:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
-        if not self._ready.wait(120):
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._ready.wait(180) or self.process.poll() is not None:
             self.stop()
             pytest.fail("the demo did not become ready:\n" + "\n".join(self.lines[-40:]))
 
     def _read(self) -> None:
         assert self.process is not None
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-            if line.strip() == "ready":
-                self._ready.set()
-        self._ready.set()
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line.rstrip())
+                if line.strip() == "ready":
+                    self._ready.set()
+        self._ready.set()  # it ended: whoever waits sees that it is not running
 
     def stop(self) -> int:
         """End it as Ctrl-C does; returns the exit code."""
@@ -123,6 +128,9 @@ class Clinic:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait(10)
+        finally:
+            if self._reader is not None:
+                self._reader.join(10)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 FAMILY, GIVEN = "Ødegård", "Signe"
 SHOWN = f"{FAMILY}, {GIVEN}"
 IMPRESSION = "No sign of a fracture."
-LIVE_MS = 20_000  # generous for a loaded machine; how soon it really is, `make bench` tells
+LIVE_MS = 60_000  # generous for a loaded machine; how soon it really is, `make bench` tells
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_worklist_names_the_patient_and_dcmtk_sends_the_images(
 
     row = row_of(desk)
     expect(row).to_contain_text("To read", timeout=LIVE_MS)
-    expect(row.get_by_role("img")).to_be_visible(timeout=LIVE_MS)
+    expect(row.locator("img")).to_be_visible(timeout=LIVE_MS)
     assert desk.evaluate("window.stayed"), "the page was loaded again"
     shoot(desk, "schedule")
 
@@ -221,13 +221,9 @@ def test_the_audit_tells_who_did_what(browser, clinic: Clinic):
     page = sign_in(context, clinic, "admin")
     page.goto(clinic.url + "/admin")
     page.get_by_role("tab", name="Audit").click()
-    table = page.get_by_role("table", name="Audit")
+    table = page.get_by_role("table", name="Audit entries")
     for who, what in (("doctor", "sign"), ("doctor", "view"), ("reception", "check in")):
-        line = (
-            table.get_by_role("row")
-            .filter(has_text=who)
-            .filter(has_text=re.compile(rf"\b{what}\b", re.IGNORECASE))
-        )
+        line = table.get_by_role("row", name=re.compile(rf"\b{who}\b.* {what} "))
         expect(line.first).to_be_visible()
     assert SHOWN not in table.inner_text()
     shoot(page, "audit")
