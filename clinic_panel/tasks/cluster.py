@@ -86,17 +86,18 @@ class Cluster:
         return self._workers > 0
 
     def _open(self) -> bool:
-        with dask.config.set(CONFIG):
-            try:
-                self._client = Client(
-                    self._settings.dask_scheduler or self._own(),
-                    set_as_default=False,
-                    timeout=CONNECT_S,
-                    name="clinic-runner",
-                )
-            except (OSError, TimeoutError) as error:
-                log.warning("Dask does not answer: %s", type(error).__name__)
-                return False
+        # For good, not for this call: a process that died is started again by the same rules.
+        dask.config.set(CONFIG)
+        try:
+            self._client = Client(
+                self._settings.dask_scheduler or self._own(),
+                set_as_default=False,
+                timeout=CONNECT_S,
+                name="clinic-runner",
+            )
+        except (OSError, TimeoutError) as error:
+            log.warning("Dask does not answer: %s", type(error).__name__)
+            return False
         return True
 
     def _own(self) -> LocalCluster:

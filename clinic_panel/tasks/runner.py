@@ -147,11 +147,11 @@ class Runner:
 
     def _claim(self, kinds: tuple[JobKind, ...]) -> float:
         """Take what is due and start it; return in how many seconds to look again."""
+        if kinds is COMPUTED and not self._cluster.connect():
+            return AFTER_TROUBLE_S
         room = self._room(kinds)
         if room <= 0:
             return LONGEST_SLEEP_S  # the next answer wakes us
-        if kinds is COMPUTED and not self._cluster.connect():
-            return AFTER_TROUBLE_S
         due = jobs.next_due(self._ctx, kinds)
         if due is None:
             return LONGEST_SLEEP_S
