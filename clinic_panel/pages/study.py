@@ -93,7 +93,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
 
 def _asked() -> int:
     [given] = pn.state.session_args.get("id", [b""])[:1]
-    if not given.isdigit():
+    if not given.isdigit() or len(given) > 9:
         raise NotFound("This study does not exist.")
     return int(given)
 

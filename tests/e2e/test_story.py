@@ -200,6 +200,18 @@ def test_the_pdf_opens_and_says_who_and_what(doctor: Page, desk: Page, clinic: C
     expect(row_of(desk).get_by_role("link", name="PDF")).to_be_visible(timeout=LIVE_MS)
 
 
+def test_the_record_lists_visits_studies_and_reports(desk: Page, clinic: Clinic):
+    page = desk.context.new_page()
+    page.goto(f"{clinic.url}/patients")
+    page.get_by_label("Find a patient").last.fill("odegard signe")
+    row_of(page).get_by_text(SHOWN).click()
+    expect(page).to_have_url(re.compile(r"/patients\?id=\d+$"), timeout=LIVE_MS)
+    expect(page.get_by_text("Reported").first).to_be_visible(timeout=LIVE_MS)
+    assert FAMILY not in page.title()
+    shoot(page, "patient")
+    page.close()
+
+
 @pytest.mark.parametrize("path", ["/study?id=1", "/frames/1/0", "/analytics", "/admin"])
 def test_the_desk_is_refused_what_is_not_its_own(desk: Page, clinic: Clinic, path: str):
     assert desk.context.request.get(clinic.url + path, max_redirects=0).status == 403
@@ -251,10 +263,18 @@ def test_every_page_opens_for_its_role(browser, clinic: Clinic, username, path, 
     page.wait_for_load_state("networkidle")
     shoot(page, name)
     assert errors == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "it scrolls sideways"
-    shoot(page, f"{name}-phone")
     context.close()
+
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True
+    )
+    page = sign_in(phone, clinic, username)
+    page.goto(clinic.url + path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=LIVE_MS)
+    page.wait_for_load_state("networkidle")
+    shoot(page, f"{name}-phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "it scrolls sideways"
+    phone.close()
 
 
 def test_all_is_there_after_a_restart(desk: Page, clinic: Clinic):
@@ -262,6 +282,15 @@ def test_all_is_there_after_a_restart(desk: Page, clinic: Clinic):
     clinic.start()
     desk.goto(f"{clinic.url}/schedule")
     expect(row_of(desk)).to_contain_text("Reported", timeout=LIVE_MS)
+
+
+def test_signing_out_ends_it(desk: Page, clinic: Clinic):
+    desk.get_by_role("button", name="Account").click()
+    desk.get_by_role("menuitem", name="Sign out").click()
+    expect(desk.get_by_label("Username")).to_be_visible()
+    shoot(desk, "login")
+    desk.goto(f"{clinic.url}/schedule")
+    expect(desk).to_have_url(re.compile("/login"))
 
 
 def test_no_request_left_the_machine(sink: SinkProxy, desk: Page):
