@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any
 
 import dask
+import distributed.utils
 from distributed import Client, Future, LocalCluster
-from distributed.utils import get_mp_context
 
 from clinic_panel.config import Settings
 
@@ -102,7 +103,9 @@ class Cluster:
 
     def _own(self) -> LocalCluster:
         if self._local is None:
-            get_mp_context().set_forkserver_preload(PRELOAD)
+            # Dask would preload pandas, and import it here too, for most of a second.
+            distributed.utils._forkserver_preload_set = True
+            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
             self._local = LocalCluster(
                 n_workers=self._workers,
                 threads_per_worker=1,
