@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from clinic_panel.components.free_times import start_of, time_fields
+from clinic_panel.components.free_times import one_time, start_of, time_fields
 from clinic_panel.components.patient_form import duplicate_items, form_of
 from clinic_panel.components.tasks import Change, Done, Field, Task, Values, key, typed_day
 from clinic_panel.context import Context
@@ -39,15 +39,42 @@ class Book(Task):
     wide = True
     follows = True
 
-    def __init__(self, ctx: Context, day: date, person: PatientRow | None = None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        day: date,
+        person: PatientRow | None = None,
+        *,
+        room_pk: int | None = None,
+        at: str = "",
+    ) -> None:
+        """Ask with some answers given.
+
+        Parameters
+        ----------
+        day
+            Clinic-local date; a past one becomes today.
+        room_pk
+            Only what can be done in this room is offered.
+        at
+            Clinic-local time, ``HH:MM``.
+        """
         self.ctx = ctx
-        self.procedures = {str(row.id): row for row in workflow.procedures(ctx)}
         self.rooms = {str(row.id): row for row in workflow.rooms(ctx)}
+        self.wanted = wanted = self.rooms.get(str(room_pk))
+        self.procedures = {
+            str(row.id): row
+            for row in workflow.procedures(ctx)
+            if wanted is None or row.modality == wanted.modality
+        }
+        self.registered: PatientRow | None = None
         self.hits = [person_option(person)] if person else []
         self.values: Values = {
             "patient_pk": str(person.id) if person else "",
             "day": max(day, ctx.today()).isoformat(),
             "priority": Priority.ROUTINE.value,
+            "room_pk": str(room_pk or ""),
+            "other_time": at,
         }
 
     @property
@@ -59,7 +86,7 @@ class Book(Task):
     def fitting(self) -> list[RoomRow]:
         """The rooms the examination can be done in."""
         if self.procedure is None:
-            return []
+            return [self.wanted] if self.wanted else []
         return [room for room in self.rooms.values() if room.modality == self.procedure.modality]
 
     def fields(self) -> list[Field]:
@@ -71,8 +98,9 @@ class Book(Task):
 
     def changed(self, name: str, values: Values, text: str) -> Change:
         """Find the patient, or offer rooms and times that fit."""
+        one_time(name, values)
         was_new = self.values["patient_pk"] == NEW
-        self.values = values
+        self.values = self._known(values)
         if name == "patient_pk" and not values["patient_pk"]:
             self._find(text)
         elif name == "patient_pk" and values["patient_pk"] == NEW and not was_new:
@@ -88,7 +116,7 @@ class Book(Task):
 
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Register the person if new, and book."""
-        self.values = values
+        self.values = self._known(values)
         wrong = "Choose an examination."
         procedure_pk = key(values["procedure_pk"], "procedure_pk", wrong)
         room_pk = key(values["room_pk"], "room_pk", "Choose a room.")
@@ -113,10 +141,15 @@ class Book(Task):
         if values["patient_pk"] != NEW:
             return key(values["patient_pk"], "patient_pk", "Choose a patient.")
         person = patient.register(self.ctx, form_of(values), confirmed=LikelyDuplicate in agreed)
-        # Should the booking fail now, the next try is for the person just registered.
-        self.hits = [person_option(person)]
-        values["patient_pk"] = str(person.id)
+        self.registered, self.hits = person, [person_option(person)]
+        self._known(values)
         return person.id
+
+    def _known(self, values: Values) -> Values:
+        """Should the booking have failed, the next try is for the person registered before it."""
+        if self.registered and values["patient_pk"] == NEW:
+            values["patient_pk"] = str(self.registered.id)
+        return values
 
     def _day(self) -> date | None:
         return typed_day(self.values.get("day", ""), "day")

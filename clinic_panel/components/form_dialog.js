@@ -54,9 +54,9 @@ class Lookup {
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => this.open(false));
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());  // keeps the focus in the field
+    this.keep("", "");
     this.fill(field);
     if (field.value) this.choose(this.options.find((option) => String(option.value) === String(field.value)), false);
-    else this.keep("", "");
   }
 
   keep(value, text) {

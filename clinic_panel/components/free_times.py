@@ -30,6 +30,7 @@ def time_fields(
             "name": "start_at",
             "label": "Free times",
             "kind": "choice",
+            "live": True,
             "options": options,
             "value": chosen if chosen in offered else "",
             "placeholder": missing,
@@ -38,11 +39,20 @@ def time_fields(
             "name": "other_time",
             "label": "Or another time",
             "kind": "time",
+            "live": True,
             "width": "third",
             "step": 300,
             "value": values.get("other_time", ""),
         },
     ]
+
+
+def one_time(name: str, values: Values) -> None:
+    """Keep the time that was given last: a button, or one that was typed."""
+    if name == "start_at" and values["start_at"]:
+        values["other_time"] = ""
+    elif name == "other_time" and values["other_time"]:
+        values["start_at"] = ""
 
 
 def start_of(ctx: Context, values: Values, day: date) -> datetime:

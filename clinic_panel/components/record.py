@@ -12,20 +12,20 @@ from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services.patient import PatientRow
 from clinic_panel.services.record import ReportRow, StudyRow, VisitRow
+from clinic_panel.services.workflow import AppointmentRow
 
 PEOPLE_COLUMNS: list[dict[str, Any]] = [
     {"id": "patient", "label": "Patient", "strong": True},
     {"id": "patient_id", "label": "Patient ID", "width": "150px"},
     {"id": "birth_date", "label": "Birth date", "sub": "age", "width": "130px"},
     {"id": "sex", "label": "Sex", "width": "100px", "hide": "second"},
-    {"id": "telephone", "label": "Telephone", "width": "170px", "hide": "first"},
+    {"id": "telephone", "label": "Telephone", "width": "160px", "hide": "first"},
     {
         "id": "state",
         "label": "",
         "sortable": False,
         "kind": "chip",
-        "width": "120px",
-        "hide": "second",
+        "width": "178px",
     },
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "170px"},
 ]
@@ -59,11 +59,36 @@ def people(rows: Iterable[PatientRow], *, may_book: bool) -> list[dict[str, Any]
     return [_person(row, may_book=may_book) for row in rows]
 
 
+def here_today(ctx: Context, rows: Iterable[AppointmentRow]) -> list[dict[str, Any]]:
+    """Return the people of a day's visits as rows of a list, each once."""
+    may_book = ctx.may(Permission.SCHEDULE_WRITE)
+    found: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        at = row.start_at.astimezone(ctx.zone)
+        line = found.setdefault(
+            row.patient_pk,
+            {
+                "id": row.patient_pk,
+                "label": row.display_name,
+                "patient": row.display_name,
+                "patient_id": row.patient_id,
+                "birth_date": row.patient_birth_date.isoformat() if row.patient_birth_date else "",
+                "sex": SEX.get(row.patient_sex, "").capitalize(),
+                "find": row.patient_name,
+                "actions": _person_actions(row.patient_pk, may_book=may_book),
+            },
+        )
+        line.update(state=f"{at:%H:%M} {row.status}", state_tone=TONES.get(row.status, ""))
+    return list(found.values())
+
+
+def _person_actions(patient_pk: int, *, may_book: bool) -> list[dict[str, Any]]:
+    href = f"/patients?id={patient_pk}"
+    book = [{"id": "book", "label": "Book"}] if may_book else []
+    return [{"id": "open", "label": "Open", "href": href}, *book]
+
+
 def _person(row: PatientRow, *, may_book: bool) -> dict[str, Any]:
-    href = f"/patients?id={row.id}"
-    actions = [{"id": "open", "label": "Open", "href": href}]
-    if may_book and row.archived_at is None:
-        actions.append({"id": "book", "label": "Book"})
     return {
         "id": row.id,
         "label": row.display_name,
@@ -75,7 +100,7 @@ def _person(row: PatientRow, *, may_book: bool) -> dict[str, Any]:
         "telephone": row.patient_telephone_numbers,
         "state": "Archived" if row.archived_at else "",
         "state_tone": "amber",
-        "actions": actions,
+        "actions": _person_actions(row.id, may_book=may_book and row.archived_at is None),
     }
 
 

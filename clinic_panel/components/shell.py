@@ -51,7 +51,19 @@ THEME = {
 
 WIDE = "@media (min-width: 1100px)"
 PHONE = "@media (max-width: 719px)"
+PRINT = "@media print"
+UNROLLED = {"height": "auto", "overflow": "visible"}  # paper does not scroll
 FRAME = {
+    PRINT: {
+        **{
+            "&&": {**UNROLLED, "colorScheme": "light"},
+            "& main": {**UNROLLED, "marginLeft": 0},
+            "& main > div": UNROLLED,
+        },
+        "& main .main-content": {**UNROLLED, "display": "block"},
+        "& .header, & .MuiAppBar-root": {"display": "none"},
+        "&&, & *": {"transition": "none !important"},  # else dark ink fades on light paper
+    },
     "& .header": {
         "background": "light-dark(#0f766e, #0d3533)",
         "boxShadow": "inset 0 -1px light-dark(transparent, #1d4f4b)",

@@ -17,7 +17,10 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was achieved, in a sentence, and what may follow: most often to take it back."""
+    """What was achieved, in a sentence, and what may follow: most often to take it back.
+
+    Without a sentence nothing was changed and nothing is said.
+    """
 
     text: str
     then: Callable[[], Done | Task] | None = None
@@ -37,7 +40,7 @@ class Task:
     """One form: what it asks, what it does with the answers. It keeps what was typed."""
 
     title: ClassVar[str] = ""
-    submit_label: ClassVar[str] = "Save"
+    submit_label: str = "Save"
     anyway_label: ClassVar[str] = "Save anyway"
     intro: str = ""
     danger: ClassVar[bool] = False
@@ -132,6 +135,8 @@ class TaskDialog:
 
     def finish(self, done: Done) -> None:
         """Say what was achieved, with a button for what may follow."""
+        if not done.text:
+            return
         n = self.notice.say(done.text, "success", done.label if done.then else "")
         self._then = (n, done.then) if done.then else None
         self._done()

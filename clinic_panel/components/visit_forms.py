@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from clinic_panel.components.free_times import start_of, time_fields
+from clinic_panel.components.free_times import one_time, start_of, time_fields
 from clinic_panel.components.tasks import Change, Done, Field, Task, Values, key, typed_day
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
@@ -66,6 +66,7 @@ class Move(Task):
 
     def changed(self, name: str, values: Values, text: str) -> Change:
         """Offer the times of the room and day."""
+        one_time(name, values)
         self.values = values
         return Change(self.fields())
 
@@ -75,17 +76,26 @@ class Move(Task):
         room_pk = key(values["room_pk"], "room_pk", "Choose a room.")
         day = typed_day(values["day"], "day") or self.ctx.today()
         place = Place(room_pk, start_of(self.ctx, values, day))
-        row = workflow.move(
-            self.ctx, self.row.id, self.row.version, place, confirmed=Unconfirmed in agreed
-        )
+        return moved(self.ctx, self.row, place, confirmed=Unconfirmed in agreed)
 
-        def back() -> Done:
-            before = Place(self.row.room_pk, self.row.start_at)
-            workflow.move(self.ctx, row.id, row.version, before, confirmed=True)
-            return Done("Moved back.")
 
-        at = row.start_at.astimezone(self.ctx.zone)
-        return Done(f"Moved to {row.room_name}, {at:%d %B, %H:%M}.", back)
+def moved(ctx: Context, row: AppointmentRow, place: Place, *, confirmed: bool = False) -> Done:
+    """Move a visit; *Undo* puts it back.
+
+    Raises
+    ------
+    ClinicError
+        It stays where it is.
+    """
+    now = workflow.move(ctx, row.id, row.version, place, confirmed=confirmed)
+
+    def back() -> Done:
+        before = Place(row.room_pk, row.start_at)
+        workflow.move(ctx, now.id, now.version, before, confirmed=True)
+        return Done("Moved back.")
+
+    at = now.start_at.astimezone(ctx.zone)
+    return Done(f"Moved to {now.room_name}, {at:%d %B, %H:%M}.", back)
 
 
 class Cancel(Task):

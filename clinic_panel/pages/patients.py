@@ -20,8 +20,9 @@ from clinic_panel.errors import ClinicError, NotFound
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
-from clinic_panel.services import patient, record
+from clinic_panel.services import patient, record, workflow
 from clinic_panel.services.patient import PatientRow
+from clinic_panel.services.workflow import AppointmentRow
 
 PATH = "/patients"
 TITLE = "Patients"
@@ -70,7 +71,6 @@ class Finder:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.people: dict[int, PatientRow] = {}
         self.tasks = TaskDialog(self.search)
         may_write = ctx.may(Permission.PATIENT_WRITE)
         new = {"id": "patient", "label": "New patient", "icon": "person", "primary": True}
@@ -78,13 +78,7 @@ class Finder:
         self.field = SearchField(
             label="Find a patient", placeholder="Name, ID, birth date or accession number"
         )
-        self.board = Board(
-            label="Patients found",
-            columns=shown.PEOPLE_COLUMNS,
-            row_action="open",
-            counted=False,
-            lit=False,
-        )
+        self.board = Board(columns=shown.PEOPLE_COLUMNS, row_action="open", lit=False)
         self.heading.param.watch(self._pressed, "pressed")
         self.field.param.watch(lambda _: self.search(), "text")
         self.board.param.watch(self._acted, "action")
@@ -92,20 +86,29 @@ class Finder:
 
     def search(self) -> None:
         """Show who matches what is typed."""
-        text = self.field.text
         try:
-            found = patient.find(self.ctx, text, MOST) if text else []
+            if self.field.text:
+                self._show_found(patient.find(self.ctx, self.field.text, MOST))
+            else:
+                self._show_today(workflow.appointments_on(self.ctx, self.ctx.today()))
         except ClinicError as error:
             self.tasks.notice.say(error.message, "problem")
-            return
-        self.people = {row.id: row for row in found}
-        ask = "Type a name in any script, an ID, a birth date or an accession number."
-        more = f"The first {MOST}: type more to narrow down." if len(found) == MOST else ""
+
+    def _show_found(self, found: list[PatientRow]) -> None:
         may_book = self.ctx.may(Permission.SCHEDULE_WRITE)
         self.board.param.update(
+            title="Found",
             rows=shown.people(found, may_book=may_book),
-            empty_text="Nobody matches." if text else ask,
-            footer=more,
+            empty_text="Nobody matches.",
+            footer=f"The first {MOST}: type more to narrow down." if len(found) == MOST else "",
+        )
+
+    def _show_today(self, rows: list[AppointmentRow]) -> None:
+        self.board.param.update(
+            title="Here today",
+            rows=shown.here_today(self.ctx, rows),
+            empty_text="Nobody is booked today: type a name, an ID or a birth date.",
+            footer="",
         )
 
     def _book(self, row: PatientRow) -> Task:
@@ -116,9 +119,9 @@ class Finder:
             self.tasks.open(NewPatient(self.ctx, self._book))
 
     def _acted(self, event: Any) -> None:
-        row = self.people.get(event.new["id"]) if event.new else None
-        if row is not None and event.new["action"] == "book":
-            self.tasks.attempt(lambda: self._book(row))
+        if event.new and event.new["action"] == "book":
+            patient_pk = event.new["id"]
+            self.tasks.attempt(lambda: self._book(patient.get(self.ctx, patient_pk)))
 
 
 class Record:

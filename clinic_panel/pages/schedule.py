@@ -10,16 +10,18 @@ from typing import Any
 
 import panel as pn
 
-from clinic_panel.components import schedule, unmatched
+from clinic_panel.components import day_plan, schedule, unmatched
 from clinic_panel.components.board import Board
 from clinic_panel.components.booking_form import Book
+from clinic_panel.components.day_grid import DayGrid
+from clinic_panel.components.day_plan import Visit
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.kpi import KpiStrip
 from clinic_panel.components.live import Live
 from clinic_panel.components.patient_form import NewPatient
 from clinic_panel.components.tasks import Done, TaskDialog
 from clinic_panel.components.unmatched import LinkStudy
-from clinic_panel.components.visit_forms import Cancel, Move
+from clinic_panel.components.visit_forms import Cancel, Move, moved
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
 from clinic_panel.models.site import Topic
@@ -27,12 +29,13 @@ from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
 from clinic_panel.services import matching, workflow
 from clinic_panel.services.matching import UnmatchedStudy
-from clinic_panel.services.workflow import AppointmentRow
+from clinic_panel.services.workflow import AppointmentRow, Place
 
 PATH = "/schedule"
 TITLE = "Schedule"
 PERMISSION = Permission.SCHEDULE_READ
 ASIDE_PX = 296
+HIDDEN, SHOWN = {"display": "none"}, {"display": "block"}  # a part's own style outweighs `visible`
 TICK_MS = 60_000  # minutes of waiting are shown
 PACE_S = 0.4  # a modality announces every batch of images; nobody reads faster than this
 
@@ -49,7 +52,7 @@ def page(ctx: Context, live: Live) -> Any:
         TITLE,
         "schedule",
         top=[desk.heading, desk.figures],
-        main=[desk.board],
+        main=[desk.board, desk.plan],
         aside=[desk.unmatched] if desk.unmatched else [],
         aside_px=ASIDE_PX,
         overlays=desk.tasks.parts,
@@ -72,7 +75,10 @@ class Desk:
             buttons=_buttons(ctx),
         )
         self.figures = KpiStrip(label="Figures of the day")
-        rooms = workflow.rooms(ctx)
+        self.rooms = workflow.rooms(ctx)
+        self.hours = workflow.opening_hours(ctx)
+        self.is_plan = False
+        self.plan = DayGrid(rooms=day_plan.columns(self.rooms), styles=HIDDEN)
         self.board = Board(
             title="Appointments",
             columns=schedule.COLUMNS,
@@ -80,7 +86,7 @@ class Desk:
                 {
                     "id": "modality",
                     "label": "Modality",
-                    "options": sorted({room.modality for room in rooms}),
+                    "options": sorted({room.modality for room in self.rooms}),
                 }
             ],
             searchable=True,
@@ -94,6 +100,9 @@ class Desk:
         self.heading.param.watch(lambda _: self.turn(), "day")
         self.heading.param.watch(self._pressed, "pressed")
         self.board.param.watch(self._acted, "action")
+        self.plan.param.watch(self._wanted, "wanted")
+        self.plan.param.watch(self._chosen, "chosen")
+        self.plan.param.watch(self._moved, "moved")
         if self.unmatched:
             self.unmatched.param.watch(self._linked, "action")
         self.reload(again=False)
@@ -116,10 +125,19 @@ class Desk:
         self.rows = {row.id: row for row in rows}
         self.studies = {study.id: study for study in studies}
         self.board.rows = schedule.lines(self.ctx, rows)
+        self.draw()
         self.heading.note = f"{day:%A, %d %B %Y}"
         if self.unmatched:
             self.unmatched.rows = unmatched.lines(self.ctx, studies)
         self.count()
+
+    def draw(self) -> None:
+        """Bring the plan up to date, where it is what the person looks at."""
+        if self.is_plan:
+            self.plan.param.update(
+                bookings=day_plan.blocks(self.ctx, self.rows.values(), self.rooms),
+                **day_plan.frame(self.ctx, self.hours, self.heading.date),
+            )
 
     def count(self) -> None:
         """Bring the figures up to date from what was read."""
@@ -134,6 +152,7 @@ class Desk:
             is_today = self.heading.day == self.heading.today
             self.heading.param.update(today=today, **({"day": today} if is_today else {}))
         self.count()
+        self.draw()
 
     def follow(self) -> None:
         """Read again after a change made elsewhere, at a pace a person can follow."""
@@ -151,7 +170,14 @@ class Desk:
         self.reload()
 
     def _pressed(self, event: Any) -> None:
-        if event.new == "patient":
+        if event.new == "view":
+            self.is_plan = not self.is_plan
+            self.draw()
+            self.board.styles, self.plan.styles = (
+                (HIDDEN, SHOWN) if self.is_plan else (SHOWN, HIDDEN)
+            )
+            self.heading.buttons = _buttons(self.ctx, is_plan=self.is_plan)
+        elif event.new == "patient":
             today = self.ctx.today()
             self.tasks.open(NewPatient(self.ctx, lambda row: Book(self.ctx, today, row)))
         elif event.new == "book":
@@ -168,6 +194,26 @@ class Desk:
                 self.tasks.attempt(lambda: Cancel(self.ctx, row))
             case action if action in STEPS:
                 self.tasks.attempt(partial(STEPS[action], self.ctx, row.id))
+
+    def _wanted(self, event: Any) -> None:
+        if not event.new:
+            return
+        hour, minute = divmod(event.new["start"], 60)
+        at, room_pk = f"{hour:02}:{minute:02}", event.new["room"]
+        self.tasks.attempt(lambda: Book(self.ctx, self.heading.date, room_pk=room_pk, at=at))
+
+    def _chosen(self, event: Any) -> None:
+        row = self.rows.get(event.new) if event.new is not None else None
+        if row is not None:
+            self.tasks.attempt(lambda: Visit(self.ctx, row))
+
+    def _moved(self, event: Any) -> None:
+        row = self.rows.get(event.new["id"]) if event.new else None
+        if row is None:
+            return
+        start_at = day_plan.moment_of(self.ctx, self.heading.date, event.new["start"])
+        place = Place(event.new["room"], start_at)
+        self.tasks.attempt(lambda: moved(self.ctx, row, place))
 
     def _linked(self, event: Any) -> None:
         study = self.studies.get(event.new["id"]) if event.new else None
@@ -213,8 +259,12 @@ def _asked(today: date) -> date:
         return today
 
 
-def _buttons(ctx: Context) -> list[dict[str, Any]]:
-    buttons: list[dict[str, Any]] = []
+def _buttons(ctx: Context, *, is_plan: bool = False) -> list[dict[str, Any]]:
+    buttons: list[dict[str, Any]] = [
+        {"id": "view", "label": "List", "icon": "report"}
+        if is_plan
+        else {"id": "view", "label": "Day plan", "icon": "calendar"}
+    ]
     if ctx.may(Permission.PATIENT_WRITE):
         buttons.append({"id": "patient", "label": "New patient", "icon": "person"})
     if ctx.may(Permission.SCHEDULE_WRITE):

@@ -11,6 +11,7 @@ from clinic_panel.context import Context
 from clinic_panel.models.appointment import Procedure, Room
 from clinic_panel.models.user import Permission
 from clinic_panel.services import slots
+from clinic_panel.services.slots import OpeningHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,19 @@ def procedures(ctx: Context) -> list[ProcedureRow]:
             )
             for row in session.scalars(query)
         ]
+
+
+def opening_hours(ctx: Context) -> OpeningHours:
+    """Return when the clinic is open.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not see the schedule.
+    """
+    ctx.require(Permission.SCHEDULE_READ)
+    with ctx.read() as session:
+        return OpeningHours.of(session)
 
 
 def free_slots(ctx: Context, room_pk: int, day: date, duration_min: int) -> list[datetime]:

@@ -30,6 +30,7 @@ from clinic_panel.services.catalogue import (
     ProcedureRow,
     RoomRow,
     free_slots,
+    opening_hours,
     procedures,
     rooms,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "free_slots",
     "move",
     "no_show",
+    "opening_hours",
     "procedures",
     "rooms",
     "summarise",

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine
 from clinic_panel.services import changes, patient, workflow
 from clinic_panel.services.patient import PatientForm
-from clinic_panel.services.workflow import Booking
+from clinic_panel.services.workflow import Booking, Place
 from tests import factories
 from tests.integration.test_patient import sign
 from tests.integration.test_web import serving
@@ -319,7 +319,7 @@ def test_a_patient_is_found_in_another_script_and_the_record_lists_all(clinic, s
     sign(clinic.ctx, study, factories.user(clinic.ctx, Role.CLINICIAN).id, with_pdf=True)
     page = sign_in(Role.CLINICIAN, "/patients")
     page.get_by_label("Find a patient").fill("タナカ")
-    found = page.get_by_role("table", name="Patients found").locator("tbody tr")
+    found = page.get_by_role("table", name="Found").locator("tbody tr")
     expect(found).to_have_count(1)
     found.get_by_role("link", name="Open").click()
 
@@ -381,3 +381,52 @@ def test_an_administrator_sees_no_names_and_no_buttons(clinic, sign_in):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
     page.goto(f"{clinic.url}/patients?id={clinic.maria.id}")
     expect(page.get_by_text("Muster")).to_have_count(0)
+
+
+def test_the_day_plan_shows_the_rooms_and_books_where_it_is_pressed(clinic, sign_in):
+    visit = clinic.book()
+    page = sign_in(Role.RECEPTIONIST)
+    page.get_by_role("button", name="Day plan").click()
+    block = page.get_by_role("button", name=re.compile("14:00–14:20, Muster, Maria"))
+    expect(block).to_be_visible()
+    expect(page.get_by_role("table", name="Appointments")).to_be_hidden()
+
+    page.get_by_role("button", name="Book CT 1 at 15:00").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox", name="Patient", exact=True).fill("muster")
+    form.get_by_role("option", name="Muster, Maria").click()
+    form.get_by_label("Examination").select_option(index=1)
+    expect(form.get_by_label("Room")).to_have_value(str(clinic.ct.id))
+    expect(form.get_by_label("Or another time")).to_have_value("15:00")
+    form.get_by_role("button", name="Book appointment").click()
+    expect(page.get_by_role("button", name=re.compile("15:00–15:20, Muster"))).to_be_visible()
+
+    block.click()
+    form = page.get_by_role("dialog")
+    expect(form).to_contain_text("Muster, Maria · Q-1 · 1970-01-02")
+    form.get_by_role("button", name="Check in").click()
+    expect(page.get_by_role("button", name=re.compile("14:00.*Arrived"))).to_be_visible()
+
+    moved = workflow.move(
+        clinic.ctx,
+        visit.id,
+        workflow.appointments_on(clinic.ctx, date(2026, 3, 16))[0].version,
+        Place(clinic.ct.id, AT_TWO.replace(hour=16)),
+    )
+    assert moved.start_at == AT_TWO.replace(hour=16)
+    expect(page.get_by_role("button", name=re.compile("17:00–17:20, Muster"))).to_be_visible()
+    page.get_by_role("button", name="List").click()
+    expect(line(page, "17:00")).to_contain_text("Arrived")
+
+
+def test_paper_shows_the_whole_day_and_no_buttons(clinic, sign_in):
+    for number in range(12):
+        clinic.book(start_at=AT_TWO + timedelta(minutes=20 * number))
+    page = sign_in(Role.RECEPTIONIST)
+    expect(line(page, "Muster")).to_have_count(12)
+    page.emulate_media(media="print")
+    expect(page.get_by_role("button", name="Check in").first).to_be_hidden()
+    expect(page.get_by_role("navigation")).to_be_hidden()
+    last = line(page, "Muster").last.bounding_box()
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height >= last["y"] + last["height"]
