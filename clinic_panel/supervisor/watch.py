@@ -100,6 +100,7 @@ class Supervisor:
         self._back_off = back_off or BackOff()
         self._tell = tell
         self._processes: dict[str, Process] = {}
+        self._guests: set[asyncio.Task[int]] = set()
         self._ready = {spec.name: asyncio.Event() for spec in self._specs}
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -124,9 +125,10 @@ class Supervisor:
         try:
             await self._stop.wait()
         finally:
-            greeting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([greeting])
+            first = [greeting, *self._guests]
+            for task in first:
+                task.cancel()
+            await asyncio.wait(first)
             for spec, keeper in reversed(list(zip(self._specs, keepers, strict=True))):
                 await self._end(spec, keeper)
             for number in signals:
@@ -143,11 +145,23 @@ class Supervisor:
             self._stop.set()
 
     async def run_once(self, spec: ProcessSpec) -> int:
-        """Run one more process to its end, bound to this one's life, and return its exit code."""
+        """Run one more process to its end and return its exit code.
+
+        When all is to stop it is ended first, since it may need the others, and without a word.
+        """
+        visit = asyncio.create_task(self._host(spec))
+        self._guests.add(visit)
+        visit.add_done_callback(self._guests.discard)
+        return await visit
+
+    async def _host(self, spec: ProcessSpec) -> int:
         child = await self._start(spec)
         listening = asyncio.create_task(self._listen(spec, child))
         try:
             return await child.process.wait()
+        except asyncio.CancelledError:
+            listening.cancel()
+            raise
         finally:
             await self._clear_up(child, listening)
 

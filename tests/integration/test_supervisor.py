@@ -234,6 +234,30 @@ def test_a_process_run_once_gives_its_exit_code_and_its_lines(supervise):
     running.ask_to_stop()
 
 
+def test_a_process_run_once_ends_before_those_it_may_need_and_without_a_word(supervise):
+    complains = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('lost them', flush=True))\n"
+        "print('pid', os.getpid(), flush=True)\n"
+        "while True: signal.pause()"
+    )
+    ends = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit()))\n"
+        "print('pid', os.getpid(), flush=True)\n"
+        "while True: signal.pause()"
+    )
+    running = supervise(
+        f"[toy('web', {ends!r}, ready_line='pid')]",
+        on_ready=f"await supervisor.run_once(toy('modality', {complains!r}))",
+    )
+    modality = running.hear_pid("modality")
+
+    assert running.ask_to_stop() == ["stopping", "web: bye", "end"]
+
+    assert is_gone(modality)
+
+
 def test_a_taken_port_is_one_sentence_before_anything_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
