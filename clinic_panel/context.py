@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -20,6 +21,9 @@ from clinic_panel.models.user import PERMISSIONS, Permission, Role
 
 if TYPE_CHECKING:
     from clinic_panel.archive import Archive
+
+# The server is gone, the lock was not to be had, or every connection of this process is in use.
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Context:
                 yield session
         except StaleDataError:
             raise Conflict from None
-        except (OperationalError, InterfaceError):
+        except AWAY:
             raise Unavailable from None
 
     @contextmanager
@@ -90,7 +94,7 @@ class Context:
             with self.sessions() as session:
                 session.connection(execution_options={"sqlite_begin": "DEFERRED"})
                 yield session  # closing rolls back
-        except (OperationalError, InterfaceError):
+        except AWAY:
             raise Unavailable from None
 
     def require(self, *permissions: Permission) -> None:

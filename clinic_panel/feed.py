@@ -6,12 +6,12 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy import select as sql_select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from clinic_panel.models.site import ChangeCounter, Topic
 
@@ -77,8 +77,8 @@ class ChangeFeed:
         while not self._stop.is_set():
             try:
                 watch()
-            except OperationalError:
-                log.warning("the change feed lost the database; trying again")
+            except SQLAlchemyError as error:  # also a pool that is empty just after an outage
+                log.warning("the change feed lost the database: %s", type(error).__name__)
                 self._stop.wait(RETRY_S)
                 self._publish(frozenset(Topic))  # whatever happened meanwhile
 
@@ -95,7 +95,7 @@ class ChangeFeed:
                     if seen is not None:
                         changed = {t for t, value in counters.items() if seen.get(t) != value}
                         if changed:
-                            self._publish(frozenset(map(Topic, changed)))
+                            self._publish(_known(changed))
                     seen = counters
                     self.ready.set()
                 connection.rollback()  # the pragma shows commits of others between transactions
@@ -115,11 +115,16 @@ class ChangeFeed:
                 ready, _, _ = select.select(watched, [], [], POSTGRES_INTERVAL_S)
                 if connection in ready:
                     connection.poll()
-                    topics = {Topic(note.payload) for note in connection.notifies}
+                    said = {note.payload for note in connection.notifies}
                     connection.notifies.clear()
-                    if topics:
-                        self._publish(frozenset(topics))
+                    if said:
+                        self._publish(_known(said))
         except psycopg2.Error:
             raise OperationalError("LISTEN", {}, Exception("connection lost")) from None
         finally:
             raw.invalidate()
+
+
+def _known(said: Iterable[str]) -> frozenset[Topic]:
+    """Return the topics among what was said: a newer program may speak of others."""
+    return frozenset(Topic(text) for text in said if text in Topic)

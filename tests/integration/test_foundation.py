@@ -171,3 +171,23 @@ def test_a_change_is_heard_and_a_rolled_back_one_is_not(ctx, settings):
     finally:
         feed.stop()
         engine.dispose()
+
+
+def test_the_feed_outlives_a_word_it_does_not_know(ctx, settings):
+    engine = build_engine(settings)
+    feed, heard = ChangeFeed(engine), threading.Event()
+    feed.subscribe(lambda topics: Topic.SCHEDULE in topics and heard.set())
+    feed.start()
+    feed.ready.wait(5)
+    try:
+        with ctx.begin() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                session.execute(text("SELECT pg_notify('clinic_change', 'weather')"))
+            else:
+                session.execute(text("INSERT INTO change_counter VALUES ('weather', 1)"))
+        with ctx.begin() as session:
+            changes.announce(session, Topic.SCHEDULE)
+        assert heard.wait(5)
+    finally:
+        feed.stop()
+        engine.dispose()
