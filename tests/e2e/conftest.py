@@ -19,8 +19,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.conftest import free_port
 
-# A slow machine is no failure; a page that never comes is.
-expect.set_options(timeout=30_000)
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts"
 PASSWORD = "demo-password-for-tests"
@@ -146,15 +144,16 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sink() -> Iterator[SinkProxy]:
     proxy = SinkProxy()
     yield proxy
     proxy.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # two Playwrights in one thread do not go together
 def browser(sink: SinkProxy) -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # a slow machine is no failure; a page that never comes is
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -163,22 +162,7 @@ def browser(sink: SinkProxy) -> Iterator[Browser]:
         )
         yield launched
         launched.close()
-
-
-@pytest.fixture
-def new_context(browser: Browser) -> Iterator[object]:
-    opened: list[BrowserContext] = []
-
-    def make(**options: object) -> BrowserContext:
-        context = browser.new_context(
-            **{"viewport": {"width": 1366, "height": 768}, "timezone_id": "UTC"} | options
-        )
-        opened.append(context)
-        return context
-
-    yield make
-    for context in opened:
-        context.close()
+    expect.set_options(timeout=5_000)
 
 
 def sign_in(context: BrowserContext, clinic: Clinic, username: str) -> Page:
