@@ -1,6 +1,5 @@
 """Modality Worklist: from an identifier to the steps that match it (PS3.4 K, C.2.2.2)."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -117,18 +116,36 @@ def _level_matches(asked: Dataset, answer: Dataset, keys: frozenset[str]) -> boo
 
 
 def _wildcard(key: str, have: str) -> bool:
-    return re.fullmatch(_pattern(key), have, re.DOTALL) is not None
+    return wildcard_matches(key.strip(), have)
 
 
 def _person_name(key: str, have: str) -> bool:
     """Match any component group, without regard to case, accents or separators."""
-    pattern = _pattern(validation.folded(key))
+    pattern = validation.folded(key).strip()
     groups = (validation.folded(group) for group in (*have.split("="), have))
-    return any(re.fullmatch(pattern, group, re.DOTALL) for group in groups if group)
+    return any(wildcard_matches(pattern, group) for group in groups if group)
 
 
-def _pattern(key: str) -> str:
-    return re.escape(key.strip()).replace(r"\*", ".*").replace(r"\?", ".")
+def wildcard_matches(key: str, have: str) -> bool:
+    """Whether ``have`` fits: ``*`` is any text, ``?`` is one character (PS3.4 C.2.2.2.4).
+
+    Only the last ``*`` is ever tried again, so a hostile key costs at most the square of the
+    length of ``have``; a regular expression takes exponential time for some.
+    """
+    at = here = 0
+    star, resume = -1, 0  # the last * in the key, and where the text it stands for ends
+    while here < len(have):
+        if at < len(key) and key[at] == "*":
+            star, resume = at, here
+            at += 1
+        elif at < len(key) and key[at] in ("?", have[here]):
+            at, here = at + 1, here + 1
+        elif star >= 0:
+            resume += 1
+            at, here = star + 1, resume
+        else:
+            return False
+    return not key[at:].strip("*")
 
 
 def _date_range(key: str, have: str) -> bool:
