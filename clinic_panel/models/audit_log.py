@@ -35,7 +35,6 @@ class Action(StrEnum):
     DRAFT = "draft"
     SIGN = "sign"
     HAND_OUT = "hand out"
-    EXPORT = "export"
     RETRY = "retry"
     REFUSED = "association refused"
 

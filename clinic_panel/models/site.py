@@ -12,7 +12,7 @@ from clinic_panel.models.base import Base
 
 
 class SiteSetting(Base):
-    """One value an administrator sets: letterhead, clinic name, the quiet time of a study."""
+    """One value an administrator sets, such as the letterhead."""
 
     __tablename__ = "site_setting"
 
