@@ -63,6 +63,7 @@ class LinkStudy(Task):
 
     title = "Link a study to a booking"
     submit_label = "Link"
+    anyway_label = "Link anyway"
 
     def __init__(self, ctx: Context, study: UnmatchedStudy) -> None:
         self.ctx, self.study = ctx, study
@@ -116,7 +117,13 @@ class LinkStudy(Task):
         """Link; *Undo* takes it back."""
         chosen = values["appointment_id"] or values["suggested"]
         number = key(chosen, "suggested", "Choose a booking.")
-        matching.link_study(self.ctx, self.study.id, number, version=self.study.version)
+        matching.link_study(
+            self.ctx,
+            self.study.id,
+            number,
+            version=self.study.version,
+            confirmed=Unconfirmed in agreed,
+        )
 
         def back() -> Done:
             matching.unlink_study(self.ctx, self.study.id)

@@ -188,6 +188,20 @@ class Appointment(Base):
         if self.status is AppointmentStatus.IMAGES_ARRIVING:
             self.status = AppointmentStatus.TO_READ
 
+    def is_quiet_beside(self, study: Study, now: datetime) -> bool:
+        """Whether no image came for a while to any other study of the visit."""
+        return all(other.is_quiet(now) for other in self.studies if other.id != study.id)
+
+    def lose_images(self) -> None:
+        """The last study turned out to be somebody else's: stand as before the images came."""
+        self.images_at = None
+        if self.cancellation_reason:  # its time may be taken: it has no slots
+            self.status = AppointmentStatus.CANCELLED
+        elif self.checked_in_at is not None:
+            self.status = AppointmentStatus.ARRIVED
+        else:
+            self.status = AppointmentStatus.BOOKED
+
     def _leave(self, *allowed: AppointmentStatus) -> None:
         if self.status not in allowed:
             raise Conflict(f"The visit is {self.status}; this is not possible now.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text, UniqueConstraint
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from clinic_panel.models.appointment import Appointment
     from clinic_panel.models.patient import Patient
     from clinic_panel.models.report import Report
+
+# Without a new image for so long, a study is taken as complete; images that come later still count.
+QUIET = timedelta(seconds=1)
 
 
 class Study(Base):
@@ -52,6 +55,10 @@ class Study(Base):
     report: Mapped[Report | None] = relationship(back_populates="study")
 
     __mapper_args__ = {"version_id_col": version}
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Whether no image came for a while."""
+        return now - self.last_received_at >= QUIET
 
 
 class Series(Base):

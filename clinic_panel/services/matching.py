@@ -9,14 +9,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from clinic_panel.context import Context
-from clinic_panel.errors import Conflict, NotFound
-from clinic_panel.models.appointment import Appointment
+from clinic_panel.errors import Conflict, NotFound, Unconfirmed
+from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import Study
+from clinic_panel.models.imaging import QUIET, Study
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes
+from clinic_panel.services import audit, changes, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +101,27 @@ def _unmatched(study: Study) -> UnmatchedStudy:
 
 
 def link_study(
-    ctx: Context, study_id: int, appointment_id: int, *, version: int | None = None
+    ctx: Context,
+    study_id: int,
+    appointment_id: int,
+    *,
+    version: int | None = None,
+    confirmed: bool = False,
 ) -> None:
     """Join a study to a booking by hand, whatever its identifiers say.
+
+    A study that was signed before it had a booking makes the booking *Reported*.
 
     Parameters
     ----------
     version
         The study's version the decision was made on; None skips the check.
+    confirmed
+        The person has seen that the signed report names another patient ID than the booking.
 
     Raises
     ------
-    Forbidden, NotFound
+    Forbidden, NotFound, Unconfirmed
         Nothing changed.
     Conflict
         The study is linked already, or changed meanwhile.
@@ -123,9 +134,20 @@ def link_study(
             raise NotFound("This booking does not exist.")
         if study.appointment_pk is not None:
             raise Conflict("The study belongs to a booking already.")
+        if not confirmed and _signed_patient_id(study) not in (
+            None,
+            appointment.patient.patient_id,
+        ):
+            raise Unconfirmed(
+                "The signed report names another patient ID than this booking. "
+                "Link only when both are the same person: the report stays as it was signed."
+            )
         study.appointment_pk, study.patient_pk = appointment.id, appointment.patient_pk
         appointment.receive_images(study.last_received_at)
-        appointment.complete_images()
+        if appointment.is_quiet_beside(study, ctx.clock()):
+            appointment.complete_images()
+        if _signed_patient_id(study) is not None:
+            appointment.status = AppointmentStatus.REPORTED
         session.flush()
         audit.record(
             ctx,
@@ -138,8 +160,18 @@ def link_study(
         changes.announce(session, Topic.STUDIES, Topic.SCHEDULE)
 
 
+def _signed_patient_id(study: Study) -> str | None:
+    """Return the patient ID the signed report names; None when nothing is signed."""
+    report = study.report
+    if report is None or report.status is not ReportStatus.SIGNED:
+        return None
+    return str(report.versions[-1].content["patient"]["patient_id"])
+
+
 def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> None:
     """Take a study from its booking; it goes back to the unmatched ones.
+
+    A booking without any other study stands as it did before the images came.
 
     Raises
     ------
@@ -156,7 +188,14 @@ def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> 
         if study.report is not None:
             raise Conflict("The study is being reported and stays with its booking.")
         patient_pk, appointment_pk = study.patient_pk, study.appointment_pk
+        appointment = session.get_one(Appointment, appointment_pk)
         study.appointment_pk = study.patient_pk = None
+        session.flush()
+        others = session.scalars(select(Study.id).where(Study.appointment_pk == appointment_pk))
+        if remaining := others.all():  # the booking may have waited for this study alone
+            jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, remaining, delay=QUIET)
+        else:
+            appointment.lose_images()
         session.flush()
         audit.record(
             ctx,

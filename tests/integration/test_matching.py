@@ -2,12 +2,16 @@
 
 import pytest
 
-from clinic_panel.errors import Conflict, Forbidden, NotFound
+from clinic_panel.components.tasks import TaskDialog
+from clinic_panel.components.unmatched import LinkStudy
+from clinic_panel.errors import Conflict, Forbidden, NotFound, Unconfirmed
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Study
+from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.user import Role
-from clinic_panel.services import matching
+from clinic_panel.services import matching, report
+from clinic_panel.services.report import Texts
 from tests import factories
 
 
@@ -84,3 +88,85 @@ def test_only_who_may_links_and_only_what_is_there(ctx, booking, as_role):
         matching.link_study(ctx, 999, booking.id)
     with pytest.raises(Conflict):
         matching.unlink_study(ctx, study.id)
+
+
+def status(ctx, booking):
+    with ctx.read() as session:
+        return session.get_one(Appointment, booking.id).status
+
+
+@pytest.mark.parametrize(
+    ("values", "before"),
+    [
+        ({}, AppointmentStatus.BOOKED),
+        ({"status": AppointmentStatus.ARRIVED, "checked_in_at": True}, AppointmentStatus.ARRIVED),
+        (
+            {"status": AppointmentStatus.CANCELLED, "cancellation_reason": "Unwell"},
+            AppointmentStatus.CANCELLED,
+        ),
+    ],
+)
+def test_a_booking_that_lost_its_only_study_stands_as_before(ctx, values, before):
+    if "checked_in_at" in values:
+        values = values | {"checked_in_at": ctx.clock()}
+    booking = factories.appointment(ctx, **values)
+    study = factories.study(ctx)
+
+    matching.link_study(ctx, study.id, booking.id)
+    assert status(ctx, booking) is AppointmentStatus.TO_READ
+    matching.unlink_study(ctx, study.id)
+
+    assert status(ctx, booking) is before
+    with ctx.read() as session:
+        assert session.get_one(Appointment, booking.id).images_at is None
+
+
+def test_a_booking_that_keeps_a_study_keeps_its_status_and_settles_again(ctx, booking):
+    stays, goes = factories.study(ctx, appointment_pk=booking.id), factories.study(ctx)
+    matching.link_study(ctx, goes.id, booking.id)
+    assert status(ctx, booking) is AppointmentStatus.IMAGES_ARRIVING, "the other is not quiet yet"
+    matching.unlink_study(ctx, goes.id)
+
+    assert status(ctx, booking) is AppointmentStatus.IMAGES_ARRIVING
+    with ctx.read() as session:
+        asked = session.query(Job).filter_by(kind=JobKind.SETTLE_STUDY).all()
+        assert [job.subject_id for job in asked] == [stays.id]
+
+
+@pytest.fixture
+def sign(as_role):
+    doctor = as_role(Role.CLINICIAN)
+
+    def sign(study):
+        opened = report.open_draft(doctor, study.id)
+        written = report.save_draft(doctor, opened.id, opened.version, Texts(impression="Normal."))
+        report.sign(doctor, written.id, written.version, factories.PASSWORD)
+
+    return sign
+
+
+def test_a_study_signed_before_it_had_a_booking_makes_it_reported(ctx, booking, sign):
+    study = factories.study(ctx, patient_id="P-1")
+    sign(study)
+    matching.link_study(ctx, study.id, booking.id)
+    assert status(ctx, booking) is AppointmentStatus.REPORTED
+
+
+def test_a_report_signed_for_another_patient_id_is_linked_only_when_confirmed(ctx, booking, sign):
+    study = factories.study(ctx, patient_id="P-2")
+    sign(study)
+    with pytest.raises(Unconfirmed):
+        matching.link_study(ctx, study.id, booking.id)
+    assert status(ctx, booking) is AppointmentStatus.BOOKED
+
+    [row] = matching.unmatched_studies(ctx)
+    tasks = TaskDialog(lambda: None)
+    tasks.open(LinkStudy(ctx, row))
+    tasks.dialog.submitted = {"appointment_id": str(booking.id), "suggested": ""}
+    assert "another patient ID" in tasks.dialog.warning
+    assert tasks.dialog.submit_label == "Link anyway"
+    assert status(ctx, booking) is AppointmentStatus.BOOKED
+    tasks.dialog.submitted = None
+    tasks.dialog.submitted = {"appointment_id": str(booking.id), "suggested": ""}
+    assert not tasks.dialog.open
+    assert status(ctx, booking) is AppointmentStatus.REPORTED
