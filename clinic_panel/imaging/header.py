@@ -161,8 +161,8 @@ def _build(found: Elements, opened: Opened) -> Header:
         StudyDate=parse_date(found.text(0x00080020)),
         StudyTime=parse_time(found.text(0x00080030)),
         NumberOfFrames=frames if frames and frames > 0 else 1,
-        Rows=found.integer(0x00280010),
-        Columns=found.integer(0x00280011),
+        Rows=_extent(found, 0x00280010),
+        Columns=_extent(found, 0x00280011),
         TimezoneOffsetFromUTC=offset if _OFFSET.fullmatch(offset) else "",
     )
 
@@ -220,6 +220,12 @@ def _integer(found: Elements, tag: int) -> int | None:
     if not numbers or not numbers[0].is_integer() or abs(numbers[0]) >= 2**31:
         return None
     return int(numbers[0])
+
+
+def _extent(found: Elements, tag: int) -> int | None:
+    """Rows or columns; a wrong VR can hold more than the index and any picture can."""
+    extent = found.integer(tag)
+    return extent if extent is None or extent < 2**31 else None
 
 
 def parse_date(text: str) -> date | None:

@@ -250,3 +250,16 @@ def _seconds(prefix: bytes) -> float:
     began = time.perf_counter()
     read_header(prefix, partial=True)
     return time.perf_counter() - began
+
+
+def test_numbers_no_index_can_hold_are_left_out():
+    huge = b"\xff" * 4
+    header = read_header(
+        made(SeriesNumber=7)
+        + raw_element(0x00200013, b"IS", b"2147483648")
+        + raw_element(0x00280008, b"IS", b"99999999999")
+        + raw_element(0x00280010, b"UL", huge)
+        + raw_element(0x00280011, b"UL", struct.pack("<L", 2**31 - 1))
+    )
+    assert (header.InstanceNumber, header.NumberOfFrames) == (None, 1)
+    assert (header.Rows, header.Columns) == (None, 2**31 - 1)
