@@ -291,6 +291,7 @@ class Editor {
 
   received(answer) {
     if (answer.kind === "images") { this.gotImages(answer); return; }
+    if (answer.n === undefined) { if (answer.kind === "conflict" && this.phase === "draft") this.gotConflict(answer); return; }
     if (answer.n !== this.sent) return;  // given up on, or overtaken
     this.sent = 0;
     clearTimeout(this.waiting);
@@ -310,10 +311,13 @@ class Editor {
     this.saved(`Saved ${answer.at}`);
   }
 
-  // The viewer chose images: only those and the version are new.
+  // The viewer chose images: only those and the version are new. The version counts where it follows
+  // the one held here; after any other, words that never arrived are met as a conflict at the next save.
   gotImages(answer) {
     if (this.phase !== "draft") return;
-    this.version = answer.version;
+    const holder = this.conflict ? this.conflict.theirs : this;
+    if (holder.version === answer.was) holder.version = answer.version;
+    if (this.conflict) { holder.key_images = answer.key_images; return; }
     this.images = answer.key_images;
     this.imagesTouched = false;
     this.pictures();
@@ -390,6 +394,7 @@ class Editor {
     this.version = theirs.version;
     this.base = { ...theirs.texts };
     this.images = theirs.key_images;
+    this.imagesTouched = Boolean(theirs.chosen);
     this.pictures();
     this.warn(taken.length ? `${theirs.by} also wrote in: ${taken.join(", ")}. Both are kept.` : "", "info");
     if (this.dirty) this.save();

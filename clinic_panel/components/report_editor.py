@@ -58,6 +58,8 @@ class ReportEditor(Part):
     problem = param.String(doc="Out: one sentence for the user; empty when all is well.")
     shown = param.Dict(default={}, doc="What the browser shows; derived.")
 
+    _held = 0  # version of the text that the browser was told last
+
     @param.depends("study_id", watch=True, on_init=True)
     def reload(self) -> None:
         """Ask for the report again and show it as it is kept."""
@@ -99,6 +101,7 @@ class ReportEditor(Part):
         """Print these images, in this order; one already chosen stays as it was chosen.
 
         A report that was not started is started. What is being typed meanwhile is not touched.
+        Where somebody else saved since, the browser is told first, and saves these with its text.
         """
         try:
             if self.shown.get("phase") == "none":
@@ -108,12 +111,17 @@ class ReportEditor(Part):
             current = report.draft(self.ctx, self.shown["report_id"])
             before = {(kept.instance_id, kept.frame): kept for kept in current.key_images}
             chosen = tuple(before.get((one.instance_id, one.frame), one) for one in images)
-            saved = report.save_draft(self.ctx, current.id, current.version, current.texts, chosen)
+            # Not `current.version`: the browser would save older words over a colleague's with it.
+            was = self._held
+            saved = report.save_draft(self.ctx, current.id, was, current.texts, chosen)
+        except Conflict as error:
+            self._send_msg(self._conflict(error, chosen))
+            return
         except ClinicError as error:
             self.problem = error.message
             return
         self.param.update(key_images=_places(saved.key_images), problem="")
-        self._send_msg({"kind": "images", **self._saved(saved)})
+        self._send_msg({"kind": "images", "was": was, **self._saved(saved)})
 
     @property
     def _writes(self) -> bool:
@@ -190,8 +198,11 @@ class ReportEditor(Part):
         self.param.update(key_images=_places(kept.key_images), problem="")
         return kept
 
-    def _conflict(self, error: Conflict) -> Answer:
-        """Tell the browser what the other one wrote; it still holds what this one wrote."""
+    def _conflict(self, error: Conflict, chosen: Sequence[KeyImageRef] | None = None) -> Answer:
+        """Tell the browser what the other one wrote; it still holds what this one wrote.
+
+        Images that were ``chosen`` just now join the other's, to be saved once the texts agree.
+        """
         try:
             other = report.draft(self.ctx, self.shown["report_id"])
         except ClinicError as unreadable:
@@ -199,9 +210,17 @@ class ReportEditor(Part):
         if other.status is ReportStatus.SIGNED:
             self.reload()
             return {"kind": "overtaken", "text": error.message}
-        return {"kind": "conflict", **self._saved(other), "texts": asdict(other.texts)}
+        answer = {"kind": "conflict", **self._saved(other), "texts": asdict(other.texts)}
+        if chosen is not None:
+            seen = {(place["instance_id"], place["frame"]) for place in self.key_images}
+            seen |= {(image.instance_id, image.frame) for image in chosen}
+            new = [one for one in other.key_images if (one.instance_id, one.frame) not in seen]
+            answer |= {"key_images": [asdict(image) for image in (*chosen, *new)], "chosen": True}
+        return answer
 
     def _saved(self, kept: report.Draft) -> Answer:
+        """Say what is kept; from then on it is what the browser's next text grows from."""
+        self._held = kept.version
         return {
             "version": kept.version,
             "at": self._clock_time(kept.changed_at),

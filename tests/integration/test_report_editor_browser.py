@@ -341,6 +341,77 @@ def test_images_chosen_in_the_viewer_join_without_touching_what_is_typed(ctx, si
     assert editor.key_images == [{"instance_id": first, "frame": 0}]
 
 
+def test_choosing_an_image_does_not_lose_what_a_colleague_wrote(ctx, site, visit):
+    mine = visit()
+    begin(mine)
+    write(mine, Findings="Lungs clear.")
+    saved(mine)
+    first, second = image_ids(ctx)
+    other = site.people["colleague"]
+    draft = kept(site)
+    theirs = replace(draft.texts, findings="Nodule of 8 mm on the left.")
+    report.save_draft(other, draft.id, draft.version, theirs, (KeyImageRef(second),))
+
+    [editor], [document] = site.editors, site.documents
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(first)]))
+    expect(mine.get_by_label("Findings")).to_have_value("Nodule of 8 mm on the left.")
+    expect(mine.get_by_role("alert")).to_contain_text("Vos also wrote in: Findings")
+    expect(mine.get_by_label("Caption of key image 2")).to_be_visible()
+    write(mine, Impression="A nodule.")
+    mine.wait_for_function("Object.keys(sessionStorage).length === 0")
+
+    now = kept(site)
+    assert (now.texts.findings, now.texts.impression) == (theirs.findings, "A nodule.")
+    assert now.key_images == (KeyImageRef(first), KeyImageRef(second))
+
+
+def test_choosing_an_image_shows_both_texts_where_both_wrote(ctx, site, visit):
+    mine = visit()
+    begin(mine)
+    draft = kept(site)
+    theirs = replace(draft.texts, findings="Nodule of 8 mm on the left.")
+    report.save_draft(site.people["colleague"], draft.id, draft.version, theirs)
+
+    first, second = image_ids(ctx)
+    [editor], [document] = site.editors, site.documents
+    mine.get_by_label("Findings").evaluate("input => { input.value = 'Lungs clear.'; }")
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(first)]))
+    expect(mine.get_by_role("alert")).to_contain_text("Vos saved this report")
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(second)]))  # and once more
+    expect(mine.get_by_role("group")).to_have_count(1)
+    mine.get_by_label(re.compile("Take Vos's, saved 13:00")).check()
+    mine.get_by_role("button", name="Use this text").click()
+    expect(mine.get_by_label("Caption of key image 1")).to_be_visible()
+    write(mine, Impression="A nodule.")
+    mine.wait_for_function("Object.keys(sessionStorage).length === 0")
+
+    assert kept(site).texts == replace(theirs, impression="A nodule.")
+    assert [image.instance_id for image in kept(site).key_images] == [second]
+
+
+def test_a_version_that_does_not_follow_the_browser_s_own_is_not_taken(ctx, site):
+    told = []
+    editor = ReportEditor(ctx=site.people["doctor"], study_id=site.study.id)
+    editor._send_msg = told.append
+    first, second = image_ids(ctx)
+    editor.choose([KeyImageRef(first)])
+    draft = kept(site)
+    assert (told[-1]["kind"], told[-1]["was"]) == ("images", draft.version - 1)
+    report.save_draft(site.people["colleague"], draft.id, draft.version, Texts(findings="Theirs."))
+
+    editor.choose([KeyImageRef(first), KeyImageRef(second)])
+
+    assert told[-1]["kind"] == "conflict"
+    assert "n" not in told[-1]
+    assert told[-1]["texts"]["findings"] == "Theirs."
+    assert kept(site).key_images == (KeyImageRef(first),)
+
+
+def image_ids(ctx):
+    with ctx.read() as session:
+        return list(session.scalars(select(Instance.id).order_by(Instance.id)))
+
+
 def test_a_template_fills_what_is_empty_and_joins_what_is_written(visit):
     page = visit()
     begin(page)
