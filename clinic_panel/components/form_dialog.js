@@ -119,7 +119,7 @@ function fillOptions(select, field) {
 
 class Form {
   constructor(model, el) {
-    Object.assign(this, { model, el, inputs: new Map(), n: 0 });
+    Object.assign(this, { model, el, inputs: new Map(), n: 0, sentAt: 0, touchedAt: 0 });
     this.title = h("h2", { id: "title" });
     this.intro = h("p", { class: "intro", id: "intro" });
     this.grid = h("div", { class: "fields" });
@@ -148,9 +148,10 @@ class Form {
     const help = h("p", { class: "help", id: `${id}-help`, hidden: !field.help }, field.help);
     const lookup = field.kind === "lookup" ? new Lookup(field, input, () => this.tell(field.name)) : null;
     this.inputs.set(field.name, { input, wrong, help, field, lookup });
+    for (const name of ["input", "change", "chosen"]) input.addEventListener(name, () => { this.touchedAt = performance.now(); });
     input.addEventListener("chosen", () => this.mark(field.name, ""));
     input.addEventListener("input", () => this.mark(field.name, ""));
-    if (field.live && !lookup) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" ? 0 : 350, () => this.tell(field.name)));
+    if (field.live && !lookup) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" || field.kind === "choice" ? 0 : 350, () => this.tell(field.name)));
     const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input, lookup?.list];
     return h("div", { class: `field ${field.width || ""}` }, inner, help, wrong);
   }
@@ -213,13 +214,15 @@ class Form {
       if (problem && !first) first = input;
     }
     if (first) { first.focus(); return; }
+    this.sentAt = performance.now();
     this.n += 1;
     this.model.send_msg({ kind: "submit", values: this.values(), serial: this.model.serial, n: this.n });
     for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
   }
 
   tell(name) {
-    if (!this.dialog.open || !this.inputs.has(name)) return;
+    // What was submitted meanwhile said it all: a late word must not wipe the answer.
+    if (!this.dialog.open || !this.inputs.has(name) || this.sentAt > this.touchedAt) return;
     this.n += 1;
     const values = this.values();
     for (const [other, { field }] of this.inputs) if (field.kind === "password") delete values[other];
