@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
@@ -45,18 +44,19 @@ def check_ready(ctx: Context) -> None:
 
 
 def check_archive(ctx: Context) -> None:
-    """Write and remove a file where objects arrive.
+    """Make sure that objects can arrive; anybody may ask, so nothing is written.
 
     Raises
     ------
     Unavailable, StorageFull
     """
+    incoming = ctx.store.root / "incoming"
     try:
-        descriptor, name = tempfile.mkstemp(dir=ctx.store.root / "incoming", prefix="probe-")
-        os.close(descriptor)
-        os.unlink(name)  # noqa: PTH108 - mkstemp speaks of names
+        read_only = os.statvfs(incoming).f_flag & os.ST_RDONLY
     except OSError as error:
         raise Unavailable(f"The archive cannot be written: {error.strerror}.") from None
+    if read_only or not os.access(incoming, os.W_OK | os.X_OK):
+        raise Unavailable("The archive cannot be written.")
     if ctx.store.free_bytes() <= 0:
         raise StorageFull("The archive is full: its disk has no room above the reserve.")
 
