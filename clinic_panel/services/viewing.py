@@ -268,7 +268,7 @@ def thumbnail(ctx: Context, series_id: int) -> ThumbnailPicture:
     Forbidden, NotFound
         Not allowed, or not made yet.
     """
-    ctx.require(Permission.SCHEDULE_READ)
+    ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
     with ctx.read() as session:
         row = session.get(Thumbnail, series_id)
         if row is None:

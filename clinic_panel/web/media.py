@@ -25,7 +25,7 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
     may_see = Depends(door.allows(Permission.IMAGE_READ))
-    may_list = Depends(door.allows(Permission.SCHEDULE_READ))
+    may_list = Depends(door.allows(Permission.SCHEDULE_READ, Permission.PATIENT_READ))
     may_read = Depends(door.allows(Permission.REPORT_READ))
 
     @routes.get("/frames/{instance_id}/{frame}")

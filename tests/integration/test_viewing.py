@@ -9,10 +9,11 @@ from sqlalchemy import func, select, update
 
 from clinic_panel.errors import Forbidden, NotDisplayable, NotFound
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.imaging import Instance
+from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
 from clinic_panel.services import viewing
 from tests import factories
+from tests.conftest import NOON
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_only_those_who_treat_see_images(ct, as_role, role):
         viewing.study(someone, lightbox, study.id)
     with pytest.raises(Forbidden):
         viewing.frame(someone, lightbox, instance_id, 0)
+
+
+@pytest.mark.parametrize("role", [Role.ANALYST, Role.ADMIN])
+def test_a_small_picture_is_a_picture_of_a_patient_too(ctx, ct, as_role, role):
+    with ctx.begin() as session:
+        series_id = session.scalar(select(Series.id))
+        session.add(
+            Thumbnail(series_pk=series_id, picture=b"x", media_type="image/png", made_at=NOON)
+        )
+    assert viewing.thumbnail(as_role(Role.RECEPTIONIST), series_id).picture == b"x"
+    with pytest.raises(Forbidden):
+        viewing.thumbnail(as_role(role), series_id)
 
 
 def test_a_cached_picture_is_refused_to_those_who_may_not_see_it(ct, as_role):
