@@ -131,8 +131,11 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         row = session.scalar(query)
         if row is None:
             raise NotFound("This study does not exist.")
-        if _note_view(ctx, lightbox, row.id) or not again:
+        is_new = _is_new_look(ctx, lightbox, row.id)
+        if is_new or not again:
             audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
+    if is_new:
+        _remember_look(ctx, lightbox, row.id)
     # A known patient's own record names them; what the modality sent stands in until then.
     person = row.patient or row
     series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))
@@ -233,23 +236,25 @@ def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int
     return picture
 
 
-def _note_view(ctx: Context, lightbox: Lightbox, study_pk: int) -> bool:
-    """Remember that the actor looks at a study; False when that was noted a moment ago."""
-    key, now = (ctx.actor.username, study_pk), ctx.clock()
-    before = lightbox.viewed_at.get(key)
-    if before is not None and now - before < AUDIT_AGAIN_AFTER:
-        return False
-    lightbox.viewed_at.put(key, now)
-    return True
+def _is_new_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> bool:
+    """Whether the audit does not yet say, of a moment ago, that the actor looks at a study."""
+    before = lightbox.viewed_at.get((ctx.actor.username, study_pk))
+    return before is None or ctx.clock() - before >= AUDIT_AGAIN_AFTER
+
+
+def _remember_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
+    """Note that the audit says so: only once that is committed, or later frames would go unsaid."""
+    lightbox.viewed_at.put((ctx.actor.username, study_pk), ctx.clock())
 
 
 def _audit_first_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
     """A frame asked for without its study having been opened is a view like any other."""
-    if not _note_view(ctx, lightbox, study_pk):
+    if not _is_new_look(ctx, lightbox, study_pk):
         return
     with ctx.begin() as session:
         row = session.get_one(Study, study_pk)
         audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
+    _remember_look(ctx, lightbox, study_pk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
+from sqlalchemy.exc import OperationalError
 
-from clinic_panel.errors import Forbidden, NotDisplayable, NotFound
+from clinic_panel.errors import Forbidden, NotDisplayable, NotFound, Unavailable
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
@@ -58,6 +59,26 @@ def test_a_frame_asked_for_directly_is_a_view_too_and_again_later(ctx, ct, as_ro
     clock.advance(minutes=16)
     viewing.frame(doctor, lightbox, instance_id, 0)
     assert views(ctx) == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_look_that_could_not_be_audited_is_not_taken_for_audited(ctx, ct, as_role, again):
+    study, instance_id, _ = ct
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    event.listen(ctx.sessions, "before_commit", disk_is_full)
+    with pytest.raises(Unavailable):
+        viewing.frame(doctor, lightbox, instance_id, 0)
+    with pytest.raises(Unavailable):
+        viewing.study(doctor, lightbox, study.id, again=again)
+    event.remove(ctx.sessions, "before_commit", disk_is_full)
+    assert views(ctx) == 0
+
+    viewing.frame(doctor, lightbox, instance_id, 0)
+    assert views(ctx) == 1
+
+
+def disk_is_full(session):
+    raise OperationalError("COMMIT", {}, Exception())
 
 
 @pytest.mark.parametrize("role", [Role.RECEPTIONIST, Role.ANALYST, Role.ADMIN])
