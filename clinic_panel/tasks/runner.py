@@ -37,6 +37,7 @@ from clinic_panel.services.jobs import Claim
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks import report, sync
 from clinic_panel.tasks.cluster import Cluster
+from clinic_panel.tasks.turns import TASK_LIMIT_S, Turn, too_slow
 from clinic_panel.tasks.work import Outcome, Work, describe, run_all
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,6 @@ LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD)
 LOCAL_AT_ONCE = 8
 LONGEST_SLEEP_S = 30.0  # a change that nobody announced is found after so long
 AFTER_TROUBLE_S = 2.0
-TASK_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Runner:
         self._owner = owner
         self._lease = jobs.LEASE if lease_s is None else type(jobs.LEASE)(seconds=lease_s)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._computing: dict[int, tuple[Work, Future, float]] = {}  # by a number of our own
+        self._computing: dict[int, Turn] = {}  # by a number of our own, in the order sent
         self._numbers = count()
         self._carrying: dict[int, Claim] = {}
         self._stopping = threading.Event()
@@ -180,7 +180,7 @@ class Runner:
         for work in works:
             future = self._cluster.submit(run_all, work.function, work.tasks, key=work.key)
             number = next(self._numbers)
-            self._computing[number] = (work, future, time.monotonic())
+            self._computing[number] = Turn(work, future)
             future.add_done_callback(partial(self._receive, number, work))
 
     def _receive(self, number: int, work: Work, future: Future) -> None:
@@ -241,7 +241,7 @@ class Runner:
                 self._stopping.set()
             case Computed(number, outcomes):
                 if number in self._computing:  # otherwise it took too long and was answered
-                    self._write(self._computing.pop(number)[0], outcomes)
+                    self._write(self._computing.pop(number).work, outcomes)
             case Carried(claimed, outcome):
                 del self._carrying[claimed.job_id]
                 self._settle(claimed, outcome)
@@ -286,7 +286,7 @@ class Runner:
     # --- time -------------------------------------------------------------------------------
 
     def _claims(self) -> list[Claim]:
-        computing = [c for work, _, _ in self._computing.values() for c in work.claims]
+        computing = [c for turn in self._computing.values() for c in turn.work.claims]
         return computing + list(self._carrying.values())
 
     def _renew(self) -> None:
@@ -295,12 +295,13 @@ class Runner:
             jobs.renew(self._ctx, self._claims(), lease=self._lease)
 
     def _end_what_takes_too_long(self) -> None:
-        now = time.monotonic()
-        for number, (work, future, began) in list(self._computing.items()):
-            if now - began > TASK_LIMIT_S:
-                del self._computing[number]
-                self._cluster.end_worker_of(future)
-                self._write(work, self._all_failed(work, "TooSlow", final=len(work.claims) == 1))
+        for number in too_slow(self._computing, self._cluster.workers, time.monotonic()):
+            turn = self._computing.pop(number)
+            self._cluster.end_worker_of(turn.future)
+            for other in self._computing.values():
+                other.began = None  # it may have been waiting in the process that ended
+            failed = self._all_failed(turn.work, "TooSlow", final=turn.is_hopeless)
+            self._write(turn.work, failed)
 
     def _give_back(self) -> None:
         self._stopping.set()
@@ -309,8 +310,8 @@ class Runner:
             while not self._inbox.empty():
                 self._deal_with(self._inbox.get_nowait())
             jobs.release(self._ctx, self._claims())
-        for _, future, _ in self._computing.values():
-            future.cancel()
+        for turn in self._computing.values():
+            turn.future.cancel()
 
 
 def work(settings: Settings, tell: Callable[[str], Any] = print) -> None:
