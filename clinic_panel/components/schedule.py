@@ -16,7 +16,7 @@ S = AppointmentStatus
 COLUMNS: list[dict[str, Any]] = [
     {"id": "time", "label": "Time", "kind": "time", "sub": "until", "width": "72px"},
     {"id": "thumbnail", "label": "Image", "kind": "image", "width": "60px", "sortable": False},
-    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "26%"},
+    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "25%"},
     {
         "id": "procedure",
         "label": "Examination",
@@ -24,8 +24,8 @@ COLUMNS: list[dict[str, Any]] = [
         "flag": "priority",
         "wrap": True,
     },
-    {"id": "status", "label": "Status", "kind": "chip", "width": "174px"},
-    {"id": "actions", "label": "Actions", "kind": "actions", "width": "166px", "shown": 1},
+    {"id": "status", "label": "Status", "kind": "chip", "width": "166px"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "156px", "shown": 1},
 ]
 TONES = {
     S.ARRIVED: "amber",
@@ -34,6 +34,15 @@ TONES = {
     S.REPORTED: "violet",
     S.CANCELLED: "outline",
     S.NO_SHOW: "outline",
+}
+STAGES = {
+    S.BOOKED: "Open",
+    S.ARRIVED: "Open",
+    S.IMAGES_ARRIVING: "Open",
+    S.TO_READ: "To read",
+    S.REPORTED: "Done",
+    S.CANCELLED: "Done",
+    S.NO_SHOW: "Done",
 }
 PRIORITIES = {Priority.STAT: "STAT", Priority.HIGH: "High", Priority.ROUTINE: ""}
 PRIORITY_TONES = {Priority.STAT: "red", Priority.HIGH: "amber"}
@@ -61,6 +70,7 @@ def _line(ctx: Context, row: AppointmentRow, now: datetime) -> dict[str, Any]:
         "procedure": row.requested_procedure_description,
         "place": _place(row),
         "modality": row.modality,
+        "stage": STAGES[row.status],
         "priority": PRIORITIES[row.priority],
         "priority_tone": PRIORITY_TONES.get(row.priority, ""),
         "status": status_text(row),

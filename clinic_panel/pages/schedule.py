@@ -79,15 +79,17 @@ class Desk:
         self.hours = workflow.opening_hours(ctx)
         self.is_plan = False
         self.plan = DayGrid(rooms=day_plan.columns(self.rooms), styles=HIDDEN)
+        modalities = sorted({room.modality for room in self.rooms})
         self.board = Board(
             title="Appointments",
             columns=schedule.COLUMNS,
             facets=[
                 {
-                    "id": "modality",
-                    "label": "Modality",
-                    "options": sorted({room.modality for room in self.rooms}),
-                }
+                    "id": "stage",
+                    "label": "Stage",
+                    "options": list(dict.fromkeys(schedule.STAGES.values())),
+                },
+                {"id": "modality", "label": "Modality", "options": modalities},
             ],
             searchable=True,
             search_label="Filter the day",
