@@ -58,10 +58,7 @@ def sign_in(ctx: Context, username: str, password: str, address: str) -> SignedI
     username = username.strip().casefold()
     attempt, rehashed = _prove(ctx, username, password, address)
     with ctx.begin() as session:
-        user = session.get_one(User, attempt.user.id if attempt.user else 0)
-        if not user.is_active:
-            raise Unauthenticated(WRONG)
-        session.get_one(LoginAttempt, attempt.id).succeeded = True
+        user = _still_proven(session, attempt)
         if rehashed:
             user.password_hash = rehashed
         actor = sessions.actor_of(user, address)
@@ -82,7 +79,30 @@ def reauthenticate(ctx: Context, password: str) -> None:
     """
     attempt, _ = _prove(ctx, ctx.actor.username, password, ctx.actor.address)
     with ctx.begin() as session:
-        session.get_one(LoginAttempt, attempt.id).succeeded = True
+        _still_proven(session, attempt)
+
+
+def _still_proven(session: Session, attempt: lockout.Attempt) -> User:
+    """Return the account if its password is the one proven a moment ago; the try succeeded.
+
+    Raises
+    ------
+    Unauthenticated
+        An administrator changed the password or closed the account meanwhile.
+    """
+    proven = attempt.user
+    user = session.get(User, proven.id, with_for_update=True) if proven is not None else None
+    if (
+        user is None
+        or proven is None
+        or not user.is_active
+        or user.password_hash != proven.password_hash
+    ):
+        raise Unauthenticated(WRONG)
+    tried = session.get(LoginAttempt, attempt.id)
+    if tried is not None:  # else the lock was lifted meanwhile, and all tries forgotten
+        tried.succeeded = True
+    return user
 
 
 def _prove(ctx: Context, username: str, password: str, address: str) -> tuple[lockout.Attempt, str]:

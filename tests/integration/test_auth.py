@@ -217,6 +217,44 @@ def test_a_change_of_the_account_ends_its_sessions(ctx, doctor, change):
     assert actions(ctx)[-1] is Action.CHANGE
 
 
+def meanwhile(monkeypatch, happens):
+    """Let something happen after the password was found to match and before the session opens."""
+    proves = passwords.matches
+
+    def matches(*arguments):
+        found = proves(*arguments)
+        monkeypatch.setattr(passwords, "matches", proves)
+        happens()
+        return found
+
+    monkeypatch.setattr(passwords, "matches", matches)
+
+
+def test_a_password_changed_during_the_sign_in_opens_nothing_and_stays(ctx, doctor, monkeypatch):
+    meanwhile(monkeypatch, lambda: auth.set_password(ctx, "doctor", NEW))
+
+    with pytest.raises(Unauthenticated):
+        auth.sign_in(ctx, "doctor", PASSWORD, "")
+
+    with ctx.read() as session:
+        assert session.scalar(select(func.count(WebSession.id))) == 0
+    auth.sign_in(ctx, "doctor", NEW, "")
+
+
+def test_a_password_changed_while_it_is_asked_for_again_proves_nothing(ctx, as_role, monkeypatch):
+    desk = as_role(Role.CLINICIAN)
+    meanwhile(monkeypatch, lambda: auth.set_password(ctx, desk.actor.username, NEW))
+
+    with pytest.raises(Unauthenticated):
+        auth.reauthenticate(desk, PASSWORD)
+
+
+def test_an_unlock_during_the_sign_in_does_not_break_it(ctx, doctor, monkeypatch):
+    meanwhile(monkeypatch, lambda: auth.unlock(ctx, "doctor"))
+
+    assert auth.sign_in(ctx, "doctor", PASSWORD, "").actor.username == "doctor"
+
+
 def test_asking_again_for_the_password_counts_failures(ctx, as_role):
     desk = as_role(Role.CLINICIAN)
     auth.reauthenticate(desk, PASSWORD)
