@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -23,13 +23,24 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import audit
 
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
+MOST_INFLATED_BYTES = 64 * 2**20
 
 
 class Bounded[Key: Hashable, Value]:
-    """A thread-safe map that forgets what was used longest ago."""
+    """A thread-safe map that forgets what was used longest ago.
 
-    def __init__(self, most: int) -> None:
+    Parameters
+    ----------
+    most
+        Sum of what the values weigh; one that alone weighs more is not kept.
+    weigh
+        What a value weighs; one, unless told.
+    """
+
+    def __init__(self, most: int, *, weigh: Callable[[Value], int] = lambda _: 1) -> None:
         self._most = most
+        self._weigh = weigh
+        self._sum = 0
         self._kept: OrderedDict[Key, Value] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -41,12 +52,17 @@ class Bounded[Key: Hashable, Value]:
             return self._kept.get(key)
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep a value; the one used longest ago may go."""
+        """Keep a value; those used longest ago may go."""
+        weight = self._weigh(value)
         with self._lock:
+            if key in self._kept:
+                self._sum -= self._weigh(self._kept.pop(key))
+            if weight > self._most:
+                return
             self._kept[key] = value
-            self._kept.move_to_end(key)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._sum += weight
+            while self._sum > self._most:
+                self._sum -= self._weigh(self._kept.popitem(last=False)[1])
 
 
 class Lightbox:
@@ -56,11 +72,33 @@ class Lightbox:
     """
 
     def __init__(
-        self, *, instances: int = 20_000, viewers: int = 1_000, decoder: Decoder = decode
+        self,
+        *,
+        instances: int = 20_000,
+        inflated_bytes: int = MOST_INFLATED_BYTES,
+        viewers: int = 1_000,
+        decoder: Decoder = decode,
     ) -> None:
         self.decoder = decoder  # the web server's runs codecs in limited children
-        self.pictures: Bounded[int, tuple[int, Picture]] = Bounded(instances)
+        self._pictures: Bounded[int, tuple[int, Picture]] = Bounded(instances)
+        # Apart, so that one large deflated object does not push out a thousand descriptions.
+        self._inflated: Bounded[int, tuple[int, Picture]] = Bounded(
+            inflated_bytes, weigh=lambda known: _held_bytes(known[1])
+        )
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
+
+    def find(self, instance_id: int) -> tuple[int, Picture] | None:
+        """Return our number of the study and the picture of an instance, if both are remembered."""
+        return self._pictures.get(instance_id) or self._inflated.get(instance_id)
+
+    def keep(self, instance_id: int, study_pk: int, picture: Picture) -> None:
+        """Remember a picture; one that holds its inflated object only as far as there is room."""
+        shelf = self._inflated if _held_bytes(picture) else self._pictures
+        shelf.put(instance_id, (study_pk, picture))
+
+
+def _held_bytes(picture: Picture) -> int:
+    return len(picture.source) if isinstance(picture.source, bytes) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +107,6 @@ class FrameView:
 
     instance_id: int
     frame: int
-    picture: Picture
     traits: FrameTraits
 
 
@@ -165,7 +202,7 @@ def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> Ser
             problem = error.message
             continue
         frames += [
-            FrameView(instance.id, frame, picture, picture.frame_traits(frame))
+            FrameView(instance.id, frame, picture.frame_traits(frame))
             for frame in range(picture.frames)
         ]
     return SeriesView(
@@ -203,7 +240,7 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
         Not allowed, no such instance or file, or no picture that can be shown.
     """
     ctx.require(Permission.IMAGE_READ)
-    known = lightbox.pictures.get(instance_id)
+    known = lightbox.find(instance_id)
     if known is None:
         with ctx.read() as session:
             row = session.scalar(
@@ -213,17 +250,14 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
             )
         if row is None:
             raise NotFound("This image does not exist.")
-        _picture(ctx, lightbox, row, row.series.study_pk)
-        known = lightbox.pictures.get(instance_id)
-        if known is None:
-            raise NotFound("This image does not exist.")
+        known = row.series.study_pk, _picture(ctx, lightbox, row, row.series.study_pk)
     study_pk, picture = known
     _audit_first_look(ctx, lightbox, study_pk)
     return read_frame(picture, index, decoder=lightbox.decoder)
 
 
 def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:
-    known = lightbox.pictures.get(instance.id)
+    known = lightbox.find(instance.id)
     if known is not None:
         return known[1]
     try:
@@ -232,7 +266,7 @@ def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int
         raise NotDisplayable("The file of this image is missing from the archive.") from None
     except NotUnderstood:
         raise NotDisplayable("This object cannot be read.") from None
-    lightbox.pictures.put(instance.id, (study_pk, picture))
+    lightbox.keep(instance.id, study_pk, picture)
     return picture
 
 

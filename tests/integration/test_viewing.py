@@ -9,6 +9,7 @@ from sqlalchemy import event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from clinic_panel.errors import Forbidden, NotDisplayable, NotFound, Unavailable
+from clinic_panel.imaging.picture import describe
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
@@ -133,3 +134,26 @@ def test_a_frame_beyond_the_last_is_refused(ct, as_role):
     _, instance_id, _ = ct
     with pytest.raises(NotDisplayable):
         viewing.frame(as_role(Role.CLINICIAN), viewing.Lightbox(), instance_id, 1)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_inflated_objects_are_kept_only_as_far_as_there_is_room(ctx, as_role, room):
+    path = get_testdata_file("image_dfl.dcm")
+    with open(path, "rb") as file:
+        stored = ctx.store.put_stream(file)
+    study = factories.study(ctx, instances=2)
+    with ctx.begin() as session:
+        session.execute(update(Instance).values(path=stored.path))
+        ids = list(session.scalars(select(Instance.id).order_by(Instance.id)))
+    size = len(describe(ctx.store.path(stored.path)).source)
+    lightbox = viewing.Lightbox(inflated_bytes=room * size + 1)
+    doctor = as_role(Role.CLINICIAN)
+
+    [series] = viewing.study(doctor, lightbox, study.id).series
+
+    assert len(series.frames) == 2
+    assert [one for one in ids if lightbox.find(one)] == ids[2 - room :]
+    for one in ids:  # what was not kept is read again
+        shown = viewing.frame(doctor, lightbox, one, 0)
+        assert (shown.stored == dcmread(path).pixel_array).all()
+    assert [one for one in ids if lightbox.find(one)] == ids[2 - room :]
