@@ -213,8 +213,9 @@ class Archive:
     def _remove_temporaries(self) -> None:
         with os.scandir(self._incoming) as entries:
             for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < self._started_at:
-                    _remove_unless_locked(entry.path)
+                with contextlib.suppress(FileNotFoundError):  # its writer is done with it
+                    if entry.stat(follow_symlinks=False).st_mtime < self._started_at:
+                        _remove_unless_locked(entry.path)
 
     def _check_room(self, wanted_bytes: int) -> None:
         if self.free_bytes() < wanted_bytes:

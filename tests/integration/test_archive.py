@@ -1,5 +1,6 @@
 """The archive on a real disk: what it keeps, what it refuses, what a killed writer leaves."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -178,6 +179,23 @@ def test_a_killed_writer_leaves_a_temporary_that_the_sweep_takes(archive, part10
         assert _leftovers(archive) == []
 
     assert archive.path(orphan.path).read_bytes() == part10
+
+
+def test_a_temporary_that_another_process_takes_first_is_no_trouble(archive, part10, monkeypatch):
+    temporary = archive.root / "incoming" / "1-gone"
+    temporary.write_bytes(b"half an object")
+    archive.put(part10)
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def too_late(path):
+        with scandir(path) as entries:
+            found = list(entries)
+        temporary.unlink(missing_ok=True)
+        yield iter(found)
+
+    monkeypatch.setattr(os, "scandir", too_late)
+    assert len(list(archive.sweep(lambda paths: set()))) == 1
 
 
 def test_the_sweep_asks_for_rows_and_yields_what_has_none(archive, part10):
