@@ -32,10 +32,9 @@ OUT_OF_RESOURCES = range(0xA700, 0xA800)
 PROCESSING_FAILURE = 0x0110
 MOST_FAILURES = 5
 _PEERS: Table = Peer.__table__  # type: ignore[assignment]
+# Those that are switched off too: they get it when they are on again.
 _FORWARDED_TO = (
-    select(_PEERS.c.id, _PEERS.c.ae_title)
-    .where(_PEERS.c.forwards, _PEERS.c.is_active)
-    .order_by(_PEERS.c.id)
+    select(_PEERS.c.id, _PEERS.c.ae_title).where(_PEERS.c.forwards).order_by(_PEERS.c.id)
 )
 
 

@@ -246,17 +246,20 @@ def test_orthanc_gets_every_object_in_its_transfer_syntax(ctx, peer, orthanc):
 # --- the outbox ---
 
 
-def test_what_is_received_is_owed_in_the_same_commit_and_to_active_peers_only(ctx, admin, peer):
-    off = PeerForm("Off", "OFF", "127.0.0.1", 104, forwards=True, is_active=False)
-    peers.add(admin, off)
+def test_what_is_received_is_owed_in_the_same_commit_to_all_it_goes_to_on_or_off(ctx, admin, peer):
+    form = PeerForm("Off", "OFF", "127.0.0.1", 104, forwards=True, is_active=False)
+    off = peers.add(admin, form)
     peers.add(admin, PeerForm("Workstation", "WORK", "127.0.0.1", 104))
 
     ids = receive(ctx, "CT_small.dcm", "MR_small.dcm")
 
-    assert {(row.peer_pk, row.instance_pk) for row in owed(ctx)} == {(peer.id, n) for n in ids}
+    assert {(row.peer_pk, row.instance_pk) for row in owed(ctx)} == {
+        (to.id, n) for to in (peer, off) for n in ids
+    }
     with ctx.read() as session:
-        [job] = session.scalars(select(Job).where(Job.kind == JobKind.FORWARD))
-        assert (job.subject_id, job.state) == (peer.id, JobState.QUEUED)
+        asked = session.scalars(select(Job).where(Job.kind == JobKind.FORWARD)).all()
+        assert {job.subject_id for job in asked} == {peer.id, off.id}
+        assert {job.state for job in asked} == {JobState.QUEUED}
 
 
 def test_nothing_goes_back_to_its_sender(ctx, peer):
@@ -390,6 +393,7 @@ def test_a_peer_that_is_switched_off_gets_nothing_until_it_is_on_again(ctx, admi
     receive(ctx, "CT_small.dcm")
     form = PeerForm("Archive", "ARCHIVE", "127.0.0.1", peer.port, forwards=True)
     off = peers.change(admin, peer.id, peer.version, replace(form, is_active=False))
+    receive(ctx, "MR_small.dcm")
 
     send(ctx, peer.id)
     assert archive.kept == []
@@ -399,7 +403,7 @@ def test_a_peer_that_is_switched_off_gets_nothing_until_it_is_on_again(ctx, admi
         [job] = session.scalars(select(Job).where(Job.kind == JobKind.FORWARD))
         assert job.state is JobState.QUEUED
     send(ctx, peer.id)
-    assert len(archive.kept) == 1
+    assert len(archive.kept) == 2, "what came meanwhile too"
 
 
 # --- who may say what a peer is ---
