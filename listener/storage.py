@@ -35,7 +35,7 @@ STATUS_OF: dict[type[ClinicError], int] = {  # PS3.4 B.2.3
     WrongInstance: 0xA900,
     NotUnderstood: 0xC000,
     CutShort: 0xC000,
-    Conflict: DUPLICATE_SOP_INSTANCE,
+    Conflict: OUT_OF_RESOURCES,  # somebody edits the booking: no word on the object
 }
 HEAD_BYTES = 1 << 16  # of the data set, kept in memory: what is indexed lies in it
 LONG_HEAD_BYTES = 16 << 20  # read again from disk when a header is longer than that
@@ -96,10 +96,13 @@ class IndexWriter:
             if batch:
                 self._write(batch)
 
-    def _write(self, batch: list[tuple[Received, Future[Outcome]]]) -> None:
+    def _write(self, batch: list[tuple[Received, Future[Outcome]]], *, again: bool = True) -> None:
         try:
             outcomes = self._index([received for received, _ in batch])
         except Exception as error:  # noqa: BLE001 - the edge: no association may wait for ever
+            if again and isinstance(error, Conflict):  # the desk was faster, and is done by now
+                self._write(batch, again=False)
+                return
             log.error("a batch of %d could not be indexed: %s", len(batch), type(error).__name__)
             if len(batch) > 1 and not isinstance(error, Unavailable):
                 for one in batch:  # one object the database refuses must not fail its neighbours

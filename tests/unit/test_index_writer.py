@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from clinic_panel.archive import Stored
-from clinic_panel.errors import StorageFull, Unavailable
+from clinic_panel.errors import Conflict, StorageFull, Unavailable
 from clinic_panel.imaging.header import Header
 from clinic_panel.services.dicom import Outcome, Received, Verdict
 from listener.storage import IndexWriter, status_of
@@ -115,3 +115,26 @@ def test_closing_commits_what_waits_and_refuses_what_comes_later(begin):
 )
 def test_every_error_has_a_status(error, status):
     assert status_of(error) == status
+
+
+def test_a_race_with_the_desk_is_run_again_and_never_called_a_duplicate(begin):
+    class Races(Index):
+        """Loses against somebody who edits the booking, as often as told."""
+
+        lost = 1
+
+        def __call__(self, batch, *more):
+            self.lost -= 1
+            if self.lost >= 0:
+                raise Conflict
+            return super().__call__(batch, *more)
+
+    index = Races()
+    index.gate.set()
+    writer = begin(index)
+    assert writer.submit(received(0)).result(5).verdict is Verdict.KEPT
+
+    index.lost = 2
+    with pytest.raises(Conflict) as refused:
+        writer.submit(received(1)).result(5)
+    assert status_of(refused.value) == 0xA700
