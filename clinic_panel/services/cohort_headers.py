@@ -56,7 +56,7 @@ def headers(ctx: Context, study_uid: str, keywords: Sequence[str]) -> pd.DataFra
     ctx.require(Permission.COHORT_READ)
     for keyword in keywords:
         _check(keyword)
-    with ctx.begin() as session:
+    with ctx.read() as session:
         study = find_study(ctx, session, study_uid)
         found = [
             (
@@ -70,6 +70,7 @@ def headers(ctx: Context, study_uid: str, keywords: Sequence[str]) -> pd.DataFra
             for series in sorted(study.series, key=lambda each: (each.series_number or 0, each.id))
             for row in in_order(series.instances)
         ]
+    with ctx.begin() as session:
         audit.record(
             ctx,
             session,

@@ -55,9 +55,10 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
         The actor may not read cohorts, or there is no such study.
     """
     ctx.require(Permission.COHORT_READ)
-    with ctx.begin() as session:
+    with ctx.read() as session:
         row = find_study(ctx, session, study_uid)
         study_id = row.id
+    with ctx.begin() as session:
         audit.record(
             ctx, session, Action.VIEW, row, patient_pk=row.patient_pk, list="cohort pictures"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydicom import Dataset
+from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import select
 
 import clinic_panel as cp
@@ -246,6 +248,49 @@ def test_real_and_pseudonymous_uids_find_the_same(ctx, analyst, planted):
     pd.testing.assert_frame_equal(cohort.series(analyst, shown), cohort.series(analyst, real))
     with pytest.raises(NotFound):
         cohort.series(analyst, "1.2.3.4.5")
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_table_is_made_without_keeping_the_clinic_from_writing(
+    ctx, analyst, planted, monkeypatch
+):
+    study_uid = cohort.studies(analyst)["study_uid"].iloc[0]
+    series_uid = cohort.series(analyst, study_uid)["series_uid"].iloc[0]
+    writes = 0
+    makes, finds = pseudonym.key, pseudonym.original
+
+    def write():
+        nonlocal writes
+        with contextlib.closing(
+            sqlite.connect(ctx.settings.home / "clinic.db", timeout=0)
+        ) as other:
+            other.execute("BEGIN IMMEDIATE")  # fails at once while somebody else may write
+        writes += 1
+
+    def key(*arguments):
+        write()
+        return makes(*arguments)
+
+    def original(*arguments):
+        write()
+        return finds(*arguments)
+
+    monkeypatch.setattr(pseudonym, "key", key)
+    monkeypatch.setattr(pseudonym, "original", original)
+    for ask in (cohort.patients, cohort.appointments, cohort.studies, cohort.reports):
+        before = writes
+        ask(analyst)
+        assert writes > before
+    for ask, uid in (
+        (cohort.series, study_uid),
+        (cohort.instances, series_uid),
+        (cohort.volume, series_uid),
+        (cohort_view.open_study, study_uid),
+        (lambda who, of: cohort_headers.headers(who, of, ["KVP"]), study_uid),
+    ):
+        before = writes
+        ask(analyst, uid)
+        assert writes > before
 
 
 def test_keys_join_the_tables(analyst, planted):
