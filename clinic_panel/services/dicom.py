@@ -18,11 +18,11 @@ from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotFound
 from clinic_panel.imaging.header import read_header
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, changes
-from clinic_panel.services.indexing import QUIET, Batch, Outcome, Received, Verdict
+from clinic_panel.services.indexing import Batch, Outcome, Received, Verdict
 
 __all__ = [
     "QUIET",

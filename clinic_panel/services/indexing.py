@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -23,13 +22,11 @@ from clinic_panel.context import Context
 from clinic_panel.imaging.header import Header
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.services import audit, changes, jobs, matching, sync
 
-# Without a new image for so long, a study is taken as complete; images that come later still count.
-QUIET = timedelta(seconds=1)
 _MODALITIES_LENGTH = 128
 # The booking says already that images came: no need to take the row from someone who edits it.
 _MOVED_ON = (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.REPORTED)
@@ -85,7 +82,11 @@ _COUNT_SERIES = (
 _INSERT = {
     (dialect, table.name): insert(table).on_conflict_do_nothing()
     for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-    for table in (_study, _series, _table(InstanceConflict))
+    for table in (_series, _table(InstanceConflict))
+}
+_MAKE_STUDIES = {
+    dialect: insert(_study).on_conflict_do_nothing().returning(_study.c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 _KEEP = {
     dialect: insert(_instance)
@@ -258,11 +259,13 @@ class Batch:
     def _make_parents(self, missing: Sequence[Received]) -> None:
         """Make studies, matched to their bookings, and series, with their thumbnail job."""
         first = {item.header.StudyInstanceUID: item for item in reversed(missing)}
-        self._insert(_study, [self._study_row(item) for item in first.values()])
+        rows = [self._study_row(item) for item in first.values()]
+        new_studies = set(self._connection.scalars(_MAKE_STUDIES[self._dialect], rows))
         query = select(Study).where(Study.study_instance_uid.in_(first))
         studies = {study.study_instance_uid: study for study in self._session.scalars(query)}
         for study in studies.values():
-            if study.appointment_pk is None:
+            # A person may have taken an older one from its booking: that stands.
+            if study.id in new_studies:
                 matching.match_study(self._session, study)
         self._session.flush()
         new = {item.parent_uids: item for item in reversed(missing)}

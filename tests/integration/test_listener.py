@@ -1,7 +1,9 @@
 """The listener over real sockets, on both receivers: storing, refusing, and what is kept of it."""
 
 import threading
+from copy import deepcopy
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from pydicom import dcmread
@@ -19,12 +21,14 @@ from sqlalchemy import func, select
 from clinic_panel.archive import data_set_offset
 from clinic_panel.config import Settings
 from clinic_panel.errors import SettingsError
+from clinic_panel.imaging.header import read_header
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.peer import Forwarding, Peer
-from clinic_panel.services import associations, dicom
+from clinic_panel.models.user import Role
+from clinic_panel.services import associations, dicom, matching
 from listener.limits import Limits
 from listener.server import Node
 from tests import factories
@@ -279,6 +283,36 @@ def test_images_of_a_booking_move_it_on(node, ctx, ct, clock):
     clock.advance(seconds=dicom.QUIET.total_seconds())
     assert dicom.settle_study(ctx, study.id)
     assert rows(ctx, Appointment)[0].status is AppointmentStatus.TO_READ
+
+
+def received(ctx, ct, **uids):
+    """Keep a copy of the image under other identifiers, as the wire would."""
+    ct = deepcopy(ct)
+    ct.SOPInstanceUID = ct.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for keyword, value in uids.items():
+        setattr(ct, keyword, value)
+    out = BytesIO()
+    ct.save_as(out)
+    stored = ctx.store.put(out.getvalue())
+    return dicom.Received(read_header(ctx.store.path(stored.path)), stored)
+
+
+def test_a_study_that_a_person_took_from_its_booking_stays_without(ctx, ct, as_role):
+    booking = factories.appointment(ctx)
+    named = {
+        "PatientID": patient_of(ctx, booking).patient_id,
+        "StudyInstanceUID": booking.study_instance_uid,
+    }
+    dicom.index_batch(ctx, [received(ctx, ct, **named)])
+    [study] = rows(ctx, Study)
+    assert study.appointment_pk == booking.id
+    matching.unlink_study(as_role(Role.TECHNOLOGIST), study.id)
+
+    dicom.index_batch(ctx, [received(ctx, ct, SeriesInstanceUID=generate_uid(), **named)])
+
+    [study] = rows(ctx, Study)
+    assert (study.appointment_pk, study.number_of_instances) == (None, 2)
+    assert rows(ctx, Appointment)[0].status is AppointmentStatus.BOOKED
 
 
 def test_what_peers_are_owed_is_noted_with_the_index(node, ctx, ct):
