@@ -13,9 +13,10 @@ from datetime import datetime
 from itertools import batched
 
 from sqlalchemy import select, union_all
+from sqlalchemy.exc import SQLAlchemyError
 
 from clinic_panel.context import Context
-from clinic_panel.errors import ClinicError, NotFound
+from clinic_panel.errors import ClinicError, NotFound, Unavailable
 from clinic_panel.imaging.header import read_header
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
@@ -104,9 +105,22 @@ def adopt_orphans(ctx: Context) -> int:
     ctx.require(Permission.DICOM_WRITE)
     adopted = 0
     for batch in batched(_orphans(ctx), ADOPT_AT_ONCE):
-        outcomes = index_batch(ctx, batch)
-        adopted += sum(outcome.verdict is Verdict.KEPT for outcome in outcomes)
+        adopted += sum(outcome.verdict is Verdict.KEPT for outcome in _adopt(ctx, batch))
     return adopted
+
+
+def _adopt(ctx: Context, batch: Sequence[Received]) -> list[Outcome]:
+    """Index a batch; one object the database refuses keeps out neither the others nor the node."""
+    try:
+        return index_batch(ctx, batch)
+    except Unavailable:
+        raise
+    # What a driver cannot even send is no error of SQLAlchemy's.
+    except (ClinicError, SQLAlchemyError, ValueError, OverflowError) as error:
+        if len(batch) == 1:
+            log.warning("a file without a row cannot be indexed: %s", type(error).__name__)
+            return []
+    return [outcome for one in batch for outcome in _adopt(ctx, [one])]
 
 
 def _orphans(ctx: Context) -> Iterator[Received]:

@@ -357,6 +357,23 @@ def test_several_associations_share_the_index_writer(node, ctx, ct):
     assert received == 40
 
 
+def test_an_orphan_the_database_refuses_keeps_neither_the_others_nor_the_node_out(
+    start, ctx, ct, monkeypatch, caplog
+):
+    refused, good = received(ctx, ct), received(ctx, ct)
+
+    def read(path):
+        header = read_header(path)
+        return replace(header, Rows=2**63) if header.SOPInstanceUID == refused.uid else header
+
+    monkeypatch.setattr(dicom, "read_header", read)
+    start()
+
+    assert [row.sop_instance_uid for row in rows(ctx, Instance)] == [good.uid]
+    assert "a file without a row cannot be indexed" in caplog.text
+    assert refused.uid not in caplog.text
+
+
 def test_files_without_a_row_are_adopted_at_the_next_start(start, ctx, ct):
     ct.save_as(ctx.settings.home / "orphan.dcm")
     ctx.store.put((ctx.settings.home / "orphan.dcm").read_bytes())
