@@ -14,10 +14,12 @@ from itertools import batched
 
 from sqlalchemy import select, union_all
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotFound, Unavailable
 from clinic_panel.imaging.header import read_header
+from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
 from clinic_panel.models.site import Topic
@@ -66,7 +68,9 @@ def index_batch(ctx: Context, received: Sequence[Received]) -> list[Outcome]:
 
 
 def settle_study(ctx: Context, study_id: int) -> bool:
-    """Take a study as complete once it has been quiet: its booking turns to *To read*.
+    """Take a study as complete once it has been quiet.
+
+    Its booking turns to *To read* with the last of its studies.
 
     Returns
     -------
@@ -83,12 +87,24 @@ def settle_study(ctx: Context, study_id: int) -> bool:
         study = session.get(Study, study_id)
         if study is None:
             raise NotFound("This study does not exist.")
-        if ctx.clock() - study.last_received_at < QUIET:
+        visit = study.appointment
+        if not study.is_quiet(ctx.clock()):
             return False
-        if study.appointment is not None:
-            study.appointment.complete_images()
+        if visit is not None:
+            _complete(ctx, session, visit, study)
             changes.announce(session, Topic.SCHEDULE, Topic.STUDIES)
     return True
+
+
+def _complete(ctx: Context, session: Session, visit: Appointment, study: Study) -> None:
+    if not visit.is_quiet_beside(study, ctx.clock()):
+        return
+    before = visit.status
+    visit.complete_images()
+    if visit.status is not before:
+        audit.record(
+            ctx, session, Action.CHANGE, visit, patient_pk=visit.patient_pk, fields=["status"]
+        )
 
 
 def adopt_orphans(ctx: Context) -> int:

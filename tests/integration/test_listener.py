@@ -297,6 +297,29 @@ def received(ctx, ct, **uids):
     return dicom.Received(read_header(ctx.store.path(stored.path)), stored)
 
 
+def test_a_visit_is_read_once_each_of_its_studies_is_quiet_and_the_audit_says_so(ctx, ct, clock):
+    booking = factories.appointment(ctx)
+    named = {
+        "PatientID": patient_of(ctx, booking).patient_id,
+        "AccessionNumber": booking.accession_number,
+    }
+    dicom.index_batch(ctx, [received(ctx, ct, **named)])
+    clock.advance(seconds=dicom.QUIET.total_seconds())
+    dicom.index_batch(ctx, [received(ctx, ct, StudyInstanceUID=generate_uid(), **named)])
+    first, second = rows(ctx, Study)
+
+    assert dicom.settle_study(ctx, first.id), "it is quiet itself"
+    assert rows(ctx, Appointment)[0].status is AppointmentStatus.IMAGES_ARRIVING
+    clock.advance(seconds=dicom.QUIET.total_seconds())
+    assert dicom.settle_study(ctx, second.id)
+    assert dicom.settle_study(ctx, first.id), "again changes nothing"
+
+    assert rows(ctx, Appointment)[0].status is AppointmentStatus.TO_READ
+    [entry] = [e for e in rows(ctx, AuditEntry) if e.action == Action.CHANGE]
+    assert (entry.subject_type, entry.subject_id) == ("appointment", booking.id)
+    assert (entry.patient_pk, entry.detail) == (booking.patient_pk, {"fields": ["status"]})
+
+
 def test_a_study_that_a_person_took_from_its_booking_stays_without(ctx, ct, as_role):
     booking = factories.appointment(ctx)
     named = {
