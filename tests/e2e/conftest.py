@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ class SinkProxy:
         self._server.close()
 
 
+def zone_of_morning() -> str:
+    """Return a zone where the clinic's day has begun and midnight is far, whenever this runs."""
+    ahead = 10 - datetime.now(UTC).hour
+    ahead += 24 if ahead < -12 else 0
+    return f"Etc/GMT{-ahead:+d}"  # POSIX counts to the west
+
+
 @dataclass
 class Clinic:
     """`clinic demo` as a process."""
@@ -85,7 +93,11 @@ class Clinic:
 
     def start(self) -> None:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("CLINIC_")}
-        environ |= {"CLINIC_DEMO_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
+        environ |= {
+            "CLINIC_DEMO_PASSWORD": PASSWORD,
+            "CLINIC_TIMEZONE": zone_of_morning(),
+            "PYTHONUNBUFFERED": "1",
+        }
         self._ready.clear()
         self.process = subprocess.Popen(
             [
