@@ -134,7 +134,9 @@ class ScriptedPeer:
 
 
 @pytest.fixture
-def scripted() -> Iterator[Callable[..., ScriptedPeer]]:
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ScriptedPeer]]:
+    # Our own listener, started by a test before, takes data sets in pieces.
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
     started: list[ScriptedPeer] = []
 
     def start(port: int, status: Callable[[int], int] = lambda n: 0, **options) -> ScriptedPeer:
