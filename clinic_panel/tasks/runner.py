@@ -191,9 +191,9 @@ class Runner:
         except (CancelledError, OSError):  # the scheduler is gone; no task raises these
             outcomes = None
         except KilledWorker as error:
-            # Alone and not for the first time: it is this job that ends its process.
-            final = len(work.claims) == 1 and work.claims[0].attempts > 1
-            outcomes = self._all_failed(work, describe(error), final=final)
+            # Dask blames every task of the process that ended: only by dying again on each of its
+            # tries does a job show that it is the one.
+            outcomes = self._all_failed(work, describe(error))
         except Exception as error:  # noqa: BLE001 - the edge: a job always gets an answer
             outcomes = self._all_failed(work, describe(error))
         self._inbox.put(Computed(number, outcomes))
