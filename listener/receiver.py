@@ -194,6 +194,7 @@ class EventDrivenDUL(BoundedDUL):
     def __init__(self, assoc: "EventDrivenAssociation", limits: Limits, sink: Sink) -> None:
         super().__init__(assoc, limits)
         self._waker = _Waker()
+        self._raw: socket.socket | None = None
         self.to_provider_queue = _WakingQueue(self._waker.set)
         self.to_user_queue = _WakingQueue(assoc.wake)
         self._sink = sink
@@ -225,10 +226,13 @@ class EventDrivenDUL(BoundedDUL):
             self._sink.discard()
             self._view = memoryview(b"")
             self._waker.close()
+            if self._raw is not None:  # an association that was killed leaves its socket open
+                self._raw.close()
             self.to_user_queue.put(None)  # a thread that still waits for A-ASSOCIATE-RQ goes home
 
     def _serve(self) -> None:
         sock: socket.socket = self.socket.socket
+        self._raw = sock
         sock.settimeout(self.limits.idle_s)  # a peer that stops in mid-record holds us no longer
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
