@@ -1,15 +1,13 @@
 """Modality Worklist: from an identifier to the steps that match it (PS3.4 K, C.2.2.2)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 
-from clinic_panel import validation
 from clinic_panel.services.worklist import ScheduledStep, StepFilter
+from listener.matching import days, is_universal, plain, string, text_of, value_matches
 
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
 PENDING, PENDING_UNSUPPORTED, CANCELLED = 0xFF00, 0xFF01, 0xFE00
@@ -67,14 +65,14 @@ class Answers:
 def prepare(identifier: Dataset) -> tuple[StepFilter, Answers]:
     """Read a C-FIND identifier: what the database can narrow down, and how to match the rest."""
     wanted = _item(identifier)
-    first, last = _days(_text(wanted, "ScheduledProcedureStepStartDate"))
+    first, last = days(text_of(wanted, "ScheduledProcedureStepStartDate"))
     narrowed = StepFilter(
         first_day=first,
         last_day=last,
-        station_ae_titles=_plain(wanted, "ScheduledStationAETitle"),
-        modalities=_plain(wanted, "Modality"),
-        patient_id=next(iter(_plain(identifier, "PatientID")), ""),
-        accession_number=next(iter(_plain(identifier, "AccessionNumber")), ""),
+        station_ae_titles=plain(wanted, "ScheduledStationAETitle"),
+        modalities=plain(wanted, "Modality"),
+        patient_id=next(iter(plain(identifier, "PatientID")), ""),
+        accession_number=next(iter(plain(identifier, "AccessionNumber")), ""),
     )
     is_supported = _supports(_KEYS, identifier) and _supports(_STEP_KEYS, wanted)
     return narrowed, Answers(identifier, PENDING if is_supported else PENDING_UNSUPPORTED)
@@ -85,7 +83,7 @@ def _supports(keys: frozenset[str], asked: Dataset) -> bool:
     return all(
         element.keyword in keys
         for element in asked
-        if not _is_universal(element.value)
+        if not is_universal(element.value)
         and element.keyword not in _NEVER_MATCHED
         and element.VR != "SQ"
     )
@@ -102,81 +100,14 @@ def _level_matches(asked: Dataset, answer: Dataset, keys: frozenset[str]) -> boo
     for element in asked:
         if (
             element.VR == "SQ"
-            or _is_universal(element.value)
+            or is_universal(element.value)
             or element.keyword in _NEVER_MATCHED
             or element.keyword not in keys
         ):
             continue
-        rule = _RULES.get(element.VR, _wildcard)
-        have = _string(answer[element.keyword].value)
-        # A stored value of zero length fails every key that has one (PS3.4 K.2.2.1.1.1).
-        if not have or not any(rule(key, have) for key in _values(element.value)):
+        if not value_matches(element, string(answer[element.keyword].value)):
             return False
     return True
-
-
-def _wildcard(key: str, have: str) -> bool:
-    return wildcard_matches(key.strip(), have)
-
-
-def _person_name(key: str, have: str) -> bool:
-    """Match any component group, without regard to case, accents or separators."""
-    pattern = validation.folded(key).strip()
-    groups = (validation.folded(group) for group in (*have.split("="), have))
-    return any(wildcard_matches(pattern, group) for group in groups if group)
-
-
-def wildcard_matches(key: str, have: str) -> bool:
-    """Whether ``have`` fits: ``*`` is any text, ``?`` is one character (PS3.4 C.2.2.2.4).
-
-    Only the last ``*`` is ever tried again, so a hostile key costs at most the square of the
-    length of ``have``; a regular expression takes exponential time for some.
-    """
-    at = here = 0
-    star, resume = -1, 0  # the last * in the key, and where the text it stands for ends
-    while here < len(have):
-        if at < len(key) and key[at] == "*":
-            star, resume = at, here
-            at += 1
-        elif at < len(key) and key[at] in ("?", have[here]):
-            at, here = at + 1, here + 1
-        elif star >= 0:
-            resume += 1
-            at, here = star + 1, resume
-        else:
-            return False
-    return not key[at:].strip("*")
-
-
-def _date_range(key: str, have: str) -> bool:
-    return _in_range(key.replace(".", ""), have, fill=("", ""))
-
-
-def _time_range(key: str, have: str) -> bool:
-    return _in_range(key.replace(":", ""), have, fill=("000000.000000", "235959.999999"))
-
-
-def _in_range(key: str, have: str, fill: tuple[str, str]) -> bool:
-    """Range matching on the text (PS3.4 C.2.2.2.5); a short TM stands for all it begins."""
-    first, dash, last = key.partition("-")
-    if not dash:
-        last = first
-    low = first + fill[0][len(first) :] if first else ""
-    high = last + fill[1][len(last) :] if last else "~"
-    value = have + fill[0][len(have) :]
-    return low <= value <= high
-
-
-def _uid(key: str, have: str) -> bool:
-    return key == have
-
-
-_RULES: dict[str, Callable[[str, str], bool]] = {
-    "PN": _person_name,
-    "DA": _date_range,
-    "TM": _time_range,
-    "UI": _uid,
-}
 
 
 def _asked(asked: Dataset, answer: Dataset) -> Dataset:
@@ -267,39 +198,3 @@ def _item(data: Dataset) -> Dataset:
     """The one item of the Scheduled Procedure Step Sequence, or an empty one."""
     items = data.get(STEP_SEQUENCE)
     return items[0] if items else Dataset()
-
-
-def _string(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _text(data: Dataset, keyword: str) -> str:
-    return _string(data.get(keyword)).strip()
-
-
-def _values(value: object) -> list[str]:
-    parts = value if isinstance(value, MultiValue | list) else [value]
-    return [_string(part).strip() for part in parts]
-
-
-def _is_universal(value: object) -> bool:
-    return all(set(text) <= {"*"} for text in _values(value))
-
-
-def _plain(data: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values of a key when they need no pattern, so that the database can look them up."""
-    values = _values(data.get(keyword)) if keyword in data else []
-    return tuple(values) if all(v and not set(v) & set("*?") for v in values) else ()
-
-
-def _days(key: str) -> tuple[date | None, date | None]:
-    """First and last day of a DA key; None where it is open or is no date."""
-    first, dash, last = key.replace(".", "").partition("-")
-    return _day(first), _day(last if dash else first)
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    except ValueError:
-        return None
