@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from clinic_panel.imaging.matching import days, is_universal, plain, string, text_of, value_matches
 from clinic_panel.services.worklist import ScheduledStep, StepFilter
-from listener.matching import days, is_universal, plain, string, text_of, value_matches
 
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
 PENDING, PENDING_UNSUPPORTED, CANCELLED = 0xFF00, 0xFF01, 0xFE00

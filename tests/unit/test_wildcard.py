@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.matching import wildcard_matches
+from clinic_panel.imaging.matching import wildcard_matches
 
 
 def defined(key: str, have: str) -> bool:
