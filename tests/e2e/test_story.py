@@ -82,7 +82,7 @@ def test_the_desk_registers_books_and_checks_in(desk: Page):
 def test_the_worklist_names_the_patient_and_dcmtk_sends_the_images(
     desk: Page, clinic: Clinic, tmp_path: Path
 ):
-    item = worklist_item(clinic)
+    [item] = worklist_items(clinic, f"{FAMILY}*")
     files = images_for(item, tmp_path, count=3)
     desk.evaluate("window.stayed = true")
 
@@ -98,9 +98,10 @@ def test_the_worklist_names_the_patient_and_dcmtk_sends_the_images(
     shoot(desk, "schedule")
 
 
-def worklist_item(clinic: Clinic) -> Dataset:
+def worklist_items(clinic: Clinic, patient_name: str) -> list[Dataset]:
+    """Ask the worklist for CT steps, as a scanner does."""
     query = Dataset()
-    query.PatientName = f"{FAMILY}*"
+    query.PatientName = patient_name
     for keyword in ("PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber"):
         setattr(query, keyword, "")
     query.StudyInstanceUID = ""
@@ -120,8 +121,7 @@ def worklist_item(clinic: Clinic) -> Dataset:
         if status.Status in (0xFF00, 0xFF01)
     ]
     association.release()
-    [item] = answers
-    return item
+    return answers
 
 
 def images_for(item: Dataset, folder: Path, count: int) -> list[Path]:
@@ -247,6 +247,7 @@ def test_the_audit_tells_who_did_what(browser, clinic: Clinic):
     [
         ("reception", "/schedule", "schedule-dark", "dark"),
         ("reception", "/patients", "patients", "light"),
+        ("tech", "/schedule", "schedule-tech", "light"),
         ("doctor", "/reports", "reports", "light"),
         ("doctor", "/analytics", "analytics", "light"),
         ("analyst", "/analytics", "analytics-dark", "dark"),
