@@ -47,7 +47,7 @@ def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> h
         cmap=colours,
         line_color=None,
         show_legend=len(modalities) > 1,
-        legend_position="top_right",
+        legend_position="top",
         backend="bokeh",
     )
 

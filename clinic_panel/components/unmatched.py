@@ -114,10 +114,10 @@ class LinkStudy(Task):
         return Change([suggested, {**other, "options": [visit_option(self.ctx, r) for r in rows]}])
 
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
-        """Link; *Undo* takes it back."""
+        """Link; *Undo* takes it back unless the study is being reported."""
         chosen = values["appointment_id"] or values["suggested"]
         number = key(chosen, "suggested", "Choose a booking.")
-        matching.link_study(
+        can_be_undone = matching.link_study(
             self.ctx,
             self.study.id,
             number,
@@ -129,4 +129,4 @@ class LinkStudy(Task):
             matching.unlink_study(self.ctx, self.study.id)
             return Done("The study is unmatched again.")
 
-        return Done("Study linked.", back)
+        return Done("Study linked.", back if can_be_undone else None)

@@ -107,7 +107,7 @@ def link_study(
     *,
     version: int | None = None,
     confirmed: bool = False,
-) -> None:
+) -> bool:
     """Join a study to a booking by hand, whatever its identifiers say.
 
     A study that was signed before it had a booking makes the booking *Reported*.
@@ -118,6 +118,11 @@ def link_study(
         The study's version the decision was made on; None skips the check.
     confirmed
         The person has seen that the signed report names another patient ID than the booking.
+
+    Returns
+    -------
+    bool
+        Whether `unlink_study` can take it back: not once it is being reported.
 
     Raises
     ------
@@ -158,6 +163,7 @@ def link_study(
             appointment=appointment.id,
         )
         changes.announce(session, Topic.STUDIES, Topic.SCHEDULE)
+        return study.report is None
 
 
 def _signed_patient_id(study: Study) -> str | None:

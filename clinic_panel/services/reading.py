@@ -99,7 +99,8 @@ def _in_pile(state: ReadingState) -> ColumnElement[bool]:
             return Report.status == ReportStatus.DRAFT
         case ReadingState.SIGNED:
             return Report.status == ReportStatus.SIGNED
-    complete = Appointment.status == AppointmentStatus.TO_READ
+    # A study that came to a booking after its report still waits to be read.
+    complete = Appointment.status.in_((AppointmentStatus.TO_READ, AppointmentStatus.REPORTED))
     return and_(Report.id.is_(None), or_(Appointment.id.is_(None), complete))
 
 

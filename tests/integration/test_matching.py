@@ -10,7 +10,8 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.user import Role
-from clinic_panel.services import matching, report
+from clinic_panel.services import matching, reading, report
+from clinic_panel.services.reading import ReadingState
 from clinic_panel.services.report import Texts
 from tests import factories
 
@@ -57,7 +58,7 @@ def test_a_study_is_linked_by_hand_and_taken_back(ctx, booking, as_role):
     study = factories.study(ctx)
     tech = as_role(Role.TECHNOLOGIST)
 
-    matching.link_study(tech, study.id, booking.id, version=study.version)
+    assert matching.link_study(tech, study.id, booking.id, version=study.version)
     with ctx.read() as session:
         linked = session.get_one(Study, study.id)
         assert (linked.appointment_pk, linked.patient_pk) == (booking.id, booking.patient_pk)
@@ -148,8 +149,19 @@ def sign(as_role):
 def test_a_study_signed_before_it_had_a_booking_makes_it_reported(ctx, booking, sign):
     study = factories.study(ctx, patient_id="P-1")
     sign(study)
-    matching.link_study(ctx, study.id, booking.id)
+    assert not matching.link_study(ctx, study.id, booking.id), "it cannot be taken back"
     assert status(ctx, booking) is AppointmentStatus.REPORTED
+
+
+def test_a_study_that_came_after_the_report_of_its_booking_still_waits_to_be_read(
+    ctx, booking, sign
+):
+    first, later = factories.study(ctx, patient_id="P-1"), factories.study(ctx)
+    sign(first)
+    for study in (first, later):
+        matching.link_study(ctx, study.id, booking.id)
+    waiting = reading.reports(ctx, ReadingState.TO_READ)
+    assert [row.study_id for row in waiting] == [later.id]
 
 
 def test_a_report_signed_for_another_patient_id_is_linked_only_when_confirmed(ctx, booking, sign):
