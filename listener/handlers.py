@@ -9,8 +9,8 @@ from pynetdicom.events import Event
 from clinic_panel.archive import data_set_offset
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
-from clinic_panel.services import worklist as service
-from listener import worklist
+from clinic_panel.services import worklist
+from clinic_panel.services.worklist_keys import WorklistQuery
 from listener.commands import StoreRequest
 from listener.storage import OUT_OF_RESOURCES, Storage, StoreSink
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 SUCCESS = 0x0000
 IDENTIFIER_DOES_NOT_MATCH = 0xA900
 UNABLE_TO_PROCESS = 0xC001
+CANCELLED = 0xFE00
 _BLOCK = 1 << 20
 
 
@@ -52,24 +53,24 @@ def handle_store(event: Event, storage: Storage) -> int:
     return sink.finish()
 
 
-def handle_find(event: Event, ctx: Context) -> Iterator[tuple[int, Dataset | None]]:
+def handle_worklist(event: Event, ctx: Context) -> Iterator[tuple[int | Dataset, Dataset | None]]:
     """Answer one worklist query: a response for each step, until done or cancelled."""
     peer, found = peer_of(event)[0], 0
     try:
-        identifier = event.identifier
-        narrowed, answers = worklist.prepare(identifier)
+        query = WorklistQuery(event.identifier)
+        pending = query.pending_status
     except Exception as error:  # noqa: BLE001 - whatever breaks in a peer's identifier
         log.warning("C-FIND from %s: not understood, %s", peer, type(error).__name__)
         yield IDENTIFIER_DOES_NOT_MATCH, None
         return
     try:
-        steps = service.scheduled_steps(ctx, narrowed)
-        for answer in answers.of(steps):
+        matches = worklist.scheduled_steps(ctx, query)
+        for step in matches.steps:
             if event.is_cancelled:
-                yield worklist.CANCELLED, None
+                yield CANCELLED, None
                 return
             found += 1
-            yield answers.status, answer
+            yield pending, query.answer(step)
     except ClinicError as error:
         log.warning("C-FIND from %s failed: %s", peer, type(error).__name__)
         yield OUT_OF_RESOURCES, None
@@ -78,4 +79,13 @@ def handle_find(event: Event, ctx: Context) -> Iterator[tuple[int, Dataset | Non
         log.error("C-FIND from %s failed: %s", peer, type(error).__name__)
         yield UNABLE_TO_PROCESS, None
         return
-    log.info("C-FIND from %s: %d of %d steps", peer, found, len(steps))
+    log.info("C-FIND from %s: %d steps", peer, found)
+    if matches.is_cut:  # Success would say that these were all
+        yield _refused(OUT_OF_RESOURCES, f"more than {found} steps match"), None
+
+
+def _refused(status: int, comment: str) -> Dataset:
+    """Return a status with its Error Comment (0000,0902), which names no patient."""
+    said = Dataset()
+    said.Status, said.ErrorComment = status, comment
+    return said

@@ -114,7 +114,7 @@ class BoundedDIMSE(DIMSEServiceProvider):
             self._limits.object_bytes if chunked else self._limits.message_bytes
         ):
             self.discard()
-            self.dul.event_queue.put(_INVALID_PDU)
+            self.dul.break_off()
             return
         super().receive_primitive(primitive)
         if self.message is None:
@@ -134,6 +134,12 @@ class BoundedDUL(DULServiceProvider):
     def __init__(self, assoc: Association, limits: Limits) -> None:
         super().__init__(assoc)
         self.limits = limits
+        self.is_broken_off = False
+
+    def break_off(self) -> None:
+        """Abort at the next turn: what came is no PDU, or not one for now (PS3.8 9.2.2 Evt19)."""
+        self.is_broken_off = True
+        self.event_queue.put(_INVALID_PDU)
 
     def run_reactor(self) -> None:
         """Serve the connection until it ends; nothing that goes wrong leaves this thread."""
@@ -161,7 +167,7 @@ class BoundedDUL(DULServiceProvider):
             head = connection.recv(_HEADER)
             length = int.from_bytes(head[2:], "big")
             if len(head) == _HEADER and not self.may_read(head[0], length):
-                self.event_queue.put(_INVALID_PDU)
+                self.break_off()
                 return
             body = connection.recv(length) if len(head) == _HEADER else b""
         except OSError:
@@ -182,7 +188,7 @@ class BoundedDUL(DULServiceProvider):
             decoded, event = self._decode_pdu(bytearray(pdu))
         except Exception as error:  # noqa: BLE001 - whatever a hostile PDU breaks, the peer is told
             log.warning("a PDU could not be decoded: %s", type(error).__name__)
-            self.event_queue.put(_INVALID_PDU)
+            self.break_off()
             return
         self._recv_pdu.put(decoded)
         self.event_queue.put(event)
@@ -370,7 +376,7 @@ class EventDrivenDUL(BoundedDUL):
         """Abort: what came is no PDU, or not one for now (PS3.8 AA-1, AA-7, AA-8)."""
         self._payload = []
         self._have = 0
-        self.event_queue.put(_INVALID_PDU)
+        self.break_off()
         self._run_events()
 
     def _pass_on(self, pdu: bytes) -> None:

@@ -18,11 +18,12 @@ from pynetdicom.transport import (
 from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, SettingsError
-from clinic_panel.services import associations, dicom
+from clinic_panel.services import associations, dicom, flight
 from listener import handlers, receiver
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.contexts import copied, supported_contexts
 from listener.limits import Admission, Limits
+from listener.recorder import Recorder
 from listener.storage import IndexWriter, Storage, StoreSink
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ class Node:
         self.admission = Admission(self.limits)
         writer = IndexWriter(lambda batch: dicom.index_batch(ctx, batch))
         self.storage = Storage(ctx.store, writer, self.limits)
+        self.recorder = Recorder(
+            lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock
+        )
         self._associations: dict[Association, str] = {}
         self._refused: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
@@ -94,6 +98,7 @@ class Node:
             self.storage.writer.close()
             where = f"{self.ctx.settings.dicom_host}:{self.ctx.settings.dicom_port}"
             raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
+        self.recorder.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="dicom-accept")
         self._thread.start()
         if not self.accelerated:
@@ -103,6 +108,7 @@ class Node:
         """Close the port, end the associations, commit what waits."""
         if self._server is None or self._thread is None:
             return
+        self.recorder.stopping()
         self._server.shutdown()
         self._thread.join()
         ending = self._server.active_associations
@@ -111,6 +117,7 @@ class Node:
         for association in ending:
             association.join()
         self.storage.writer.close()
+        self.recorder.close()
         self._server = None
 
     def _entity(self) -> AE:
@@ -131,9 +138,10 @@ class Node:
             return receiver.LibraryAssociation(entity, self.limits, self._ended)
         return receiver.EventDrivenAssociation(entity, self.limits, self._ended, self._sink_of)
 
-    def _sink_of(self, association: Association) -> StoreSink:
+    def _sink_of(self, association: Association) -> receiver.Sink:
         requestor = association.requestor
-        return StoreSink(self.storage, lambda: (requestor.ae_title, requestor.address or ""))
+        sink = StoreSink(self.storage, lambda: (requestor.ae_title, requestor.address or ""))
+        return self.recorder.counting(association, sink)
 
     def admit(self, event: evt.Event) -> None:
         """Decide on an A-ASSOCIATE-RQ; a refused one is answered here."""
@@ -150,6 +158,7 @@ class Node:
                 return
             reason = LOCAL_LIMIT_EXCEEDED
         association.requestor.ae_title = calling
+        self.recorder.refused(association, REASONS[reason])
         association.acse.send_reject(*reason)
         association.kill()
         self._keep_refusal(calling, address, reason)
@@ -187,6 +196,7 @@ class Node:
         if address is not None:
             self.admission.dissociate(address)
         self.admission.disconnect()
+        self.recorder.ended(association)
 
 
 class _Connection(RequestHandler):
@@ -240,10 +250,18 @@ class _Server(ThreadedAssociationServer):
             supported_contexts(),
             ssl_context=tls,
             evt_handlers=[
+                (evt.EVT_REQUESTED, node.recorder.requested),
                 (evt.EVT_REQUESTED, node.admit),
+                (evt.EVT_ACCEPTED, node.recorder.accepted),
+                (evt.EVT_REJECTED, node.recorder.rejected),
+                (evt.EVT_RELEASED, node.recorder.released),
+                (evt.EVT_ABORTED, node.recorder.aborted),
+                (evt.EVT_ACSE_RECV, node.recorder.heard),
+                (evt.EVT_DIMSE_RECV, node.recorder.received),
+                (evt.EVT_DIMSE_SENT, node.recorder.sent),
                 (evt.EVT_C_ECHO, handlers.handle_echo),
                 (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
-                (evt.EVT_C_FIND, handlers.handle_find, [node.ctx]),
+                (evt.EVT_C_FIND, handlers.handle_worklist, [node.ctx]),
             ],
             request_handler=_Connection,
         )

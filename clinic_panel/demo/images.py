@@ -13,7 +13,7 @@ from clinic_panel.imaging.header import read_header
 from clinic_panel.imaging.phantom import Identity
 from clinic_panel.services import worklist
 from clinic_panel.services.dicom import Outcome, Received, index_batch
-from clinic_panel.services.worklist import ScheduledStep, StepFilter
+from clinic_panel.services.worklist_keys import ScheduledStep, WorklistQuery
 from clinic_panel.simulator.objects import Booking, images_for, take_again
 
 # Past CTs are small and thin, so that the first start is quick; live ones are full size.
@@ -34,7 +34,9 @@ class Darkroom:
         StorageFull, Unavailable
             What was kept so far stays, as after a modality that stopped half-way.
         """
-        [step] = worklist.scheduled_steps(ctx, StepFilter(accession_number=accession_number))
+        asked = Dataset()
+        asked.AccessionNumber = accession_number
+        [step] = worklist.scheduled_steps(ctx, WorklistQuery(asked)).steps
         booking = _booking(ctx, step)
         images = take_again(self._images(booking.modality), booking)
         outcomes = keep(ctx, images, step.station_ae_title)

@@ -31,6 +31,7 @@ class Topic(StrEnum):
     REPORTS = "reports"
     JOBS = "jobs"
     ADMIN = "admin"
+    DEVICES = "devices"
 
 
 class NumberRange(Base):

@@ -37,6 +37,7 @@ class Permission(StrEnum):
     ANALYTICS_READ = "analytics.read"
     COHORT_READ = "cohort.read"
     AUDIT_READ = "audit.read"
+    DEVICE_READ = "device.read"
     ADMIN = "admin"
     DICOM_WRITE = "dicom.write"
     JOB_RUN = "job.run"
@@ -56,6 +57,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.IMAGE_READ,
             _P.STUDY_LINK,
             _P.REPORT_READ,
+            _P.DEVICE_READ,
         }
     ),
     Role.CLINICIAN: frozenset(
@@ -73,7 +75,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     # An analyst sees numbers and de-identified rows, never a name.
     Role.ANALYST: frozenset({_P.ANALYTICS_READ, _P.COHORT_READ}),
     # Admin is not a clinical role: no images, no report texts.
-    Role.ADMIN: frozenset({_P.SCHEDULE_READ, _P.ANALYTICS_READ, _P.AUDIT_READ, _P.ADMIN}),
+    Role.ADMIN: frozenset(
+        {_P.SCHEDULE_READ, _P.ANALYTICS_READ, _P.AUDIT_READ, _P.DEVICE_READ, _P.ADMIN}
+    ),
     Role.SYSTEM: frozenset(Permission),
 }
 

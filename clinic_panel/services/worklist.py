@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from itertools import islice
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import ColumnElement, Row, Select, select
 
+from clinic_panel import validation
 from clinic_panel.context import Context
-from clinic_panel.models.appointment import Appointment, AppointmentStatus, Room
+from clinic_panel.models.appointment import Appointment, AppointmentStatus, Procedure, Room
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.patient import Patient
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit
+from clinic_panel.services.worklist_keys import (
+    NOT_SCHEDULED,
+    ScheduledStep,
+    StepFilter,
+    WorklistQuery,
+)
 
 # What a station may still be asked to do; a visit to read or reported has left the worklist.
 SCHEDULED = (
@@ -22,50 +29,45 @@ SCHEDULED = (
     AppointmentStatus.ARRIVED,
     AppointmentStatus.IMAGES_ARRIVING,
 )
-LIMIT = 5000
+LIMIT = 5000  # answers to one query
+COMPARED_AT_MOST = 50_000  # bookings that one query may cost us to look at
+EXPLAINED_AT_MOST = 300  # candidates whose fate the recorder keeps
+_BATCH = 500
+_COLUMNS = (
+    Appointment.id,
+    Appointment.status,
+    Appointment.start_at,
+    Room.station_ae_title,
+    Room.room_name,
+    Room.modality,
+    Appointment.scheduled_procedure_step_id,
+    Appointment.requested_procedure_id,
+    Procedure.requested_procedure_description,
+    Procedure.code_value,
+    Appointment.priority,
+    Appointment.reason_for_the_requested_procedure,
+    Appointment.study_instance_uid,
+    Appointment.accession_number,
+    Appointment.referring_physician_name,
+    Patient.patient_name,
+    Patient.patient_id,
+    Patient.issuer_of_patient_id,
+    Patient.patient_birth_date,
+    Patient.patient_sex,
+    Patient.allergies,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class StepFilter:
-    """What the database narrows down; empty means everything. Finer matching is the caller's."""
+class Found:
+    """The steps that fit a query, by their start; whether there are more than are answered."""
 
-    first_day: date | None = None
-    last_day: date | None = None
-    station_ae_titles: Collection[str] = ()
-    modalities: Collection[str] = ()
-    patient_id: str = ""
-    accession_number: str = ""
+    steps: list[ScheduledStep]
+    is_cut: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledStep:
-    """One scheduled procedure step; ``start_at`` in the clinic's zone."""
-
-    appointment_id: int
-    status: str
-    start_at: datetime
-    station_ae_title: str
-    station_name: str
-    modality: str
-    scheduled_procedure_step_id: str
-    requested_procedure_id: str
-    requested_procedure_description: str
-    procedure_code_value: str
-    priority: str
-    reason_for_the_requested_procedure: str
-    study_instance_uid: str
-    accession_number: str
-    referring_physician_name: str
-    patient_name: str
-    patient_id: str
-    issuer_of_patient_id: str
-    patient_birth_date: date | None
-    patient_sex: str
-    allergies: str
-
-
-def scheduled_steps(ctx: Context, wanted: StepFilter) -> list[ScheduledStep]:
-    """Return the open bookings in the order of their start; the query is audited with its count.
+def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
+    """Return the open bookings that fit, in the order of their start; audited with their count.
 
     Raises
     ------
@@ -73,19 +75,95 @@ def scheduled_steps(ctx: Context, wanted: StepFilter) -> list[ScheduledStep]:
         Nothing was read.
     """
     ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
-    query = (
-        select(Appointment)
-        .join(Appointment.room)
-        .join(Appointment.patient)
-        .where(Appointment.status.in_(SCHEDULED))
-        .options(
-            joinedload(Appointment.room),
-            joinedload(Appointment.patient),
-            joinedload(Appointment.procedure),
-        )
-        .order_by(Appointment.start_at)
-        .limit(LIMIT)
+    wanted = _narrowed(ctx, query.narrowed).where(Appointment.status.in_(SCHEDULED))
+    wanted = wanted.order_by(Appointment.start_at, Appointment.id).limit(COMPARED_AT_MOST)
+    compared = 0
+    with ctx.begin() as session:
+        fitting = []
+        for row in session.execute(wanted.execution_options(yield_per=_BATCH)):
+            compared += 1
+            step = _step(ctx, row)
+            if not query.excluded_by(step):
+                fitting.append(step)
+                if len(fitting) > LIMIT:
+                    break
+        is_cut = len(fitting) > LIMIT or compared == COMPARED_AT_MOST
+        steps = fitting[:LIMIT]
+        audit.record(ctx, session, Action.SEARCH, list="worklist", found=len(steps))
+    return Found(steps, is_cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What a query made of the bookings of its days, open or not.
+
+    ``fates`` maps the keyword that excluded bookings (empty: they were answered; `status`: they
+    are over) to their ids.
+    """
+
+    steps: list[ScheduledStep]
+    fates: dict[str, list[int]]
+
+
+def considered(ctx: Context, query: WorklistQuery) -> Considered:
+    """Return for each booking of the days asked for which key excluded it.
+
+    A query without a date is compared with the bookings from today on.
+
+    Raises
+    ------
+    Forbidden, Unavailable
+        Nothing was read.
+    """
+    ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
+    asked = query.narrowed
+    first = asked.first_day or min(ctx.today(), asked.last_day or date.max)
+    days = StepFilter(first_day=first, last_day=asked.last_day)
+    rows = _narrowed(ctx, days).order_by(Appointment.start_at, Appointment.id)
+    with ctx.read() as session:
+        steps = [_step(ctx, row) for row in session.execute(rows.limit(EXPLAINED_AT_MOST))]
+    fates: dict[str, list[int]] = {}
+    for step in steps:
+        fates.setdefault(fate(query, step), []).append(step.appointment_id)
+    return Considered(steps, fates)
+
+
+def fate(query: WorklistQuery, step: ScheduledStep) -> str:
+    """Return what keeps a booking out of the answers: a keyword, `status`, or nothing."""
+    if AppointmentStatus(step.status) not in SCHEDULED:
+        return NOT_SCHEDULED
+    return query.excluded_by(step)
+
+
+def steps_by_id(ctx: Context, appointment_ids: list[int]) -> dict[int, ScheduledStep]:
+    """Return bookings by their id, whatever their status; for services that audit the read.
+
+    Raises
+    ------
+    Unavailable
+        Nothing was read.
+    """
+    found: dict[int, ScheduledStep] = {}
+    ids = iter(dict.fromkeys(appointment_ids))
+    with ctx.read() as session:
+        while chunk := list(islice(ids, _BATCH)):
+            for row in session.execute(_joined().where(Appointment.id.in_(chunk))):
+                step = _step(ctx, row)
+                found[step.appointment_id] = step
+    return found
+
+
+def _joined() -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_COLUMNS)
+        .join(Room, Appointment.room_pk == Room.id)
+        .join(Patient, Appointment.patient_pk == Patient.id)
+        .join(Procedure, Appointment.procedure_pk == Procedure.id)
     )
+
+
+def _narrowed(ctx: Context, wanted: StepFilter) -> Select[*tuple[Any, ...]]:
+    query = _joined()
     if wanted.first_day is not None:
         query = query.where(Appointment.start_at >= ctx.day_bounds(wanted.first_day)[0])
     if wanted.last_day is not None:
@@ -99,33 +177,21 @@ def scheduled_steps(ctx: Context, wanted: StepFilter) -> list[ScheduledStep]:
         query = query.where(Patient.patient_id == wanted.patient_id)
     if wanted.accession_number:
         query = query.where(Appointment.accession_number == wanted.accession_number)
-    with ctx.begin() as session:
-        steps = [_step(ctx, row) for row in session.scalars(query)]
-        audit.record(ctx, session, Action.SEARCH, list="worklist", found=len(steps))
-    return steps
+    if wanted.study_instance_uids:
+        query = query.where(Appointment.study_instance_uid.in_(wanted.study_instance_uids))
+    if wanted.patient_name:
+        query = query.where(_name_like(wanted.patient_name))
+    return query
 
 
-def _step(ctx: Context, row: Appointment) -> ScheduledStep:
-    return ScheduledStep(
-        appointment_id=row.id,
-        status=row.status.value,
-        start_at=row.start_at.astimezone(ctx.zone),
-        station_ae_title=row.room.station_ae_title,
-        station_name=row.room.room_name,
-        modality=row.room.modality,
-        scheduled_procedure_step_id=row.scheduled_procedure_step_id,
-        requested_procedure_id=row.requested_procedure_id,
-        requested_procedure_description=row.procedure.requested_procedure_description,
-        procedure_code_value=row.procedure.code_value,
-        priority=row.priority.value,
-        reason_for_the_requested_procedure=row.reason_for_the_requested_procedure,
-        study_instance_uid=row.study_instance_uid,
-        accession_number=row.accession_number,
-        referring_physician_name=row.referring_physician_name,
-        patient_name=row.patient.patient_name,
-        patient_id=row.patient.patient_id,
-        issuer_of_patient_id=row.patient.issuer_of_patient_id,
-        patient_birth_date=row.patient.patient_birth_date,
-        patient_sex=row.patient.patient_sex,
-        allergies=row.patient.allergies,
-    )
+def _name_like(pattern: str) -> ColumnElement[bool]:
+    """Leave out names in which the longest literal piece of a pattern does not occur."""
+    pieces = validation.folded(pattern.replace("?", "*")).split("*")
+    longest = max((piece.strip() for piece in pieces), key=len)
+    return Patient.search_name.contains(longest, autoescape=True)
+
+
+def _step(ctx: Context, row: Row[*tuple[Any, ...]]) -> ScheduledStep:
+    appointment_id, status, start_at, *texts = tuple(row)
+    texts[7] = texts[7].value  # the priority
+    return ScheduledStep(appointment_id, status.value, start_at.astimezone(ctx.zone), *texts)
