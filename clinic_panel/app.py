@@ -34,7 +34,7 @@ from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import auth
 from clinic_panel.services.sessions import Visit
 from clinic_panel.services.viewing import Lightbox
-from clinic_panel.web import health, media, notices, page_resources, signin
+from clinic_panel.web import account, health, media, notices, page_resources, signin
 from clinic_panel.web.door import Door, Gate
 from clinic_panel.web.edge import Faults, StaticFiles
 from clinic_panel.web.headers import ResponseHeaders
@@ -43,7 +43,7 @@ from clinic_panel.web.open_pages import OpenPages, PageSpec
 
 log = logging.getLogger(__name__)
 
-ROUTES = ("/login", "/logout", "/healthz", "/readyz", "/metrics", "/static")
+ROUTES = ("/login", "/logout", "/password", "/healthz", "/readyz", "/metrics", "/static")
 MEDIA = ("/frames", "/thumbnails", "/reports")
 STOP_S = 5
 
@@ -115,6 +115,7 @@ def build(
     door.guard(served.core)
     meters = Meters(door, served.core)
     app.include_router(signin.router(door))
+    app.include_router(account.router(door))
     app.include_router(health.router(door, meters))
     app.include_router(media.router(door, lightbox))
     app.add_exception_handler(ClinicError, partial(_clinic_error, door))

@@ -126,6 +126,7 @@ function finder(model) {
 function person(model) {
   const list = h("div", { class: "pop", role: "menu", "aria-label": "Account" },
     h("span", { class: "who", role: "presentation" }, h("b", {}, model.user), model.role),
+    h("a", { href: "/password", role: "menuitem" }, icon("key"), "Change password"),
     h("form", { method: "post", action: "/logout", role: "none", onsubmit: forgetDrafts },
       h("button", { type: "submit", role: "menuitem" }, icon("logout"), "Sign out")));
   const button = h("button", { class: "me", type: "button", "aria-label": `Account: ${model.user}, ${model.role}` },
@@ -149,16 +150,43 @@ function lost() {
     h("button", { class: "btn small", type: "button", onclick: () => location.reload() }, "Reload"));
 }
 
-// Says at most once a minute that somebody is working here: it keeps the session from idling out.
-function heartbeat(model) {
-  let said = Date.now();
-  const beat = () => {
-    if (Date.now() - said < 60000) return;
+const BEAT_MS = 60000, WARN_MS = 120000;
+
+// Says at most once a minute that somebody is working here, and warns before the session ends
+// because nobody does. All tabs of a browser share one session, so they share the moment too.
+function heartbeat(model, el) {
+  const signs = ["pointerdown", "keydown", "wheel"];
+  let said = Date.now(), seen = said, timer = 0;
+  const last = () => { try { return Math.max(said, Number(localStorage.getItem("clinic-alive"))); } catch { return said; } };
+  const say = () => {
     said = Date.now();
+    remember("clinic-alive", said);
     model.send_msg({ kind: "alive" });
+    el.querySelector(".idle")?.remove();
   };
-  for (const name of ["pointerdown", "keydown", "wheel"]) document.addEventListener(name, beat, { passive: true, capture: true });
-  return () => { for (const name of ["pointerdown", "keydown", "wheel"]) document.removeEventListener(name, beat, { capture: true }); };
+  const beat = () => {
+    seen = Date.now();
+    if (seen - said >= BEAT_MS || el.querySelector(".idle")) say();
+  };
+  const look = () => {
+    if (seen > said && Date.now() - said >= BEAT_MS) say();
+    const left = last() + model.idle_s * 1000 - Date.now() - WARN_MS;
+    if (left > 0) el.querySelector(".idle")?.remove();
+    else if (!el.querySelector(".idle")) el.append(idle(say));
+    timer = setTimeout(look, Math.min(Math.max(left, 1000), BEAT_MS));
+  };
+  remember("clinic-alive", said);
+  for (const name of signs) document.addEventListener(name, beat, { passive: true, capture: true });
+  if (model.idle_s) look();
+  return () => {
+    clearTimeout(timer);
+    for (const name of signs) document.removeEventListener(name, beat, { capture: true });
+  };
+}
+
+function idle(stay) {
+  return h("div", { class: "lost idle", role: "alert" }, "Nobody seems to be working here: you will be signed out within two minutes.",
+    h("button", { class: "btn small", type: "button", onclick: stay }, "Stay signed in"));
 }
 
 export function render({ model, view, el }) {
@@ -179,7 +207,7 @@ export function render({ model, view, el }) {
     input.focus();
   };
   if (model.searchable) document.addEventListener("keydown", slash);
-  const still = heartbeat(model);
+  const still = heartbeat(model, el);
   const gone = () => { if (!el.querySelector(".lost")) el.append(lost()); };
   view.model.document?.on_event?.("connection_lost", gone);
   model.on("ended", () => { if (model.ended) location.assign(local(model.ended)); });

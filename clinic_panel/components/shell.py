@@ -107,6 +107,9 @@ class TopBar(Part):
     active = param.String(doc="Id of the navigation entry the page belongs to.")
     entries = param.List(doc="Navigation: dicts of `id`, `label`, `href`, `icon`.")
     searchable = param.Boolean(default=False, doc="Show the patient search field.")
+    idle_s = param.Integer(
+        default=0, doc="Seconds without work after which the session ends; 0: no word of it."
+    )
     ended = param.String(doc="Set to an address to send the browser there: the session is over.")
     find = param.Callable(
         default=None,

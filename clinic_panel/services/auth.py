@@ -11,7 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from clinic_panel.context import Actor, Context
-from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from clinic_panel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    LockedOut,
+    NotFound,
+    Unauthenticated,
+)
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import LoginAttempt, Permission, Role, User, WebSession
@@ -20,6 +27,8 @@ from clinic_panel.validation import short_text
 
 _USERNAME = re.compile(r"^[a-z0-9][a-z0-9._-]{1,31}$")
 WRONG = "The user name or the password is not right."
+WRONG_PRESENT = "The present password is not right."
+SAME = "The new password is the present one."
 LAST_ADMIN = "This is the last administrator: make another one first."
 
 
@@ -80,6 +89,36 @@ def reauthenticate(ctx: Context, password: str) -> None:
     attempt, _ = _prove(ctx, ctx.actor.username, password, ctx.actor.address)
     with ctx.begin() as session:
         _still_proven(session, attempt)
+
+
+def change_own_password(ctx: Context, present: str, password: str) -> SignedIn:
+    """Give the actor's account another password: every session ends, and a new one begins.
+
+    Raises
+    ------
+    LockedOut
+        Too many tries failed.
+    Invalid
+        The present password is wrong, which counts like a failure at the door; or the new one
+        breaks a rule. ``field`` is ``present`` or ``password``.
+    """
+    username, address = ctx.actor.username, ctx.actor.address
+    passwords.check_policy(password, username)
+    if password == present:
+        raise Invalid(SAME, field="password")
+    try:
+        attempt, _ = _prove(ctx, username, present, address)
+        hashed = passwords.hash_password(ctx.settings.secret, password)
+        with ctx.begin() as session:
+            user = _still_proven(session, attempt)
+            user.password_hash = hashed
+            _changed(ctx, session, user, "password")
+            token = sessions.open_session(ctx, session, user, address)
+            return SignedIn(token=token, actor=sessions.actor_of(user, address))
+    except LockedOut:
+        raise
+    except Unauthenticated:
+        raise Invalid(WRONG_PRESENT, field="present") from None
 
 
 def _still_proven(session: Session, attempt: lockout.Attempt) -> User:

@@ -31,6 +31,7 @@ from clinic_panel.web import notices
 log = logging.getLogger(__name__)
 
 PUBLIC = ("/login", "/healthz", "/favicon.ico")
+FOR_ALL = ("/", "/password")  # what everybody has who is signed in
 STATIC = "/static/"
 BASIC = ("/metrics", "/readyz", "/dicom-web")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -210,7 +211,7 @@ class Gate:
             return RedirectResponse("/login", 303)
         if path == "/readyz":
             return None  # says to everybody that it is not ready; the rest asks to sign in
-        wants_page = path == "/" or self._door.page_of(path) is not None
+        wants_page = path in FOR_ALL or self._door.page_of(path) is not None
         if wants_page and connection.scope.get("method") == "GET":
             target = f"{path}?{connection.url.query}" if connection.url.query else path
             return RedirectResponse(f"/login?next={quote(safe_next(target))}", 303)

@@ -57,7 +57,11 @@ def status_of(error: ClinicError) -> int:
 
 def problem(connection: HTTPConnection, error: ClinicError) -> Response:
     """Answer with one sentence: a page for a person, plain text for a program."""
-    response = page(connection, status_of(error), error.message)
+    return with_wait(page(connection, status_of(error), error.message), error)
+
+
+def with_wait(response: Response, error: ClinicError) -> Response:
+    """Say to programs, too, for how long somebody is locked out."""
     if isinstance(error, errors.LockedOut):
         response.headers["Retry-After"] = str(error.wait_s)
     return response

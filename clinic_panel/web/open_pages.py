@@ -100,6 +100,7 @@ class OpenPages:
                 log.warning("a session could not be kept alive: the database does not answer")
 
         bar.touched = touched
+        bar.idle_s = int(sessions.IDLE.total_seconds())
 
     def _closed(self, doc: Any, live: Live) -> None:
         live.close()

@@ -8,7 +8,7 @@ import anyio
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from clinic_panel.errors import LockedOut, Unauthenticated
+from clinic_panel.errors import Unauthenticated
 from clinic_panel.models.user import Role
 from clinic_panel.services import auth, sessions
 from clinic_panel.services.sessions import Visit
@@ -57,20 +57,11 @@ def router(door: Door) -> APIRouter:
                 problem=error.message,
                 username=username,
             )
-            if isinstance(error, LockedOut):
-                response.headers["Retry-After"] = str(error.wait_s)
-            return response
+            return notices.with_wait(response, error)
         if before:
             await anyio.to_thread.run_sync(sessions.sign_out, door.ctx, before, door.cache)
         response = RedirectResponse(target, 303)
-        response.set_cookie(
-            door.cookie(request.url.scheme),
-            signed_in.token,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-            path="/",
-        )
+        hand_over(door, request, response, signed_in.token)
         return response
 
     @routes.api_route("/logout", methods=["GET", "POST"])
@@ -99,3 +90,15 @@ def router(door: Door) -> APIRouter:
         return RedirectResponse("/static/clinic/favicon.svg", 301)
 
     return routes
+
+
+def hand_over(door: Door, request: Request, response: Response, token: str) -> None:
+    """Give a browser the token of its session, out of reach of any script."""
+    response.set_cookie(
+        door.cookie(request.url.scheme),
+        token,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        path="/",
+    )

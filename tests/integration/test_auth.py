@@ -249,6 +249,64 @@ def test_a_password_changed_while_it_is_asked_for_again_proves_nothing(ctx, as_r
         auth.reauthenticate(desk, PASSWORD)
 
 
+def test_one_changes_ones_own_password_and_is_signed_out_everywhere_else(ctx, as_role):
+    desk = as_role(Role.RECEPTIONIST)
+    before = auth.sign_in(ctx, desk.actor.username, PASSWORD, "").token
+
+    got = auth.change_own_password(desk, PASSWORD, NEW)
+
+    visit = sessions.resolve(ctx, got.token, SessionCache())
+    assert visit is not None
+    assert visit.actor.username == desk.actor.username
+    assert sessions.resolve(ctx, before, SessionCache()) is None
+    assert actions(ctx)[-1] is Action.CHANGE
+    auth.sign_in(ctx, desk.actor.username, NEW, "")
+    with pytest.raises(Unauthenticated):
+        auth.sign_in(ctx, desk.actor.username, PASSWORD, "")
+
+
+@pytest.mark.parametrize(
+    ("present", "new", "field"),
+    [
+        ("wrong " + PASSWORD, NEW, "present"),
+        (PASSWORD, "short", "password"),
+        (PASSWORD, PASSWORD, "password"),
+    ],
+)
+def test_a_change_of_ones_own_password_that_is_refused_changes_nothing(
+    ctx, as_role, present, new, field
+):
+    desk = as_role(Role.RECEPTIONIST)
+    token = auth.sign_in(ctx, desk.actor.username, PASSWORD, "").token
+
+    with pytest.raises(Invalid) as caught:
+        auth.change_own_password(desk, present, new)
+
+    assert caught.value.field == field
+    assert sessions.resolve(ctx, token, SessionCache()) is not None
+    assert auth.sign_in(ctx, desk.actor.username, PASSWORD, "")
+
+
+def test_guesses_at_ones_own_password_are_counted_and_locked(ctx, as_role):
+    desk = as_role(Role.RECEPTIONIST)
+    for _ in range(lockout.ACCOUNT_FREE):
+        with pytest.raises(Invalid):
+            auth.change_own_password(desk, "wrong " + PASSWORD, NEW)
+
+    with pytest.raises(LockedOut):
+        auth.change_own_password(desk, PASSWORD, NEW)
+
+
+def test_a_password_set_meanwhile_by_an_admin_stays(ctx, as_role, monkeypatch):
+    desk = as_role(Role.CLINICIAN)
+    meanwhile(monkeypatch, lambda: auth.set_password(ctx, desk.actor.username, NEW))
+
+    with pytest.raises(Invalid):
+        auth.change_own_password(desk, PASSWORD, "a third long sentence")
+
+    auth.sign_in(ctx, desk.actor.username, NEW, "")
+
+
 def test_an_unlock_during_the_sign_in_does_not_break_it(ctx, doctor, monkeypatch):
     meanwhile(monkeypatch, lambda: auth.unlock(ctx, "doctor"))
 

@@ -120,8 +120,8 @@ class Desk:
         hits = [name for name in names if text.lower() in name.lower()]
         return [{"label": name, "detail": "P-1", "href": "/found"} for name in hits[:5]]
 
-    def page(self) -> Any:
-        return shell(
+    def page(self, idle_s: int) -> Any:
+        frame = shell(
             "Schedule",
             user="Ruth Adeyemi",
             role="clinician",
@@ -130,7 +130,10 @@ class Desk:
             main=[self.board],
             overlays=[self.form, self.notice],
             search=self.find,
+            touched=lambda: self.told.append(("touched", True)),
         )
+        frame.header[0].idle_s = idle_s
+        return frame
 
 
 class Site:
@@ -138,6 +141,7 @@ class Site:
 
     def __init__(self) -> None:
         self.desks: list[Desk] = []
+        self.idle_s = 0
         api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         for path in ("/found", "/patients"):
             api.get(path)(lambda: HTMLResponse("<title>Arrived</title>"))
@@ -156,7 +160,7 @@ class Site:
     def _open(self) -> Any:
         desk = Desk()
         self.desks.append(desk)
-        return desk.page()
+        return desk.page(self.idle_s)
 
     def _plan(self) -> Any:
         rooms = [{"id": 1, "label": "CT 1"}, {"id": 2, "label": "MR 1"}]
@@ -413,6 +417,8 @@ def test_the_frame_skips_to_the_content_names_the_place_and_signs_out(desk):
     assert page.title() == "Schedule · Clinic Panel"
 
     page.get_by_role("button", name="Account: Ruth Adeyemi, Clinician").press("Enter")
+    expect(page.get_by_role("menuitem", name="Change password")).to_be_focused()
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page).to_have_title("Signed out")
 
@@ -428,6 +434,32 @@ def test_the_theme_is_changed_in_the_browser_and_remembered(desk):
     page.reload()
     expect(page.get_by_role("button", name="Use the light theme")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_who_does_nothing_is_warned_before_the_session_ends_and_may_stay(site, desk, monkeypatch):
+    page, warning = desk.page, desk.page.get_by_role("alert").filter(has_text="signed out within")
+    expect(warning).to_have_count(0)
+    monkeypatch.setattr(site, "idle_s", 121)  # two minutes before its end: after a second
+
+    page.reload()
+
+    expect(warning).to_be_visible()
+    newest = Open(page, site.desks[-1], desk.faults)
+    assert newest.desk.last("touched") is None
+    warning.get_by_role("button", name="Stay signed in").press("Enter")
+    newest.told("touched", bool)
+    expect(warning).to_have_count(0)
+
+
+def test_work_in_one_tab_keeps_the_other_from_warning(site, desk, monkeypatch):
+    monkeypatch.setattr(site, "idle_s", 121)
+    desk.page.reload()
+    warning = desk.page.get_by_role("alert").filter(has_text="signed out within")
+    expect(warning).to_be_visible()
+
+    desk.page.evaluate("localStorage.setItem('clinic-alive', Date.now() + 60_000)")
+
+    expect(warning).to_have_count(0)
 
 
 @pytest.mark.parametrize("desk", [(390, 844), (800, 900), (1366, 768)], indirect=True)

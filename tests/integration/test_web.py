@@ -138,6 +138,7 @@ def pull(socket):
 PAGES = {"/desk": Permission.SCHEDULE_READ, "/control": Permission.ADMIN}
 ROUTES = {
     "/": None,
+    "/password": None,
     "/readyz": None,
     "/metrics": Permission.ADMIN,
     "/frames/1/0": Permission.IMAGE_READ,
@@ -347,6 +348,36 @@ def test_a_wrong_password_and_a_lock_are_told(web):
     assert locked.status_code == 429
     assert locked.headers["retry-after"] == "15"
     assert not locked.cookies
+
+
+def test_one_changes_ones_own_password_and_stays_signed_in_here_alone(web):
+    with web.client(Role.RECEPTIONIST) as desk, web.client() as other:
+        form = {"username": Role.RECEPTIONIST.value, "password": PASSWORD}
+        assert other.post("/login", data=form).status_code == 303
+        new = "another long sentence"
+        change = {"present": PASSWORD, "password": new, "again": new}
+        for wrong in ({"again": "a typing error"}, {"present": "wrong"}, {"password": "short"}):
+            refused = desk.post("/password", data=change | wrong)
+            assert refused.status_code == 422
+            assert 'role="alert"' in refused.text
+            assert new not in refused.text
+        assert desk.get("/desk").status_code == other.get("/desk").status_code == 200
+
+        assert "Password changed" in desk.post("/password", data=change).text
+
+        assert desk.get("/desk").status_code == 200
+        assert other.get("/desk").status_code == 303
+        assert other.post("/login", data=form).status_code == 401
+        assert other.post("/login", data=form | {"password": new}).status_code == 303
+
+
+def test_a_lock_is_told_where_the_password_is_changed(web):
+    with web.client(Role.RECEPTIONIST) as desk:
+        guess = {"present": "a wrong guess", "password": "another long sentence"}
+        guess["again"] = guess["password"]
+        answers = [desk.post("/password", data=guess) for _ in range(lockout.ACCOUNT_FREE + 1)]
+        assert [answer.status_code for answer in answers] == [422] * lockout.ACCOUNT_FREE + [429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
 
 
 def test_another_site_cannot_post(web):
