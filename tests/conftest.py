@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from playwright.sync_api import expect
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
@@ -25,6 +26,7 @@ from clinic_panel.resources import build_context, build_engine, upgrade
 # A busy machine is slow, not wrong.
 hypothesis_settings.register_profile("clinic", deadline=None)
 hypothesis_settings.load_profile("clinic")
+expect.set_options(timeout=20_000)
 
 NOON = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 

@@ -47,14 +47,12 @@ def database() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         yield launched
         launched.close()
-    expect.set_options(timeout=5_000)
 
 
 @dataclass
