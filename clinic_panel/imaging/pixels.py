@@ -117,7 +117,7 @@ def read_frame(
         raise NotDisplayable("The image has no such frame.")
     with picture.opened() as file:
         if picture.encapsulated:
-            array, photometric = decoder(picture, _fragment(picture, file, frame))
+            array, photometric = decoder(picture, compressed_frame(picture, file, frame))
         else:
             array, photometric = _native(picture, file, frame), picture.photometric
     if picture.samples == 3 or picture.palette:
@@ -183,7 +183,7 @@ def _shape(picture: Picture, flat: NDArray[Any]) -> NDArray[Any]:
 # -- compressed --------------------------------------------------------------------------------
 
 
-def _fragment(picture: Picture, file: BinaryIO, frame: int) -> bytes:
+def compressed_frame(picture: Picture, file: BinaryIO, frame: int) -> bytes:
     """The bytes of one compressed frame."""
     file.seek(picture.pixels.start)
     try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Table, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from clinic_panel.context import Context
+from clinic_panel.dimse.objects import StoredObject
+from clinic_panel.dimse.outgoing import Remote
 from clinic_panel.errors import NotFound
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -43,18 +44,14 @@ class Owed:
     """One stored object on its way to a peer."""
 
     forwarding_id: int
-    path: Path
-    sop_class_uid: str
-    transfer_syntax_uid: str
+    stored: StoredObject
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a peer is to get next, and where it is."""
 
-    ae_title: str
-    host: str
-    port: int
+    remote: Remote
     owed: tuple[Owed, ...]
 
 
@@ -111,7 +108,13 @@ def next_batch(ctx: Context, peer_id: int, *, limit: int = AT_ONCE) -> Batch | N
     """
     ctx.require(Permission.JOB_RUN)
     query = (
-        select(Forwarding.id, Instance.path, Instance.sop_class_uid, Instance.transfer_syntax_uid)
+        select(
+            Forwarding.id,
+            Instance.path,
+            Instance.sop_class_uid,
+            Instance.sop_instance_uid,
+            Instance.transfer_syntax_uid,
+        )
         .join(Forwarding.instance)
         .where(Forwarding.peer_pk == peer_id, Forwarding.state == ForwardingState.WAITING)
         .order_by(Forwarding.attempts, Forwarding.id)
@@ -122,10 +125,10 @@ def next_batch(ctx: Context, peer_id: int, *, limit: int = AT_ONCE) -> Batch | N
         if peer is None or not (peer.forwards and peer.is_active):
             return None
         owed = tuple(
-            Owed(id_, ctx.store.path(path), sop_class, syntax)
-            for id_, path, sop_class, syntax in session.execute(query)
+            Owed(id_, StoredObject(ctx.store.path(path), *uids))
+            for id_, path, *uids in session.execute(query)
         )
-        return Batch(peer.ae_title, peer.host, peer.port, owed) if owed else None
+        return Batch(Remote(peer.ae_title, peer.host, peer.port), owed) if owed else None
 
 
 def record(ctx: Context, peer_id: int, answers: Sequence[tuple[int, int]]) -> bool:
