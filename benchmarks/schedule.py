@@ -16,41 +16,11 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.e2e import watch
 from tests.e2e.conftest import CHROMIUM_ARGUMENTS, Clinic, sign_in
 from tests.e2e.test_story import images_for, worklist_items
 
 IMAGES = 20
-WATCH = """
-(patientId) => {
-  const seen = window.seen = {};
-  const look = () => {
-    for (const row of window.rows(patientId)) {
-      if (row.innerText.includes("To read")) seen.row ??= Date.now();
-      const image = row.querySelector("img");
-      if (!image || seen.image || seen.waiting) continue;
-      if (image.complete && image.naturalWidth) seen.image = Date.now();
-      else {
-        seen.waiting = true;
-        image.addEventListener("load", () => { seen.image = Date.now(); });
-      }
-    }
-    if (!(seen.row && seen.image)) requestAnimationFrame(look);
-  };
-  look();
-}
-"""
-# Rows live in the shadow roots of Bokeh's views.
-ROWS = """
-window.rows = (patientId) => {
-  const all = [];
-  const walk = (root) => root.querySelectorAll("*").forEach((node) => {
-    if (node.getAttribute("role") === "row" || node.tagName === "TR") all.push(node);
-    if (node.shadowRoot) walk(node.shadowRoot);
-  });
-  walk(document);
-  return all.filter((row) => row.innerText.includes(patientId));
-};
-"""
 PAGES = {
     "reception": ("/schedule", "/patients"),
     "tech": ("/schedule",),
@@ -97,26 +67,24 @@ def arrivals(page: Page, clinic: Clinic, count: int) -> list[tuple[float, float]
     """Seconds from the end of storescu to the row *To read*, and to its picture, a patient each."""
     page.goto(f"{clinic.url}/schedule")
     page.get_by_role("row").nth(5).wait_for()
-    page.evaluate(ROWS)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for number, item in enumerate(worklist_items(clinic, "")):
             if len(found) == count:
                 break
             patient_id = str(item.PatientID)
-            shown = page.evaluate("(id) => window.rows(id).map((row) => row.innerText)", patient_id)
-            if len(shown) != 1 or "Booked" not in shown[0]:
+            rows = page.get_by_role("row").filter(has_text=patient_id)
+            if rows.count() != 1 or "Booked" not in rows.inner_text():
                 continue  # of another day, twice today, or the demo's own scanner was faster
             target = Path(folder) / str(number)
             target.mkdir()
             files = [str(path) for path in images_for(item, target, count=IMAGES)]
-            page.evaluate(WATCH, patient_id)
+            watch.begin(page, patient_id, "To read")
             receiver = ("-aec", "CLINIC", "127.0.0.1", str(clinic.dicom_port))
             subprocess.run(["storescu", *receiver, *files], check=True)
-            done = 1000 * time.time()
-            page.wait_for_function("window.seen.row && window.seen.image", timeout=30_000)
-            seen = page.evaluate("window.seen")
-            found.append(((seen["row"] - done) / 1000, (seen["image"] - done) / 1000))
+            done = time.time()
+            row_at, image_at = watch.end(page, 30_000)
+            found.append((row_at - done, image_at - done))
     return found
 
 

@@ -142,6 +142,7 @@ class Table {
   fill(cell, row, column) {
     const made = column.kind === "actions" ? this.actions(row, column) : (KINDS[column.kind] || KINDS.text)(row, column);
     cell.replaceChildren(...[made].flat().filter(Boolean));
+    if (column.kind === "number") cell.dataset.label = column.label;  // on a phone it has no heading
     const blank = column.kind === "actions" ? !(row[column.id] || []).length : !text(row, column);
     const place = column.kind === "actions" ? "acts-cell" : column.kind === "image" ? "pictured" : column.kind === "chip" && !column.small ? "chipped" : column.strong ? "title" : "plain";
     cell.className = `${this.classes(column)} ${place} ${blank ? "blank" : ""}`;

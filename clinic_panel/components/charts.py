@@ -10,6 +10,7 @@ from typing import Any
 
 import holoviews as hv
 import pandas as pd
+from bokeh.models import NoOverlap
 
 COLOURS = {"CT": "#0e9384", "DX": "#c4680a", "CR": "#c4680a", "US": "#3b82f6", "MR": "#9b6bdf"}
 OTHER = "#7c8d89"
@@ -153,6 +154,7 @@ def _see_through(plot: Any, _element: Any) -> None:
         axis.axis_label_text_color = axis.major_label_text_color = _INK
         axis.major_label_text_font_size = axis.axis_label_text_font_size = "13px"
         axis.axis_label_text_font_style = "normal"
+        axis.major_label_policy = NoOverlap(min_distance=8)  # a phone shows each second hour
     for legend in figure.legend:
         legend.background_fill_color = legend.border_line_color = None
         legend.orientation = "horizontal"

@@ -54,6 +54,8 @@ PHONE = "@media (max-width: 719px)"
 PRINT = "@media print"
 UNROLLED = {"height": "auto", "overflow": "visible"}  # paper does not scroll
 FRAME = {
+    # What the frame and its margins take of the screen's height.
+    "&&": {"--clinic-around": "96px", PHONE: {"--clinic-around": "152px"}},
     PRINT: {
         **{
             "&&": {**UNROLLED, "colorScheme": "light"},

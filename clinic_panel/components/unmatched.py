@@ -38,7 +38,7 @@ def _line(ctx: Context, study: UnmatchedStudy) -> dict[str, Any]:
         "patient": name,
         "ident": " · ".join(filter(None, (study.patient_id, born))),
         "what": " ".join(filter(None, (modalities, study.study_description))) or "Study",
-        "when": " · ".join(filter(None, (images, study.source_ae_title, f"{came:%d.%m. %H:%M}"))),
+        "when": " · ".join(filter(None, (images, study.source_ae_title, f"{came:%Y-%m-%d %H:%M}"))),
         "actions": [
             {"id": "link", "label": "Link", "title": "Link to a booking"},
             {"id": "open", "label": "Open", "href": f"/study?id={study.id}"},

@@ -59,7 +59,7 @@ class _Analytics:
         self.kpis = KpiStrip()
         self.notice = Notice()
         self.dates = FormDialog(title="Days to show", submit_label="Show")
-        self.theme = PlotTheme(sizing_mode="fixed", width=0)
+        self.theme = PlotTheme(sizing_mode="fixed", width=0, height=0)
         quiet = "No numbers on these days."
         self.plots = [
             pn.pane.HoloViews(sizing_mode="stretch_width", height=charts.HEIGHT_PX, backend="bokeh")

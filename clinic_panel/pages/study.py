@@ -23,7 +23,7 @@ PATH = "/study"
 TITLE = "Study"
 PERMISSION = Permission.IMAGE_READ
 EDITOR_PX = 420
-BELOW_THE_BAR = "calc(100dvh - 96px)"
+BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
 
 
 def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:

@@ -76,6 +76,8 @@ class AuditLog(Section):
 
     def _line(self, row: AuditRow) -> dict[str, Any]:
         subject = row.subject_type.replace("_", " ")
+        subject += f" {row.subject_id}" if row.subject_id is not None else ""
+        patient = f"patient {row.patient_pk}" if row.patient_pk is not None else ""
         return {
             "id": row.id,
             "label": f"{row.username} {row.action}",
@@ -84,8 +86,8 @@ class AuditLog(Section):
             "username": row.username,
             "role": row.role,
             "action": row.action,
-            "subject": f"{subject} {row.subject_id}" if row.subject_id is not None else subject,
-            "patient": f"patient {row.patient_pk}" if row.patient_pk is not None else "",
+            "subject": subject,
+            "patient": patient if patient != subject else "",
             "detail": _said(row.detail),
             "address": row.address,
         }

@@ -21,11 +21,12 @@ COLUMNS: list[dict[str, Any]] = [
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "120px", "shown": 1},
 ]
 STATES = {
-    JobState.QUEUED: ("Waiting", "amber"),
-    JobState.RUNNING: ("Running", "blue"),
-    JobState.DONE: ("Done", "green"),
-    JobState.FAILED: ("Failed", "red"),
+    JobState.QUEUED: ("Waiting", "amber", "clock"),
+    JobState.RUNNING: ("Running", "blue", "refresh"),
+    JobState.DONE: ("Done", "green", "check"),
+    JobState.FAILED: ("Failed", "red", "warning"),
 }
+RETRY_ALL = {"id": "retry_all", "label": "Retry all", "icon": "refresh"}
 
 
 class JobList(Section):
@@ -41,7 +42,6 @@ class JobList(Section):
         self.board = Board(
             title="Failed jobs",
             columns=COLUMNS,
-            buttons=[{"id": "retry_all", "label": "Retry all", "icon": "refresh"}],
             empty_text="No job has failed.",
         )
         self.board.param.watch(self._acted, "action")
@@ -53,10 +53,15 @@ class JobList(Section):
         for (_, state), count in jobs.counts(self.ctx).items():
             totals[state] += count
         self.figures.items = [
-            {"label": label, "value": totals[state], "tone": tone if totals[state] else ""}
-            for state, (label, tone) in STATES.items()
+            {
+                "label": label,
+                "value": totals[state],
+                "tone": tone if totals[state] else "",
+                "icon": icon,
+            }
+            for state, (label, tone, icon) in STATES.items()
         ]
-        self.board.rows = [
+        rows = [
             {
                 "id": row.id,
                 "label": f"{row.kind.value} {row.subject_id}",
@@ -69,6 +74,7 @@ class JobList(Section):
             }
             for row in jobs.failed_jobs(self.ctx)
         ]
+        self.board.param.update(rows=rows, buttons=[RETRY_ALL] if rows else [])
 
     def _acted(self, event: Any) -> None:
         if event.new is None:

@@ -39,4 +39,4 @@ class Section:
 
     def moment(self, at: datetime | None) -> str:
         """Return a moment in the clinic's zone; empty for none."""
-        return f"{at.astimezone(self.ctx.zone):%d.%m.%Y %H:%M:%S}" if at is not None else ""
+        return f"{at.astimezone(self.ctx.zone):%Y-%m-%d %H:%M:%S}" if at is not None else ""

@@ -28,7 +28,7 @@ class Parts {
     this.live.setAttribute("aria-live", "polite");
     this.port.append(this.canvas, this.overlay.node, this.message, this.slider, this.progress, this.live);
     const area = make("div", "area");
-    area.append(this.toolbar(), this.rail.node, this.port);
+    area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.port);
     this.root.append(area);
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);
