@@ -18,6 +18,8 @@ from pynetdicom.sop_class import (
     uid_to_service_class,
 )
 
+from clinic_panel.services.query_levels import MODELS
+
 _NO_ENCODING_OF_IMAGES = {"1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2", "1.2.840.10008.1.20"}
 _COMPOSITE = "1.2.840.10008.5.1.4.1.1."
 
@@ -58,7 +60,7 @@ def storage_classes() -> list[str]:
 
 
 def supported_contexts() -> list[PresentationContext]:
-    """Return what the listener accepts: C-ECHO, worklist queries, storage."""
+    """Return what the listener accepts: C-ECHO, worklist and archive queries, storage."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
     classes = storage_classes()
     # The syntaxes are checked once: for each of 200 classes anew it would take half a second.
@@ -68,6 +70,7 @@ def supported_contexts() -> list[PresentationContext]:
     return [
         build_context(Verification, plain),
         build_context(ModalityWorklistInformationFind, plain),
+        *(build_context(model.find_sop_class_uid, plain) for model in MODELS),
         *storage,
     ]
 

@@ -1,18 +1,12 @@
 """One function a DIMSE request: decode, ask a service, answer with a status. No rules live here."""
 
 import logging
-from collections.abc import Iterator
 
-from pydicom.dataset import Dataset
 from pynetdicom.events import Event
 
 from clinic_panel.archive import data_set_offset
-from clinic_panel.context import Context
-from clinic_panel.errors import ClinicError
-from clinic_panel.services import worklist
-from clinic_panel.services.worklist_keys import WorklistQuery
 from listener.commands import StoreRequest
-from listener.storage import OUT_OF_RESOURCES, Storage, StoreSink
+from listener.storage import Storage, StoreSink
 
 log = logging.getLogger(__name__)
 
@@ -51,41 +45,3 @@ def handle_store(event: Event, storage: Storage) -> int:
         while block := file.read(_BLOCK):
             sink.write([block])
     return sink.finish()
-
-
-def handle_worklist(event: Event, ctx: Context) -> Iterator[tuple[int | Dataset, Dataset | None]]:
-    """Answer one worklist query: a response for each step, until done or cancelled."""
-    peer, found = peer_of(event)[0], 0
-    try:
-        query = WorklistQuery(event.identifier)
-        pending = query.pending_status
-    except Exception as error:  # noqa: BLE001 - whatever breaks in a peer's identifier
-        log.warning("C-FIND from %s: not understood, %s", peer, type(error).__name__)
-        yield IDENTIFIER_DOES_NOT_MATCH, None
-        return
-    try:
-        matches = worklist.scheduled_steps(ctx, query)
-        for step in matches.steps:
-            if event.is_cancelled:
-                yield CANCELLED, None
-                return
-            found += 1
-            yield pending, query.answer(step)
-    except ClinicError as error:
-        log.warning("C-FIND from %s failed: %s", peer, type(error).__name__)
-        yield OUT_OF_RESOURCES, None
-        return
-    except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
-        log.error("C-FIND from %s failed: %s", peer, type(error).__name__)
-        yield UNABLE_TO_PROCESS, None
-        return
-    log.info("C-FIND from %s: %d steps", peer, found)
-    if matches.is_cut:  # Success would say that these were all
-        yield _refused(OUT_OF_RESOURCES, f"more than {found} steps match"), None
-
-
-def _refused(status: int, comment: str) -> Dataset:
-    """Return a status with its Error Comment (0000,0902), which names no patient."""
-    said = Dataset()
-    said.Status, said.ErrorComment = status, comment
-    return said

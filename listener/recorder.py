@@ -175,6 +175,12 @@ class Recorder:
         """A DIMSE message left."""
         self._message(event, is_ours=True)
 
+    def answered(self, event: Event, count: int) -> None:
+        """So many pending responses left past the library."""
+        notes = self._open.get(event.assoc)
+        if notes and (request := notes.pending.get((False, event.request.MessageID))):
+            request.answers += count
+
     def counting(self, association: Association, sink: Sink) -> Sink:
         """Return the sink, with what passes counted."""
 

@@ -19,7 +19,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.services import associations, dicom, flight
-from listener import handlers, receiver
+from listener import handlers, query, receiver
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.contexts import copied, supported_contexts
 from listener.limits import Admission, Limits
@@ -261,7 +261,8 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_DIMSE_SENT, node.recorder.sent),
                 (evt.EVT_C_ECHO, handlers.handle_echo),
                 (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
-                (evt.EVT_C_FIND, handlers.handle_worklist, [node.ctx]),
+                (evt.EVT_SOP_EXTENDED, query.handle_extended),
+                (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder]),
             ],
             request_handler=_Connection,
         )

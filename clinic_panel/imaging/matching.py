@@ -6,6 +6,7 @@ matching; names match in any script without regard to case and accents.
 
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -13,25 +14,62 @@ from pydicom.multival import MultiValue
 
 from clinic_panel import validation
 
+_LOOKED_UP = 5000  # values of one key that a statement takes
+_DAY = ("000000.000000", "235959.999999")
+
 
 def value_matches(element: DataElement, have: str) -> bool:
     """Whether a stored value fits one key of a query, by the rule of the key's VR.
 
     A stored value of zero length fails every key that has a value (PS3.4 K.2.2.1.1.1).
     """
+    return matcher(element)(have)
+
+
+def matcher(element: DataElement) -> Callable[[str], bool]:
+    """Return what compares stored values with one key; of several values any may fit."""
+    keys = values(element.value)
+    if element.VR not in _RULES and not any(map(has_wildcard, keys)):
+        wanted = frozenset(keys)  # a list of UIDs may be long
+        return lambda have: bool(have) and not wanted.isdisjoint(have.split("\\"))
     rule = _RULES.get(element.VR, _wildcard)
-    return bool(have) and any(rule(key, have) for key in values(element.value))
+    tests = [rule(key) for key in keys]
+
+    def fits(have: str) -> bool:
+        if not have:
+            return False
+        parts = have.split("\\") if "\\" in have else (have,)
+        return any(test(part) for test in tests for part in parts)
+
+    return fits
 
 
-def _wildcard(key: str, have: str) -> bool:
-    return wildcard_matches(key.strip(), have)
+def _wildcard(key: str) -> Callable[[str], bool]:
+    if has_wildcard(key):
+        return lambda have: wildcard_matches(key, have)
+    return lambda have: key == have
 
 
-def _person_name(key: str, have: str) -> bool:
+def _person_name(key: str) -> Callable[[str], bool]:
     """Match any component group, without regard to case, accents or separators."""
     pattern = validation.folded(key).strip()
-    groups = (validation.folded(group) for group in (*have.split("="), have))
-    return any(wildcard_matches(pattern, group) for group in groups if group)
+
+    def fits(have: str) -> bool:
+        groups = (_folded(group) for group in ((*have.split("="), have) if "=" in have else [have]))
+        return any(wildcard_matches(pattern, group) for group in groups if group)
+
+    return fits
+
+
+@lru_cache(maxsize=1 << 15)
+def _folded(group: str) -> str:
+    """Fold a stored name, once for the queries that come to it."""
+    return validation.folded(group)
+
+
+def has_wildcard(key: str) -> bool:
+    """Whether a key holds ``*`` or ``?``."""
+    return "*" in key or "?" in key
 
 
 def wildcard_matches(key: str, have: str) -> bool:
@@ -56,34 +94,53 @@ def wildcard_matches(key: str, have: str) -> bool:
     return not key[at:].strip("*")
 
 
-def _date_range(key: str, have: str) -> bool:
-    return _in_range(key.replace(".", ""), have, fill=("", ""))
+def _date_range(key: str) -> Callable[[str], bool]:
+    return _in_range(key.replace(".", ""), fill=("", ""))
 
 
-def _time_range(key: str, have: str) -> bool:
-    return _in_range(key.replace(":", ""), have, fill=("000000.000000", "235959.999999"))
+def _time_range(key: str) -> Callable[[str], bool]:
+    return _in_range(key.replace(":", ""), fill=_DAY)
 
 
-def _in_range(key: str, have: str, fill: tuple[str, str]) -> bool:
+def _in_range(key: str, fill: tuple[str, str]) -> Callable[[str], bool]:
     """Range matching on the text (PS3.4 C.2.2.2.5); a short TM stands for all it begins."""
     first, dash, last = key.partition("-")
     if not dash:
         last = first
     low = first + fill[0][len(first) :] if first else ""
     high = last + fill[1][len(last) :] if last else "~"
-    value = have + fill[0][len(have) :]
-    return low <= value <= high
+    return lambda have: low <= have + fill[0][len(have) :] <= high
 
 
-def _uid(key: str, have: str) -> bool:
-    return key == have
+def _integer(key: str) -> Callable[[str], bool]:
+    try:
+        text = str(int(key))
+    except ValueError:
+        return _wildcard(key)
+    return lambda have: have == text
 
 
-_RULES: dict[str, Callable[[str, str], bool]] = {
+def combined_range(dates: str, times: str) -> tuple[str, str] | None:
+    """Return the moments that a range of dates and one of times stand for together.
+
+    Compared with the text of a moment, ``YYYYMMDDHHMMSS`` (PS3.4 C.2.2.2.5.4, Table K.6-1); None
+    when they are to be matched one by one.
+    """
+    if "-" not in dates or "-" not in times:
+        return None
+    first_day, _, last_day = dates.replace(".", "").partition("-")
+    first_time, _, last_time = times.replace(":", "").partition("-")
+    first = first_day + (first_time.partition(".")[0] + "000000")[:6] if first_day else ""
+    last_time = last_time.partition(".")[0]
+    last = last_day + last_time + "235959"[len(last_time) :] if last_day else "~"
+    return first, last
+
+
+_RULES: dict[str, Callable[[str], Callable[[str], bool]]] = {
     "PN": _person_name,
     "DA": _date_range,
     "TM": _time_range,
-    "UI": _uid,
+    "IS": _integer,
 }
 
 
@@ -111,7 +168,8 @@ def is_universal(value: object) -> bool:
 def plain(data: Dataset, keyword: str) -> tuple[str, ...]:
     """The values of a key when they need no pattern, so that the database can look them up."""
     keys = values(data.get(keyword)) if keyword in data else []
-    return tuple(keys) if all(key and not set(key) & set("*?") for key in keys) else ()
+    is_plain = all(key and not has_wildcard(key) for key in keys)
+    return tuple(keys) if is_plain and len(keys) <= _LOOKED_UP else ()
 
 
 def days(key: str) -> tuple[date | None, date | None]:

@@ -16,15 +16,14 @@ from sqlalchemy import delete, func, select
 
 from clinic_panel import validation
 from clinic_panel.context import Context
+from clinic_panel.imaging.identifiers import CHARACTER_SET, NEVER_MATCHED
 from clinic_panel.imaging.matching import is_universal, value_matches, values
 from clinic_panel.models.flight import AssociationRecord, Ending, RequestRecord, Service
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import changes, worklist
 from clinic_panel.services.worklist_keys import (
-    CHARACTER_SET,
     KEYS,
-    NEVER_MATCHED,
     STEP_KEYS,
     STEP_SEQUENCE,
     ScheduledStep,

@@ -77,9 +77,9 @@ def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
     ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
     wanted = _narrowed(ctx, query.narrowed).where(Appointment.status.in_(SCHEDULED))
     wanted = wanted.order_by(Appointment.start_at, Appointment.id).limit(COMPARED_AT_MOST)
+    fitting: list[ScheduledStep] = []
     compared = 0
-    with ctx.begin() as session:
-        fitting = []
+    with ctx.read() as session:  # the audit entry takes the write lock when the reading is done
         for row in session.execute(wanted.execution_options(yield_per=_BATCH)):
             compared += 1
             step = _step(ctx, row)
@@ -87,8 +87,9 @@ def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
                 fitting.append(step)
                 if len(fitting) > LIMIT:
                     break
-        is_cut = len(fitting) > LIMIT or compared == COMPARED_AT_MOST
-        steps = fitting[:LIMIT]
+    steps = fitting[:LIMIT]
+    is_cut = len(fitting) > LIMIT or compared == COMPARED_AT_MOST
+    with ctx.begin() as session:
         audit.record(ctx, session, Action.SEARCH, list="worklist", found=len(steps))
     return Found(steps, is_cut)
 
