@@ -18,7 +18,7 @@ from clinic_panel.models.site import ChangeCounter, Topic
 log = logging.getLogger(__name__)
 
 CHANNEL = "clinic_change"
-SQLITE_INTERVAL_S = 0.2  # PRAGMA data_version costs microseconds
+SQLITE_INTERVAL_S = 0.1  # PRAGMA data_version costs microseconds
 POSTGRES_INTERVAL_S = 0.5  # how soon a stop is noticed; a change wakes at once
 RETRY_S = 2.0
 
@@ -85,9 +85,14 @@ class ChangeFeed:
     def _watch_sqlite(self) -> None:
         seen: dict[str, int] | None = None
         version = None
+        driver = self._engine.dialect.loaded_dbapi
         with self._engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+            raw: Any = connection.connection.driver_connection
             while not self._stop.wait(SQLITE_INTERVAL_S):
-                current = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                try:  # below SQLAlchemy: ten times cheaper, and it shows the commits of others
+                    [current] = raw.execute("PRAGMA data_version").fetchone()
+                except driver.Error:
+                    raise OperationalError("PRAGMA", {}, Exception("database lost")) from None
                 if current != version:
                     version = current
                     rows = connection.execute(sql_select(ChangeCounter.topic, ChangeCounter.value))
@@ -98,7 +103,7 @@ class ChangeFeed:
                             self._publish(_known(changed))
                     seen = counters
                     self.ready.set()
-                connection.rollback()  # the pragma shows commits of others between transactions
+                    connection.rollback()  # the pragma shows commits of others between transactions
 
     def _watch_postgres(self) -> None:
         import psycopg2

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.conftest import free_port
 
@@ -165,7 +165,6 @@ def sink() -> Iterator[SinkProxy]:
 
 @pytest.fixture(scope="module")  # two Playwrights in one thread do not go together
 def browser(sink: SinkProxy) -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # a slow machine is no failure; a page that never comes is
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -174,7 +173,6 @@ def browser(sink: SinkProxy) -> Iterator[Browser]:
         )
         yield launched
         launched.close()
-    expect.set_options(timeout=5_000)
 
 
 def sign_in(context: BrowserContext, clinic: Clinic, username: str) -> Page:
