@@ -70,6 +70,13 @@ class Settings(param.Parameterized):
         constant=True,
         doc="What an association from an AE title that is neither room nor peer gets.",
     )
+    commitment_grace_s = param.Integer(
+        default=30,
+        bounds=(0, 600),
+        constant=True,
+        doc="Seconds for which a storage commitment result may go back on the association that "
+        "asked, to devices that want it there or have no address.",
+    )
     secret_key = param.String(
         default="",
         constant=True,

@@ -87,6 +87,22 @@ class PeerUnavailable(Unavailable):
     default = "The other system does not answer."
 
 
+class PeerFailure(ClinicError):
+    """Another system answered, but with a status that means no; ``status`` is that of PS3.7 C."""
+
+    default = "The other system could not do what was asked."
+
+    def __init__(self, message: str = "", *, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class GivenUp(ClinicError):
+    """It was tried for as long as it makes sense; a person has to look."""
+
+    default = "It was tried for a day without success."
+
+
 class NotUnderstood(ClinicError):
     """Bytes that are no DICOM object we can index (PS3.4 B.2.3, status C000)."""
 

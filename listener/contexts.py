@@ -13,6 +13,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import (
     ModalityWorklistInformationFind,
+    StorageCommitmentPushModel,
     Verification,
     register_uid,
     uid_to_service_class,
@@ -60,17 +61,21 @@ def storage_classes() -> list[str]:
 
 
 def supported_contexts() -> list[PresentationContext]:
-    """Return what the listener accepts: C-ECHO, worklist and archive queries, storage."""
+    """Return what the listener accepts: C-ECHO, queries, storage and its commitment."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
     classes = storage_classes()
     # The syntaxes are checked once: for each of 200 classes anew it would take half a second.
     storage = copied([build_context(classes[0], transfer_syntaxes())] * len(classes))
     for context, uid in zip(storage, classes, strict=True):
         context.abstract_syntax = uid
+    # Those who ask us are SCU; those whom we asked come back as SCP, to report (PS3.4 J.3.3).
+    commitment = build_context(StorageCommitmentPushModel, plain)
+    commitment.scu_role = commitment.scp_role = True
     return [
         build_context(Verification, plain),
         build_context(ModalityWorklistInformationFind, plain),
         *(build_context(model.find_sop_class_uid, plain) for model in MODELS),
+        commitment,
         *storage,
     ]
 

@@ -21,6 +21,7 @@ from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.services import associations, dicom, flight
 from listener import handlers, query, receiver
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
 from listener.limits import Admission, Limits
 from listener.recorder import Recorder
@@ -67,6 +68,7 @@ class Node:
         self.recorder = Recorder(
             lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock
         )
+        self.commitments = Commitments(ctx)
         self._associations: dict[Association, str] = {}
         self._refused: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
@@ -99,6 +101,7 @@ class Node:
             where = f"{self.ctx.settings.dicom_host}:{self.ctx.settings.dicom_port}"
             raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
         self.recorder.start()
+        self.commitments.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="dicom-accept")
         self._thread.start()
         if not self.accelerated:
@@ -116,6 +119,7 @@ class Node:
             association.abort()
         for association in ending:
             association.join()
+        self.commitments.close()
         self.storage.writer.close()
         self.recorder.close()
         self._server = None
@@ -258,11 +262,13 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_ABORTED, node.recorder.aborted),
                 (evt.EVT_ACSE_RECV, node.recorder.heard),
                 (evt.EVT_DIMSE_RECV, node.recorder.received),
+                (evt.EVT_DIMSE_RECV, node.commitments.heard),
                 (evt.EVT_DIMSE_SENT, node.recorder.sent),
                 (evt.EVT_C_ECHO, handlers.handle_echo),
                 (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
                 (evt.EVT_SOP_EXTENDED, query.handle_extended),
                 (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder]),
+                (evt.EVT_N_ACTION, node.commitments.handle_action),
             ],
             request_handler=_Connection,
         )

@@ -1,1 +1,1 @@
-"""Stored objects on their way to other application entities: bytes and sockets, no database."""
+"""Our side of associations we ask for: values, files and sockets; no database and no screen."""

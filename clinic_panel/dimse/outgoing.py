@@ -7,9 +7,9 @@ read the answers. What is left to say is an abort or a release.
 from __future__ import annotations
 
 import contextlib
-import logging
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,16 @@ from typing import Any, Final
 
 from clinic_panel.archive import Buffer
 from clinic_panel.dimse.messages import MOST_PDU_BYTES, StoreAnswer
+from clinic_panel.dimse.model import Caller, Remote
 from clinic_panel.dimse.store import LinkLost, send_all
 from clinic_panel.errors import PeerUnavailable
 
-CONNECT_S: Final = 10
 ANSWER_S: Final = 60
 RELEASE_S: Final = 5
 MOST_CONTEXTS: Final = 128  # PS3.8 9.3.2.2: odd numbers of one byte
 _TICK_S: Final = 1.0
 _P_DATA, _RELEASE_RQ, _RELEASE_RP = 4, 5, 6
 _ESTABLISHED: Final = "Sta6"  # PS3.8 9.2.1
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """Where another application entity is."""
-
-    ae_title: str
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +76,10 @@ class OutgoingLink:
                 connection.close()
             raise PeerUnavailable
         self._socket = connection
-        connection.setblocking(False)
+        if isinstance(connection, ssl.SSLSocket):  # its records are not what poll sees
+            connection.settimeout(answer_s)
+        else:
+            connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poll = select.poll()
 
@@ -154,7 +148,7 @@ class OutgoingLink:
 
 @contextlib.contextmanager
 def associated(
-    calling_ae_title: str,
+    calling: Caller | str,
     remote: Remote,
     proposed: Sequence[tuple[str, Sequence[str]]],
     on_wait: Callable[[], None] = lambda: None,
@@ -163,6 +157,8 @@ def associated(
 
     Parameters
     ----------
+    calling
+        Who we are; an AE title alone has no files for TLS.
     proposed
         SOP Class UID and transfer syntaxes of each presentation context, 128 at most.
 
@@ -171,35 +167,15 @@ def associated(
     PeerUnavailable
         There is no association.
     """
-    link = OutgoingLink(_established(calling_ae_title, remote, proposed), on_wait)
+    # Those who only name what is sent, as the web process does, need no DICOM library.
+    from clinic_panel.dimse.association import Proposal, opened
+
+    caller = Caller(calling) if isinstance(calling, str) else calling
+    contexts = [Proposal(sop_class, syntaxes) for sop_class, syntaxes in proposed]
+    link = OutgoingLink(opened(caller, remote, contexts), on_wait)
     try:
         yield link
     except BaseException:
         link.abort()
         raise
     link.release()
-
-
-def _established(
-    calling_ae_title: str, remote: Remote, proposed: Sequence[tuple[str, Sequence[str]]]
-) -> Any:
-    from pynetdicom import AE, _config
-    from pynetdicom.presentation import build_context
-
-    _config.LOG_HANDLER_LEVEL = "none"  # the library's own log names UIDs
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    entity = AE(calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = CONNECT_S
-    entity.dimse_timeout = entity.network_timeout = ANSWER_S
-    try:
-        association = entity.associate(
-            remote.host,
-            remote.port,
-            contexts=[build_context(uid, list(syntaxes)) for uid, syntaxes in proposed],
-            ae_title=remote.ae_title,
-        )
-    except (OSError, ValueError):  # a name that does not resolve
-        raise PeerUnavailable from None
-    if not association.is_established:
-        raise PeerUnavailable
-    return association

@@ -3,6 +3,7 @@
 from clinic_panel.models import (  # noqa: F401 - relationships name classes of sister modules
     appointment,
     audit_log,
+    commitment,
     flight,
     imaging,
     job,

@@ -36,6 +36,7 @@ class Action(StrEnum):
     SIGN = "sign"
     HAND_OUT = "hand out"
     RETRY = "retry"
+    COMMIT = "commit"
     REFUSED = "association refused"
 
 

@@ -12,12 +12,13 @@ from clinic_panel.models.base import Base, BigKey, enum
 
 
 class JobKind(StrEnum):
-    """What is to be made; ``subject_id`` is the series, report version or forwarding meant."""
+    """What is to be made; ``subject_id`` is the series, report version, peer or request meant."""
 
     THUMBNAIL = "thumbnail"
     REPORT_PDF = "report pdf"
     FORWARD = "forward"
     SETTLE_STUDY = "settle study"
+    COMMITMENT = "commitment"
 
 
 class JobState(StrEnum):

@@ -24,6 +24,9 @@ class Peer(Base):
     host: Mapped[str] = mapped_column(String(255), default="")
     port: Mapped[int] = mapped_column(default=104)
     forwards: Mapped[bool] = mapped_column(default=False)
+    # Encrypted when we call; and where it wants the results of its storage commitment requests.
+    uses_tls: Mapped[bool] = mapped_column(default=False)
+    reports_on_same: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column()
 

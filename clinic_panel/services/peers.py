@@ -15,7 +15,7 @@ from clinic_panel.models.job import JobKind
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes, jobs
+from clinic_panel.services import audit, changes, commitments, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class PeerForm:
     port: int = 104
     forwards: bool = False
     is_active: bool = True
+    uses_tls: bool = False
+    reports_on_same: bool = False
 
     def checked(self) -> PeerForm:
         """Return the form as it is kept.
@@ -51,6 +53,8 @@ class PeerForm:
             self.port,
             self.forwards,
             self.is_active,
+            self.uses_tls,
+            self.reports_on_same,
         )
 
 
@@ -65,6 +69,8 @@ class PeerRow:
     port: int
     forwards: bool
     is_active: bool
+    uses_tls: bool
+    reports_on_same: bool
     version: int
 
 
@@ -97,6 +103,7 @@ def add(ctx: Context, form: PeerForm) -> PeerRow:
         with ctx.begin() as session:
             session.add(peer)
             session.flush()
+            commitments.wake(ctx, session, peer.ae_title)
             audit.record(ctx, session, Action.CREATE, peer, ae_title=peer.ae_title)
             changes.announce(session, Topic.ADMIN)
             return _row(peer)
@@ -131,6 +138,7 @@ def change(ctx: Context, peer_id: int, version: int, form: PeerForm) -> PeerRow:
             session.flush()
             if peer.forwards and peer.is_active:
                 jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
+            commitments.wake(ctx, session, peer.ae_title)
             audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
             changes.announce(session, Topic.ADMIN)
             return _row(peer)

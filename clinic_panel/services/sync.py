@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from clinic_panel.context import Context
+from clinic_panel.dimse.model import Remote
 from clinic_panel.dimse.objects import StoredObject
-from clinic_panel.dimse.outgoing import Remote
 from clinic_panel.errors import NotFound
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -128,7 +128,11 @@ def next_batch(ctx: Context, peer_id: int, *, limit: int = AT_ONCE) -> Batch | N
             Owed(id_, StoredObject(ctx.store.path(path), *uids))
             for id_, path, *uids in session.execute(query)
         )
-        return Batch(Remote(peer.ae_title, peer.host, peer.port), owed) if owed else None
+        return (
+            Batch(Remote(peer.ae_title, peer.host, peer.port, peer.uses_tls), owed)
+            if owed
+            else None
+        )
 
 
 def record(ctx: Context, peer_id: int, answers: Sequence[tuple[int, int]]) -> bool:

@@ -1,13 +1,15 @@
-"""The modality's side of the wire: verification, worklist query, storage (PS3.4 A, B, K)."""
+"""The modality's side of the wire: verification, worklist, storage and its commitment."""
 
 from __future__ import annotations
 
+import queue
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -16,18 +18,23 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    generate_uid,
 )
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (
     CTImageStorage,
     ModalityWorklistInformationFind,
     MRImageStorage,
     SecondaryCaptureImageStorage,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
     UltrasoundMultiFrameImageStorage,
     Verification,
 )
 
+from clinic_panel.dimse import commitment
+from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import ClinicError, PeerUnavailable
 from clinic_panel.imaging.phantom import CT_SLICES, Identity
 from clinic_panel.simulator.objects import Booking, images_for
@@ -43,6 +50,7 @@ _OFFERED = (
     (UltrasoundMultiFrameImageStorage, _NATIVE),
     (UltrasoundMultiFrameImageStorage, [JPEGBaseline8Bit]),
     (SecondaryCaptureImageStorage, [JPEGBaseline8Bit]),
+    (StorageCommitmentPushModel, _NATIVE),
 )
 
 type Tell = Callable[[str], None]
@@ -63,6 +71,7 @@ class Modality:
     interval_s: float = 0.0  # pause between two studies, so that a person can follow
     patience_s: float = 0.0  # how long to keep asking when nobody waits
     arrived_only: bool = False  # leave those whom the worklist calls SCHEDULED
+    commitment_s: float = 20.0  # for how long the result of storage commitment is awaited
     slices: int = CT_SLICES  # of a CT
     zone: tzinfo = UTC  # the clinic's: what it calls today, and the times in the images
 
@@ -218,7 +227,10 @@ def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
     began, count, size = time.perf_counter(), 0, 0
     title = modality.ae_title or booking.station_ae_title or _own_title(modality)
     identity = replace(booking.identity, taken_at=datetime.now(modality.zone))
-    with _associated(modality, title, _OFFERED) as association:
+    results: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+    handlers = [(evt.EVT_N_EVENT_REPORT, _take_result, [results])]
+    references = []
+    with _associated(modality, title, _OFFERED, handlers) as association:
         for ds in images_for(replace(booking, identity=identity), slices=modality.slices):
             try:
                 status = association.send_c_store(ds)
@@ -227,13 +239,52 @@ def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
             if status.get("Status") != 0x0000:
                 raise PeerUnavailable(f"C-STORE was answered with {_shown(status)}.")
             count, size = count + 1, size + len(ds.PixelData)
-    seconds = time.perf_counter() - began
-    tell(f"C-STORE  passed  {title}: {count} images, {size / 1e6:.1f} MB in {seconds:.1f} s")
+            references.append(Reference(ds.SOPClassUID, ds.SOPInstanceUID))
+        seconds = time.perf_counter() - began
+        tell(f"C-STORE  passed  {title}: {count} images, {size / 1e6:.1f} MB in {seconds:.1f} s")
+        _commit(modality, association, tuple(references), results, tell)
+
+
+def _commit(
+    modality: Modality,
+    association: Association,
+    references: tuple[Reference, ...],
+    results: queue.SimpleQueue[tuple[int, int]],
+    tell: Tell,
+) -> None:
+    """Ask whether all is safe, and wait for the result where it was asked (PS3.4 J)."""
+    if StorageCommitmentPushModel not in {c.abstract_syntax for c in association.accepted_contexts}:
+        tell("N-ACTION skipped  storage commitment is not offered")
+        return
+    began = time.perf_counter()
+    request = commitment.encode_request(Request(generate_uid(), references))
+    status, _ = association.send_n_action(
+        request, commitment.REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+    if status.get("Status") != 0x0000:
+        raise PeerUnavailable(f"Storage commitment was answered with {_shown(status)}.")
+    try:
+        committed, failed = results.get(timeout=modality.commitment_s)
+    except queue.Empty:
+        tell(f"N-ACTION passed  {len(references)} images asked for; the result comes later")
+        return
+    if failed:
+        raise PeerUnavailable(f"{failed} of {len(references)} images are not safe in the archive.")
+    tell(f"N-EVENT  passed  {committed} images are safe, told after {_ms(began)} ms")
+
+
+def _take_result(event: evt.Event, results: queue.SimpleQueue[tuple[int, int]]) -> tuple[int, None]:
+    result = commitment.decode_result(event.event_information)
+    results.put((len(result.committed), len(result.failed)))
+    return 0x0000, None
 
 
 @contextmanager
 def _associated(
-    modality: Modality, title: str, contexts: Sequence[tuple[str, list[str]]]
+    modality: Modality,
+    title: str,
+    contexts: Sequence[tuple[str, list[str]]],
+    handlers: Sequence[Any] = (),
 ) -> Iterator[Association]:
     """Open an association, release it at the end, abort it when something went wrong.
 
@@ -247,7 +298,12 @@ def _associated(
     ae.connection_timeout = TIMEOUT_S
     for sop_class, transfer_syntaxes in contexts:
         ae.add_requested_context(sop_class, transfer_syntaxes)
-    association = ae.associate(modality.host, modality.port, ae_title=modality.called_ae_title)
+    association = ae.associate(
+        modality.host,
+        modality.port,
+        ae_title=modality.called_ae_title,
+        evt_handlers=list(handlers),
+    )
     if not association.is_established:
         how = f"refuses {title}" if association.is_rejected else "does not answer"
         raise PeerUnavailable(

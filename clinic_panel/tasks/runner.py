@@ -27,15 +27,15 @@ from filelock import FileLock, Timeout
 
 from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
-from clinic_panel.errors import ClinicError, NotFound, Unavailable
+from clinic_panel.errors import ClinicError, GivenUp, NotFound, Unavailable
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
+from clinic_panel.tasks import commitment, report, sync
 from clinic_panel.tasks import dicom as pictures
-from clinic_panel.tasks import report, sync
 from clinic_panel.tasks.cluster import Cluster
 from clinic_panel.tasks.turns import TASK_LIMIT_S, Turn, too_slow
 from clinic_panel.tasks.work import Outcome, Work, describe, run_all
@@ -43,7 +43,10 @@ from clinic_panel.tasks.work import Outcome, Work, describe, run_all
 log = logging.getLogger(__name__)
 
 COMPUTED = (JobKind.REPORT_PDF, JobKind.THUMBNAIL)
-LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD)
+LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD, JobKind.COMMITMENT)
+# These look whether to stop, and are given back when they did.
+STOPPABLE = (JobKind.FORWARD, JobKind.COMMITMENT)
+FINAL = (NotFound, GivenUp)
 LOCAL_AT_ONCE = 8
 LONGEST_SLEEP_S = 30.0  # a change that nobody announced is found after so long
 AFTER_TROUBLE_S = 2.0
@@ -212,11 +215,13 @@ class Runner:
         try:
             if claimed.kind is JobKind.FORWARD:
                 sync.forward(self._ctx, claimed.subject_id, self._stopping)
+            elif claimed.kind is JobKind.COMMITMENT:
+                commitment.settle(self._ctx, claimed.subject_id, self._stopping)
             elif dicom.settle_study(self._ctx, claimed.subject_id):
                 thumbnails.refresh(self._ctx, claimed.subject_id)
             outcome = Outcome()
         except ClinicError as error:
-            outcome = Outcome(error=describe(error), final=isinstance(error, NotFound))
+            outcome = Outcome(error=describe(error), final=isinstance(error, FINAL))
         except Exception as error:  # noqa: BLE001 - the edge: it becomes the job's state
             outcome = Outcome(error=describe(error))
         self._inbox.put(Carried(claimed, outcome))
@@ -268,7 +273,7 @@ class Runner:
     def _settle(self, claimed: Claim, outcome: Outcome) -> None:
         if outcome.error:
             self._note_failure(claimed, outcome)
-        elif self._stopping.is_set() and claimed.kind is JobKind.FORWARD:
+        elif self._stopping.is_set() and claimed.kind in STOPPABLE:
             jobs.release(self._ctx, [claimed])  # stopped before the end
         else:
             jobs.finish(self._ctx, [(claimed, None)])

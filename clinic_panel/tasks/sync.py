@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from clinic_panel.context import Context
 from clinic_panel.dimse import objects
+from clinic_panel.dimse.model import Caller
 from clinic_panel.dimse.objects import proposals
 from clinic_panel.dimse.outgoing import associated
 from clinic_panel.dimse.store import LinkLost, StoreSender
@@ -34,7 +35,7 @@ def forward(ctx: Context, peer_id: int, stopping: threading.Event) -> None:
         answers: list[tuple[int, int]] = []
         settled = False
         try:
-            for answer in deliver(batch, ctx.settings.ae_title, stopping):
+            for answer in deliver(batch, Caller.of(ctx.settings), stopping):
                 answers.append(answer)
                 if len(answers) == NOTE_EVERY:
                     settled |= sync.record(ctx, peer_id, answers)
@@ -46,9 +47,7 @@ def forward(ctx: Context, peer_id: int, stopping: threading.Event) -> None:
             raise PeerUnavailable("The other system takes nothing now.")
 
 
-def deliver(
-    batch: Batch, calling_ae_title: str, stopping: threading.Event
-) -> Iterator[tuple[int, int]]:
+def deliver(batch: Batch, caller: Caller, stopping: threading.Event) -> Iterator[tuple[int, int]]:
     """Send stored objects in one association; yield each forwarding's id and DIMSE status.
 
     The data set goes out as it lies in the file, in its own transfer syntax; what the peer does
@@ -61,7 +60,7 @@ def deliver(
     """
     kinds, contexts = proposals((owed.stored.kind for owed in batch.owed), decodes=False)[0]
     try:
-        with associated(calling_ae_title, batch.remote, contexts) as link:
+        with associated(caller, batch.remote, contexts) as link:
             sender = StoreSender(link)
             for owed in batch.owed:
                 if stopping.is_set():

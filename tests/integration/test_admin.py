@@ -5,7 +5,8 @@ from sqlalchemy import select
 
 from clinic_panel.components.live import Live
 from clinic_panel.context import system
-from clinic_panel.errors import Unauthenticated
+from clinic_panel.dimse.model import Reference, Request
+from clinic_panel.errors import GivenUp, Unauthenticated
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.audit_log import AuditEntry
 from clinic_panel.models.imaging import Instance, InstanceConflict
@@ -14,7 +15,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Role
 from clinic_panel.pages import admin as page_module
 from clinic_panel.pages.admin import Administration
-from clinic_panel.services import associations, auth, lockout, peers, site
+from clinic_panel.services import associations, auth, commitments, lockout, peers, site
 from tests.factories import study, user
 
 NEW = "another long sentence"
@@ -203,6 +204,26 @@ def test_a_device_is_added_and_edited(page, ctx):
     answer(page, forwards=False, is_active=False)
 
     assert shown(devices.peers, name="Archive", state="Off", forwards="")
+
+
+def test_a_commitment_that_was_not_reported_is_seen_and_tried_again(page, ctx, clock):
+    asked = Request("1.2.3", (Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.4"),))
+    request_id = commitments.ask(ctx, "CT1", "10.0.0.7", asked, frozenset()).request_id
+    commitments.let_go(ctx, request_id)
+    commitments.conclude(ctx, request_id)
+    devices = section(page, "devices")
+    assert shown(devices.commitments, device="CT1", state="Not reported yet", figures="1 not safe")
+    clock.advance(days=1)
+    with pytest.raises(GivenUp):
+        commitments.note_failure(ctx, request_id, "Nothing answers.")
+    page.reload()
+    [row] = shown(devices.commitments, state="Given up", note="Nothing answers.")
+
+    press(devices.commitments, row["id"], "report")
+
+    assert said(page) == "The result is reported again."
+    with ctx.read() as session:
+        assert session.scalars(select(Job.state)).one() is JobState.QUEUED
 
 
 def test_the_letterhead_is_set_once_and_a_second_editor_is_told(page, ctx):

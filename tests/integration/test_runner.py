@@ -27,6 +27,7 @@ from sqlalchemy import func, select
 from clinic_panel.archive import Stored
 from clinic_panel.config import Settings
 from clinic_panel.context import Context
+from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import Unavailable
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.imaging.header import read_header
@@ -37,7 +38,7 @@ from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.report import ReportDocument
 from clinic_panel.models.user import Role
 from clinic_panel.resources import now
-from clinic_panel.services import dicom, jobs, report
+from clinic_panel.services import commitments, dicom, jobs, report
 from clinic_panel.services.report import KeyImageRef, Texts
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
@@ -315,6 +316,22 @@ def test_a_signed_report_is_printed_once(clinic, cluster, as_role):
             AuditEntry.action == Action.CREATE, AuditEntry.subject_type == "report_version"
         )
         assert len(session.scalars(made).all()) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_commitment_that_nobody_took_for_a_day_is_set_aside(clinic, cluster):
+    yesterday = replace(clinic, clock=lambda: now() - timedelta(hours=25))
+    asked = Request(generate_uid(), (Reference("1.2.3", generate_uid()),))
+    taken = commitments.ask(yesterday, "CT1", "10.0.0.1", asked, frozenset())
+    commitments.let_go(yesterday, taken.request_id)
+    commitments.conclude(yesterday, taken.request_id)
+
+    with running(clinic, cluster):
+        until(clinic, lambda: JobState.FAILED in states(clinic))
+
+    with clinic.read() as session:
+        [job] = session.scalars(select(Job))
+    assert job.error.startswith("GivenUp: The result was not taken for a day. No address is known")
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,13 +12,16 @@ from sqlalchemy import select
 
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.imaging import Study
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.patient import Patient
-from clinic_panel.services import peers
+from clinic_panel.services import jobs, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.simulator.modality import Modality, simulate_modality
+from clinic_panel.tasks.commitment import settle
 from listener.server import Node
 from tests import factories
 from tests.conftest import free_port
+from tests.integration.peer import wait_for
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"])
 NAME = "Yamada^Taro=山田^太郎=やまだ^たろう"
@@ -62,7 +66,7 @@ def book(ctx, today, where, *, arrived=True, minutes=0, **patient):
 
 
 def modality(node, **values):
-    base = {"port": node.port, "slices": 3, "zone": node.ctx.zone}
+    base = {"port": node.port, "slices": 3, "zone": node.ctx.zone, "commitment_s": 0.0}
     return Modality(**base | values)
 
 
@@ -106,14 +110,41 @@ def test_images_of_every_kind_arrive_under_the_booking(ctx, node, today, station
         assert request.ScheduledProcedureStepID == visit.scheduled_procedure_step_id
         assert ds.TimezoneOffsetFromUTC == today.strftime("%z")
         assert ds.pixel_array.size
-    assert [line.split()[:2] for line in lines[:3]] == [
+    assert [line.split()[:2] for line in lines[:4]] == [
         ["C-ECHO", "passed"],
         ["C-FIND", "passed"],
         ["C-STORE", "passed"],
+        ["N-ACTION", "passed"],
     ]
     said = "\n".join(lines)
     for secret in (NAME, "Yamada", person.patient_id, visit.accession_number):
         assert secret not in said
+
+
+@only_sqlite
+def test_what_was_sent_is_known_to_be_safe(ctx, node, today):
+    book(ctx, today, room(ctx, "CT1", "CT"))
+    lines = []
+
+    def told(line):
+        lines.append(line)
+        if line.startswith("C-STORE"):
+            worker.start()
+
+    worker = threading.Thread(target=check_when_asked, args=(ctx,))
+    assert simulate_modality(modality(node, commitment_s=10.0), told) == 0
+    worker.join()
+
+    assert lines[3].startswith("N-EVENT  passed  3 images are safe")
+
+
+def check_when_asked(ctx):
+    """What the worker does once the request is there."""
+    asked = []
+    wait_for(
+        lambda: asked.extend(jobs.claim(ctx, "worker", [JobKind.COMMITMENT], limit=1)) or asked
+    )
+    settle(ctx, asked[0].subject_id, threading.Event())
 
 
 @only_sqlite

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from clinic_panel.components.admin import commitment_board
 from clinic_panel.components.admin.section import Section
 from clinic_panel.components.board import Board
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
 from clinic_panel.models.site import Topic
-from clinic_panel.services import associations, peers, sync
+from clinic_panel.services import associations, commitments, peers, sync
 from clinic_panel.services.associations import Refusal
 from clinic_panel.services.peers import PeerForm, PeerRow
 from clinic_panel.services.sync import StudyForwarding
@@ -57,14 +58,14 @@ REFUSAL_COLUMNS: list[dict[str, Any]] = [
 
 
 class Devices(Section):
-    """Peers, forwarding, refusals."""
+    """Peers, forwarding, storage commitment, refusals."""
 
     id = "devices"
     label = "Devices"
     topics = frozenset({Topic.ADMIN, Topic.STUDIES})
 
     def build(self) -> list[Any]:
-        """Make the three tables."""
+        """Make the tables."""
         self.peers = Board(
             title="Archives and devices",
             columns=PEER_COLUMNS,
@@ -82,9 +83,16 @@ class Devices(Section):
             facets=[{"id": "state", "label": "State"}],
             empty_text="No study goes to another archive.",
         )
-        for board in (self.peers, self.refused, self.forwarding):
+        self.commitments = Board(
+            title="Storage commitment",
+            columns=commitment_board.COLUMNS,
+            facets=[{"id": "state", "label": "State"}],
+            empty_text="No device has asked whether its images are safe.",
+        )
+        boards = [self.peers, self.refused, self.forwarding, self.commitments]
+        for board in boards:
             board.param.watch(self._acted, "action")
-        return [self.peers, self.refused, self.forwarding]
+        return boards
 
     def reload(self) -> None:
         """Show who may call, who was turned away, and what is still owed."""
@@ -95,6 +103,9 @@ class Devices(Section):
         owed = sync.forwarding_state(self.ctx)
         self.states = {f"{row.study_id}-{row.peer_id}": row for row in owed}
         self.forwarding.rows = [self._state_line(key, row) for key, row in self.states.items()]
+        self.commitments.rows = [
+            commitment_board.line(row, self.moment) for row in commitments.requests(self.ctx)
+        ]
 
     def _refusal_lines(self, known: set[str]) -> list[dict[str, Any]]:
         # Newest first: the first of each title says when and from where it last tried.
@@ -156,6 +167,8 @@ class Devices(Section):
                 self.tasks.attempt(lambda: self._allow(key.rsplit("/", 1)[0]))
             case "send":
                 self.tasks.attempt(lambda: self._send(self.states[key]))
+            case "report":
+                self.tasks.attempt(lambda: self._report(key))
 
     def _allow(self, ae_title: str) -> Done:
         row = peers.add(self.ctx, PeerForm(peer_name=ae_title, ae_title=ae_title))
@@ -166,6 +179,10 @@ class Devices(Section):
     def _send(self, row: StudyForwarding) -> Done:
         sync.retry(self.ctx, row.peer_id, row.study_id)
         return Done(f"Study {row.study_id} is sent to {row.peer_name} again.")
+
+    def _report(self, request_id: int) -> Done:
+        commitments.retry(self.ctx, request_id)
+        return Done("The result is reported again.")
 
 
 class EditPeer(Task):
@@ -200,7 +217,7 @@ class EditPeer(Task):
                 "label": "Host name or address",
                 "value": row.host if row else "",
                 "width": "half",
-                "help": "Needed only when studies are forwarded there.",
+                "help": "Needed when we call it: to forward, or to report what is safe.",
             },
             {
                 "name": "port",
@@ -214,6 +231,18 @@ class EditPeer(Task):
                 "label": "Forward every new study there",
                 "kind": "checkbox",
                 "value": bool(row and row.forwards),
+            },
+            {
+                "name": "uses_tls",
+                "label": "Encrypt when calling it (TLS)",
+                "kind": "checkbox",
+                "value": bool(row and row.uses_tls),
+            },
+            {
+                "name": "reports_on_same",
+                "label": "Wants storage commitment results on the association that asked",
+                "kind": "checkbox",
+                "value": bool(row and row.reports_on_same),
             },
             {
                 "name": "is_active",
@@ -235,6 +264,8 @@ class EditPeer(Task):
             port=int(values["port"]),
             forwards=bool(values["forwards"]),
             is_active=bool(values["is_active"]),
+            uses_tls=bool(values["uses_tls"]),
+            reports_on_same=bool(values["reports_on_same"]),
         )
         if self.row is None:
             peers.add(self.ctx, form)

@@ -1,0 +1,112 @@
+"""What is passed to and from the services of this package; loads no DICOM library."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from clinic_panel.config import Settings
+from clinic_panel.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who we are, and the TLS files of the settings."""
+
+    ae_title: str
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Caller:
+        """Return what the settings say."""
+        return cls(
+            settings.ae_title,
+            settings.dicom_tls_cert,
+            settings.dicom_tls_key,
+            settings.dicom_tls_ca,
+        )
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The TLS configuration for calls (PS3.15 B.12): the other side must prove who it is.
+
+        Raises
+        ------
+        SettingsError
+            A file is missing or does not fit.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.tls_ca or None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # Certificates of devices name the device, seldom the address it has today.
+            context.check_hostname = False
+            if self.tls_cert:
+                context.load_cert_chain(self.tls_cert, self.tls_key or None)
+        except (OSError, ssl.SSLError):
+            raise SettingsError(
+                "The DICOM TLS certificate, key or authority cannot be read."
+            ) from None
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Another application entity, and where it listens."""
+
+    ae_title: str
+    host: str
+    port: int
+    uses_tls: bool = False
+
+
+# Event Type ID of a storage commitment result (PS3.4 Table J.3-2).
+SUCCESSFUL, FAILURES_EXIST = 1, 2
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_INSTANCE = 0x0112
+CLASS_CONFLICT = 0x0119
+CLASS_NOT_SUPPORTED = 0x0122
+DUPLICATE_TRANSACTION = 0x0131
+NO_RESOURCES = 0x0213
+# Failure Reason (0008,1197) and when it is given (PS3.3 C.14.1.1).
+FAILURE_REASONS: Mapping[int, str] = {
+    PROCESSING_FAILURE: "The stored bytes are damaged or cannot be read.",
+    NO_SUCH_INSTANCE: "The instance is not in the archive.",
+    CLASS_CONFLICT: "The instance is stored under another SOP Class.",
+    CLASS_NOT_SUPPORTED: "The SOP Class is none that is stored here.",
+    DUPLICATE_TRANSACTION: "The Transaction UID was used for other instances before.",
+    NO_RESOURCES: "The request names more instances than are taken at once.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One instance somebody wants to be sure of."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one N-ACTION asks for."""
+
+    transaction_uid: str
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one N-EVENT-REPORT says: every instance of the request, safe or not."""
+
+    transaction_uid: str
+    committed: tuple[Reference, ...]
+    failed: tuple[tuple[Reference, int], ...] = ()
+
+    @property
+    def event_type(self) -> int:
+        """Event Type ID."""
+        return FAILURES_EXIST if self.failed else SUCCESSFUL
