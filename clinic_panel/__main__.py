@@ -338,7 +338,7 @@ def import_(settings: Settings, paths: tuple[Path, ...]) -> None:
     click.echo(", ".join(f"{found[kind]} {kind.value}" for kind in Taken if found[kind]) or "empty")
     if found[Taken.CONFLICT] or found[Taken.REFUSED]:
         raise click.exceptions.Exit(1)
-    if not found[Taken.KEPT] and not found[Taken.AGAIN]:
+    if not any(found[kind] for kind in (Taken.KEPT, Taken.AGAIN, Taken.REPLACED)):
         raise click.ClickException("There was no DICOM object.")
 
 

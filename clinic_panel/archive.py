@@ -171,6 +171,16 @@ class Archive:
         except FileNotFoundError:
             raise NotFound from None
 
+    def remove(self, relative: str) -> None:
+        """Forget an object that nothing refers to; harmless when it is gone.
+
+        Raises
+        ------
+        NotFound
+            The name is not one this archive gave.
+        """
+        self.path(relative).unlink(missing_ok=True)
+
     def digests(self, relative: str) -> tuple[str, str]:
         """Read a stored object again; return SHA-256 of its data set and of the whole file.
 

@@ -77,6 +77,12 @@ class Settings(param.Parameterized):
         doc="Seconds for which a storage commitment result may go back on the association that "
         "asked, to devices that want it there or have no address.",
     )
+    duplicates = param.Selector(
+        default="keep",
+        objects=["keep", "reject", "replace"],
+        constant=True,
+        doc="What becomes of an object that comes again with other content under its UID.",
+    )
     secret_key = param.String(
         default="",
         constant=True,

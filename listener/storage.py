@@ -26,7 +26,7 @@ from listener.limits import Limits
 log = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
-DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C.5.4; other bytes under a UID we hold: kept, not indexed
+DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C; other bytes under a UID we hold: not indexed
 OUT_OF_RESOURCES = 0xA700
 PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.15
 STATUS_OF: dict[type[ClinicError], int] = {  # PS3.4 B.2.3
@@ -186,11 +186,12 @@ class StoreSink:
             received = self._keep(source_ae_title, address)
             waiting = self._storage.writer.submit(received)
             outcome = waiting.result(timeout=self._storage.limits.index_s)
-            if outcome.verdict is Verdict.CONFLICT:
+            if outcome.verdict in (Verdict.CONFLICT, Verdict.REJECTED):
                 log.warning(
-                    "C-STORE from %s: other bytes for instance %d, kept beside it",
+                    "C-STORE from %s: other bytes for instance %d, %s",
                     source_ae_title,
                     outcome.instance_id,
+                    "kept beside it" if outcome.verdict is Verdict.CONFLICT else "not kept",
                 )
                 return DUPLICATE_SOP_INSTANCE
         except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer

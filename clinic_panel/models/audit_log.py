@@ -30,6 +30,7 @@ class Action(StrEnum):
     VIEW = "view"
     RECEIVE = "receive"
     CONFLICT = "conflict"
+    REPLACE = "replace"
     LINK = "link"
     FORWARD = "forward"
     DRAFT = "draft"

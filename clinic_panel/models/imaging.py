@@ -106,7 +106,10 @@ class Instance(Base):
 
 
 class InstanceConflict(Base):
-    """Other bytes under a SOP Instance UID we already hold: kept on disk, not indexed."""
+    """Other bytes under a SOP Instance UID we hold: kept on disk, not indexed.
+
+    They came later than those of the instance, or were its own until they were superseded.
+    """
 
     __tablename__ = "instance_conflict"
     __table_args__ = (UniqueConstraint("instance_pk", "sha256"),)
@@ -118,6 +121,7 @@ class InstanceConflict(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     source_ae_title: Mapped[str] = mapped_column(String(16), default="")
     received_at: Mapped[datetime]
+    superseded_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
 
     instance: Mapped[Instance] = relationship()

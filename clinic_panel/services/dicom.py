@@ -25,11 +25,12 @@ from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Serie
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, changes
-from clinic_panel.services.indexing import Batch, Outcome, Received, Verdict
+from clinic_panel.services.indexing import Batch, Duplicates, Outcome, Received, Verdict
 
 __all__ = [
     "QUIET",
     "ConflictRow",
+    "Duplicates",
     "Outcome",
     "Received",
     "Verdict",
@@ -45,12 +46,19 @@ log = logging.getLogger(__name__)
 ADOPT_AT_ONCE = 200
 
 
-def index_batch(ctx: Context, received: Sequence[Received]) -> list[Outcome]:
+def index_batch(
+    ctx: Context, received: Sequence[Received], *, duplicates: Duplicates | None = None
+) -> list[Outcome]:
     """Index what was received, in one transaction; sending the same again changes nothing.
 
     Each new series gets a thumbnail job and each study is settled once it has been quiet; what
     peers are to get is owed to them; bookings that match turn to *Images arriving*. The audit has
-    one entry a series.
+    one entry a series. The file of an object that was rejected is removed.
+
+    Parameters
+    ----------
+    duplicates
+        What becomes of other content under a known UID; by default what the settings say.
 
     Returns
     -------
@@ -63,8 +71,17 @@ def index_batch(ctx: Context, received: Sequence[Received]) -> list[Outcome]:
         The index is as it was.
     """
     ctx.require(Permission.DICOM_WRITE)
+    policy = duplicates or Duplicates(ctx.settings.duplicates)
     with ctx.begin() as session:
-        return Batch(ctx, session).index(received)
+        outcomes = Batch(ctx, session, policy).index(received)
+    rejected = [
+        item.stored.path
+        for item, outcome in zip(received, outcomes, strict=True)
+        if outcome.verdict is Verdict.REJECTED
+    ]
+    for path in set(rejected) - _indexed(ctx, rejected):  # one may be kept since another policy
+        ctx.store.remove(path)
+    return outcomes
 
 
 def settle_study(ctx: Context, study_id: int) -> bool:
@@ -111,7 +128,8 @@ def adopt_orphans(ctx: Context) -> int:
     """Index the durable files that have no row: a crash came between the bytes and the commit.
 
     Temporaries of dead writers are removed. A file that cannot be read stays where it is, for
-    `clinic verify` to name.
+    `clinic verify` to name. Other content under a known UID is kept beside, whatever the settings
+    say: nobody sent it just now, so it takes no other's place, and may be all there is of it.
 
     Returns
     -------
@@ -128,7 +146,7 @@ def adopt_orphans(ctx: Context) -> int:
 def _adopt(ctx: Context, batch: Sequence[Received]) -> list[Outcome]:
     """Index a batch; one object the database refuses keeps out neither the others nor the node."""
     try:
-        return index_batch(ctx, batch)
+        return index_batch(ctx, batch, duplicates=Duplicates.KEEP)
     except Unavailable:
         raise
     # What a driver cannot even send is no error of SQLAlchemy's.
@@ -163,7 +181,10 @@ def _indexed(ctx: Context, paths: Sequence[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class ConflictRow:
-    """Other bytes that came under a SOP Instance UID we hold; for the administrator."""
+    """Other bytes that came under a SOP Instance UID we hold; for the administrator.
+
+    With ``superseded_at`` they are the earlier ones, which gave way then; without, the later ones.
+    """
 
     id: int
     instance_id: int
@@ -171,11 +192,12 @@ class ConflictRow:
     source_ae_title: str
     received_at: datetime
     size_bytes: int
+    superseded_at: datetime | None
     acknowledged_at: datetime | None
 
 
 def conflicts(ctx: Context, *, acknowledged: bool = False) -> list[ConflictRow]:
-    """Return what was refused as a duplicate with other content, the newest first.
+    """Return what is kept beside an instance of the same UID, the newest first.
 
     Parameters
     ----------
@@ -205,6 +227,7 @@ def conflicts(ctx: Context, *, acknowledged: bool = False) -> list[ConflictRow]:
                 source_ae_title=row.source_ae_title,
                 received_at=row.received_at,
                 size_bytes=row.size_bytes,
+                superseded_at=row.superseded_at,
                 acknowledged_at=row.acknowledged_at,
             )
             for row, study_pk in session.execute(query)

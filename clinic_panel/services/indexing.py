@@ -25,7 +25,7 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
-from clinic_panel.services import audit, changes, jobs, matching, sync
+from clinic_panel.services import audit, changes, jobs, matching, replacement, sync
 
 _MODALITIES_LENGTH = 128
 # The booking says already that images came: no need to take the row from someone who edits it.
@@ -116,12 +116,23 @@ class Received:
         return self.header.StudyInstanceUID, self.header.SeriesInstanceUID
 
 
+class Duplicates(StrEnum):
+    """What becomes of other bytes under a SOP Instance UID we hold."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+    REPLACE = "replace"
+
+
 class Verdict(StrEnum):
     """What became of a received object."""
 
     KEPT = "kept"
     AGAIN = "again"  # the same bytes were here before
-    CONFLICT = "conflict"  # other bytes under a known SOP Instance UID: on disk, not indexed
+    # Other bytes under a known SOP Instance UID, and what the clinic's policy made of them:
+    CONFLICT = "conflict"  # on disk, not indexed
+    REJECTED = "rejected"  # not kept
+    REPLACED = "replaced"  # indexed in place of the earlier bytes, which stay on disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +158,10 @@ class _Parent:
 class Batch:
     """One transaction's work."""
 
-    def __init__(self, ctx: Context, session: Session) -> None:
+    def __init__(self, ctx: Context, session: Session, duplicates: Duplicates) -> None:
         self._ctx = ctx
         self._session = session
+        self._duplicates = duplicates
         self._connection = session.connection()
         self._dialect = self._connection.dialect.name
         self._now = ctx.clock()
@@ -166,8 +178,9 @@ class Batch:
         for item in received:
             row_id, sha256, study_id = known[item.uid]
             if sha256 != item.stored.sha256:
-                self._note_conflict(item, row_id)
-                verdict = Verdict.CONFLICT
+                verdict, row_id = self._differs(item, row_id)
+                if verdict is Verdict.REPLACED:
+                    known[item.uid] = (row_id, item.stored.sha256, study_id)
             else:
                 verdict = Verdict.KEPT if fresh.get(item.uid) is item else Verdict.AGAIN
             outcomes.append(Outcome(verdict, row_id, study_id))
@@ -282,6 +295,22 @@ class Batch:
         values = {"modalities_in_study": names[:_MODALITIES_LENGTH]}
         self._connection.execute(update(_study).where(_study.c.id == study_id).values(values))
 
+    def _differs(self, item: Received, instance_id: int) -> tuple[Verdict, int]:
+        """Apply the policy to other bytes under a UID; return the verdict and the row's id."""
+        if self._duplicates is Duplicates.REJECT:
+            # Told each time: nothing of the object is left but this entry.
+            self._record(item, Action.CONFLICT, instance_id, kept=False)
+            return Verdict.REJECTED, instance_id
+        if self._duplicates is Duplicates.REPLACE:
+            row = self._instance_row(item, series_pk=0)
+            made = replacement.replace(self._ctx, self._session, instance_id, item, row)
+            if made is not None:
+                self._record(item, Action.REPLACE, made, previous=instance_id)
+                self._topics |= {Topic.STUDIES, Topic.ADMIN}
+                return Verdict.REPLACED, made
+        self._note_conflict(item, instance_id)
+        return Verdict.CONFLICT, instance_id
+
     def _note_conflict(self, item: Received, instance_id: int) -> None:
         row = {
             "instance_pk": instance_id,
@@ -293,13 +322,14 @@ class Batch:
         }
         if self._insert(_table(InstanceConflict), [row]):
             self._topics |= {Topic.ADMIN}
-            audit.record(
-                self._from(item),
-                self._session,
-                Action.CONFLICT,
-                Instance(id=instance_id),
-                ae_title=item.source_ae_title,
-            )
+            self._record(item, Action.CONFLICT, instance_id, kept=True)
+
+    def _record(self, item: Received, action: Action, instance_id: int, **detail: Any) -> None:
+        subject = Instance(id=instance_id)
+        source = self._from(item)
+        audit.record(
+            source, self._session, action, subject, ae_title=item.source_ae_title, **detail
+        )
 
     def _from(self, item: Received) -> Context:
         """The same clinic, with the peer's address for the audit."""

@@ -31,6 +31,7 @@ class Taken(StrEnum):
 
     KEPT = "kept"
     AGAIN = "here already"
+    REPLACED = "put in place of what was here"
     CONFLICT = "differs from what is here"
     SKIPPED = "no DICOM object"
     REFUSED = "refused"
@@ -39,7 +40,9 @@ class Taken(StrEnum):
 _TAKEN = {
     Verdict.KEPT: Taken.KEPT,
     Verdict.AGAIN: Taken.AGAIN,
+    Verdict.REPLACED: Taken.REPLACED,
     Verdict.CONFLICT: Taken.CONFLICT,
+    Verdict.REJECTED: Taken.CONFLICT,
 }
 
 

@@ -1,4 +1,4 @@
-"""Objects that came again with other bytes: kept beside the first, not shown."""
+"""Objects that came again with other bytes: which one is shown, and which is only kept."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from clinic_panel.components.board import Board
 from clinic_panel.components.tasks import Done
 from clinic_panel.models.site import Topic
 from clinic_panel.services import dicom
+from clinic_panel.services.dicom import ConflictRow
 
 COLUMNS: list[dict[str, Any]] = [
     {"id": "at", "label": "Received", "width": "170px"},
     {"id": "study", "label": "Study", "sub": "instance", "strong": True},
+    {"id": "what", "label": "Kept, not shown"},
     {"id": "source", "label": "From", "width": "160px"},
     {"id": "size", "label": "Size", "kind": "number", "width": "110px", "hide": "first"},
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "160px", "shown": 1},
@@ -32,7 +34,7 @@ class ArchiveWarnings(Section):
             title="Same identifier, other content",
             columns=COLUMNS,
             empty_text="No object came twice with different content.",
-            footer="The first object stays the one that is shown; the later one is kept on disk.",
+            footer="One object is shown under the identifier; this other one is kept on disk.",
         )
         self.board.param.watch(self._acted, "action")
         return [self.board]
@@ -46,6 +48,7 @@ class ArchiveWarnings(Section):
                 "at": self.moment(row.received_at),
                 "study": f"Study {row.study_id}",
                 "instance": f"instance {row.instance_id}",
+                "what": _what(row),
                 "source": row.source_ae_title or "a file",
                 "size": f"{row.size_bytes / 1e6:.1f} MB",
                 "size_sort": row.size_bytes,
@@ -61,3 +64,9 @@ class ArchiveWarnings(Section):
     def _acknowledge(self, conflict_id: int) -> Done:
         dicom.acknowledge_conflict(self.ctx, conflict_id)
         return Done("Acknowledged. Both files stay in the archive.")
+
+
+def _what(row: ConflictRow) -> str:
+    if row.superseded_at is None:
+        return "a later object with other content"
+    return "the earlier object, which was replaced"
