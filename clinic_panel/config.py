@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,13 @@ from clinic_panel.errors import SettingsError
 PREFIX = "CLINIC_"
 # Read by the test suite only; known here so that it does not stop a start.
 TEST_ONLY = frozenset({"CLINIC_CORPUS"})
+
+
+def _uid_list(below: str) -> str:
+    """Match UIDs separated by commas; those of the standard lie below its own branch for them."""
+    ours = rf"(?!1\.2\.840\.10008\.(?!{re.escape(below)}\.))(?=[0-9.]{{3,64}}(?:[,\s]|$))"
+    uid = rf"{ours}[0-9]+(?:\.[0-9]+)+"
+    return rf"^\s*(?:{uid}(?:\s*,\s*{uid})*)?\s*$"
 
 
 class Settings(param.Parameterized):
@@ -82,6 +90,18 @@ class Settings(param.Parameterized):
         objects=["keep", "reject", "replace"],
         constant=True,
         doc="What becomes of an object that comes again with other content under its UID.",
+    )
+    private_storage_classes = param.String(
+        default="",
+        regex=_uid_list("5.1.4.1.1"),
+        constant=True,
+        doc="UIDs of further storage SOP classes to accept, by commas: private, or newer than we.",
+    )
+    private_transfer_syntaxes = param.String(
+        default="",
+        regex=_uid_list("1.2"),
+        constant=True,
+        doc="UIDs of further transfer syntaxes to accept for storage, separated by commas.",
     )
     secret_key = param.String(
         default="",
@@ -157,6 +177,10 @@ class Settings(param.Parameterized):
         except ValueError:
             raise SettingsError(f"{variable} is not valid: {parameter.doc}") from None
         return value
+
+    def uids(self, name: str) -> tuple[str, ...]:
+        """Return a setting that lists UIDs as those UIDs."""
+        return tuple(re.findall(r"[0-9.]+", getattr(self, name)))
 
     @property
     def zone(self) -> ZoneInfo:

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from clinic_panel.archive import PREAMBLE
+from listener.statuses import Status
 
 # A UUID-derived UID of this program (PS3.5 B.2); it names no site and no patient.
 IMPLEMENTATION_CLASS_UID = "2.25.284139472860131947182360571906329571208"
@@ -20,7 +21,7 @@ _P_DATA_TF = 4
 _MAX_UID_BYTES = 64
 
 _SOP_CLASS, _COMMAND, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
-_DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0800, 0x0900, 0x1000
+_DATA_SET_TYPE, _STATUS, _ERROR_COMMENT, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
 _element = struct.Struct("<HHL")
 
 
@@ -44,13 +45,16 @@ class StoreRequest:
         return _text(self.sop_instance)
 
     def response(self, status: int) -> bytes:
-        """Return the whole P-DATA-TF PDU of the C-STORE-RSP with this status."""
+        """Return the whole P-DATA-TF PDU of the C-STORE-RSP with this status and its comment."""
         body = (
             _short(_RESPONDED_TO, self.message_id)
             + _short(_DATA_SET_TYPE, _NO_DATA_SET)
             + _short(_STATUS, status)
-            + _value(_SOP_INSTANCE, self.sop_instance)
         )
+        if isinstance(status, Status) and status.comment:
+            comment = status.comment.encode("ascii", "replace")
+            body += _value(_ERROR_COMMENT, comment + b" " * (len(comment) % 2))
+        body += _value(_SOP_INSTANCE, self.sop_instance)
         body = _value(_SOP_CLASS, self.sop_class) + _short(_COMMAND, _C_STORE_RSP) + body
         command = _value(0x0000, struct.pack("<L", len(body))) + body
         pdv = struct.pack(">LBB", len(command) + 2, self.context_id, _LAST_COMMAND_FRAGMENT)

@@ -56,7 +56,7 @@ class Commitments:
     def __init__(self, ctx: Context) -> None:
         """Prepare to take requests."""
         self._ctx = ctx
-        self._classes = frozenset(storage_classes())
+        self._classes = frozenset(storage_classes(ctx.settings.uids("private_storage_classes")))
         self._held: dict[int, _Held] = {}
         self._lock = threading.Lock()
         self._changed = threading.Event()

@@ -1,5 +1,7 @@
 """What we offer to an association: SOP classes and transfer syntaxes (PS3.4 B.5, PS3.5 A)."""
 
+from collections.abc import Iterable
+
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -19,17 +21,18 @@ from pynetdicom.sop_class import (
     uid_to_service_class,
 )
 
+from clinic_panel.config import Settings
 from clinic_panel.services.query_levels import MODELS
 
 _NO_ENCODING_OF_IMAGES = {"1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2", "1.2.840.10008.1.20"}
 _COMPOSITE = "1.2.840.10008.5.1.4.1.1."
 
 
-def transfer_syntaxes() -> list[str]:
+def transfer_syntaxes(further: Iterable[str] = ()) -> list[str]:
     """Return every transfer syntax, retired ones too, in the order we choose among those offered.
 
     Little endian without compression first: a peer that offers several in one context can encode
-    it, and everyone can read it. Deflated and big endian last.
+    it, and everyone can read it. Deflated, big endian and the ``further`` ones of a site last.
     """
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
     last = [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian]
@@ -40,11 +43,15 @@ def transfer_syntaxes() -> list[str]:
         and uid not in _NO_ENCODING_OF_IMAGES
         and uid not in {*plain, *last}
     ]
-    return [*plain, *others, *last]
+    known = [*plain, *others, *last]
+    return [*known, *(uid for uid in map(UID, dict.fromkeys(further)) if uid not in known)]
 
 
-def storage_classes() -> list[str]:
-    """Return the storage classes, with those retired ones old devices and archives still send."""
+def storage_classes(further: Iterable[str] = ()) -> list[str]:
+    """Return the storage classes: current, retired ones that old devices still send, ``further``.
+
+    Those the library does not know become known to it as storage.
+    """
     current = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
     retired = [
         uid
@@ -54,18 +61,21 @@ def storage_classes() -> list[str]:
         and entry[3] == "Retired"
         and entry[4]  # one was retired before it had a name
     ]
-    for uid in retired:
+    named = {uid: UID_dictionary[uid][4] for uid in retired}
+    named |= {uid: "Further" + uid.replace(".", "_") for uid in further if uid not in named}
+    for uid, name in named.items():
         if uid_to_service_class(uid) is not StorageServiceClass:
-            register_uid(uid, UID_dictionary[uid][4], StorageServiceClass)
-    return [*current, *(uid for uid in retired if uid not in current)]
+            register_uid(uid, name, StorageServiceClass)
+    return list(dict.fromkeys([*current, *named]))
 
 
-def supported_contexts() -> list[PresentationContext]:
+def supported_contexts(settings: Settings) -> list[PresentationContext]:
     """Return what the listener accepts: C-ECHO, queries, storage and its commitment."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
-    classes = storage_classes()
+    classes = storage_classes(settings.uids("private_storage_classes"))
+    syntaxes = transfer_syntaxes(settings.uids("private_transfer_syntaxes"))
     # The syntaxes are checked once: for each of 200 classes anew it would take half a second.
-    storage = copied([build_context(classes[0], transfer_syntaxes())] * len(classes))
+    storage = copied([build_context(classes[0], syntaxes)] * len(classes))
     for context, uid in zip(storage, classes, strict=True):
         context.abstract_syntax = uid
     # Those who ask us are SCU; those whom we asked come back as SCP, to report (PS3.4 J.3.3).

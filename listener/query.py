@@ -25,7 +25,7 @@ from listener.answers import PendingResponses
 from listener.handlers import CANCELLED, IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS, peer_of
 from listener.receiver import EventDrivenAssociation
 from listener.recorder import Recorder
-from listener.storage import OUT_OF_RESOURCES
+from listener.statuses import OUT_OF_RESOURCES
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,14 @@ from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 
+from listener import statuses
 from listener.commands import StoreRequest, store_request
 from listener.limits import Limits
+from listener.statuses import Status
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class Sink(Protocol):
         """Some of it; the memory is reused after the call."""
 
     def finish(self) -> int:
-        """It is complete: return the status to answer. Never raises."""
+        """It is complete: return the status to answer (a `Status` has a comment). Never raises."""
 
     def discard(self) -> None:
         """The association ended: forget what is incomplete."""
@@ -459,6 +462,34 @@ class LibraryAssociation(Association):
         self.dimse = BoundedDIMSE(self, limits)
         self.dul = BoundedDUL(self, limits)
         self._start_timers()
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Answer a C-STORE that the library would abort over or pass in silence; it has the rest.
+
+        The service of a request is that of its presentation context (PS3.7 9.1.1.1.9).
+        """
+        context = self._accepted_cx.get(context_id)
+        if isinstance(msg, C_STORE) and context is not None and msg.MessageID is not None:
+            msg.Priority = 0 if msg.Priority is None else msg.Priority  # nothing depends on it
+            if msg._dataset_path is None:
+                self._refuse_store(msg, context_id, statuses.MISTYPED)
+                return
+            if msg.AffectedSOPClassUID != context.abstract_syntax:
+                self._refuse_store(msg, context_id, statuses.CLASS_NOT_SUPPORTED)
+                return
+        super()._serve_request(msg, context_id)
+
+    def _refuse_store(self, msg: Any, context_id: int, status: Status) -> None:
+        answer = C_STORE()
+        answer.MessageIDBeingRespondedTo = msg.MessageID
+        answer.AffectedSOPClassUID = msg.AffectedSOPClassUID
+        answer.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
+        answer.Status, answer.ErrorComment = int(status), status.comment
+        if msg._dataset_file is not None:
+            msg._dataset_file.close()
+            msg._dataset_path.unlink(missing_ok=True)
+        log.warning("C-STORE from %s refused: 0x%04X", self.requestor.ae_title, status)
+        self.dimse.send_msg(answer, context_id)
 
     def _start_timers(self) -> None:
         # The base class gave its time-outs to a service provider that has been replaced since.

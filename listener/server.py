@@ -251,7 +251,7 @@ class _Server(ThreadedAssociationServer):
             entity,
             (settings.dicom_host, settings.dicom_port),
             settings.ae_title,
-            supported_contexts(),
+            supported_contexts(settings),
             ssl_context=tls,
             evt_handlers=[
                 (evt.EVT_REQUESTED, node.recorder.requested),

@@ -9,37 +9,23 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from clinic_panel.archive import Archive, Buffer, Incoming
-from clinic_panel.errors import (
-    ClinicError,
-    Conflict,
-    NotUnderstood,
-    StorageFull,
-    Unavailable,
-    WrongInstance,
-)
-from clinic_panel.imaging.elements import CutShort
+from clinic_panel.errors import Conflict, NotUnderstood, StorageFull, Unavailable, WrongInstance
 from clinic_panel.imaging.header import Header, read_header
 from clinic_panel.services.dicom import Outcome, Received, Verdict
+from listener import statuses
 from listener.commands import StoreRequest, file_head
 from listener.limits import Limits
+from listener.statuses import Status
 
 log = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C; other bytes under a UID we hold: not indexed
-OUT_OF_RESOURCES = 0xA700
-PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.15
-STATUS_OF: dict[type[ClinicError], int] = {  # PS3.4 B.2.3
-    StorageFull: OUT_OF_RESOURCES,  # the modality keeps its copy and tries again
-    Unavailable: OUT_OF_RESOURCES,
-    WrongInstance: 0xA900,
-    NotUnderstood: 0xC000,
-    CutShort: 0xC000,
-    Conflict: OUT_OF_RESOURCES,  # somebody edits the booking: no word on the object
-}
 HEAD_BYTES = 1 << 16  # of the data set, kept in memory: what is indexed lies in it
 LONG_HEAD_BYTES = 16 << 20  # read again from disk when a header is longer than that
 BATCH = 256
+_DUPLICATE = {
+    Verdict.CONFLICT: statuses.DUPLICATE_KEPT,
+    Verdict.REJECTED: statuses.DUPLICATE_REJECTED,
+}
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
@@ -150,7 +136,7 @@ class StoreSink:
         self._size = 0
         try:
             if not _UID.fullmatch(request.sop_instance_uid):
-                raise NotUnderstood
+                raise NotUnderstood("The SOP Instance UID is none.")
             self._incoming = self._storage.archive.receiving(
                 file_head(
                     request.sop_class_uid,
@@ -172,12 +158,12 @@ class StoreSink:
                 self._head += chunk[: HEAD_BYTES - len(self._head)]
         try:
             if self._size > self._storage.limits.object_bytes:
-                raise StorageFull
+                raise StorageFull("The object is larger than this node takes.")
             self._incoming.write(chunks)
         except Exception as error:  # noqa: BLE001 - the edge: it becomes the answer's status
             self._fail(error)
 
-    def finish(self) -> int:
+    def finish(self) -> Status:
         """Make the object durable, wait for its row, and return the status to answer."""
         source_ae_title, address = self._source()
         try:
@@ -186,16 +172,16 @@ class StoreSink:
             received = self._keep(source_ae_title, address)
             waiting = self._storage.writer.submit(received)
             outcome = waiting.result(timeout=self._storage.limits.index_s)
-            if outcome.verdict in (Verdict.CONFLICT, Verdict.REJECTED):
+            if outcome.verdict in _DUPLICATE:
                 log.warning(
                     "C-STORE from %s: other bytes for instance %d, %s",
                     source_ae_title,
                     outcome.instance_id,
                     "kept beside it" if outcome.verdict is Verdict.CONFLICT else "not kept",
                 )
-                return DUPLICATE_SOP_INSTANCE
+                return _DUPLICATE[outcome.verdict]
         except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
-            status = status_of(error)
+            status = statuses.status_of(error)
             log.warning(
                 "C-STORE from %s refused: %s, 0x%04X", source_ae_title, type(error).__name__, status
             )
@@ -209,7 +195,7 @@ class StoreSink:
             outcome.verdict,
             received.stored.size_bytes,
         )
-        return SUCCESS
+        return statuses.SUCCESS
 
     def discard(self) -> None:
         """Forget what is not kept."""
@@ -245,10 +231,3 @@ class StoreSink:
             transfer_syntax_uid=self._syntax,
             partial=self._size > LONG_HEAD_BYTES,
         )
-
-
-def status_of(error: BaseException) -> int:
-    """Return the C-STORE status for an error; a full disk below the database is one as well."""
-    if isinstance(error, TimeoutError):
-        return OUT_OF_RESOURCES
-    return STATUS_OF.get(type(error), PROCESSING_FAILURE)  # type: ignore[arg-type]

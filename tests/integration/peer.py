@@ -7,6 +7,8 @@ import threading
 import time
 from io import BytesIO
 
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
@@ -30,15 +32,23 @@ def associated(node, *contexts, ae_title=STATION, called="CLINIC", **options):
             association.release()
 
 
-def store_as(association, data_set, sop_class_uid, sop_instance_uid):
-    """Send bytes as they are, under any announced UID; return the status, None for an abort."""
+def store_as(association, data_set, sop_class_uid, sop_instance_uid, syntax=None):
+    """Send bytes as they are, under any announced UID; return the status, None for an abort.
+
+    With a transfer syntax, in the context of that class and syntax; else in the only one.
+    """
     request = C_STORE()
     request.MessageID = 7
     request.AffectedSOPClassUID = sop_class_uid
     request.AffectedSOPInstanceUID = sop_instance_uid
     request.Priority = 2
     request.DataSet = BytesIO(data_set)
-    [context] = association.accepted_contexts
+    [context] = [
+        context
+        for context in association.accepted_contexts
+        if syntax is None
+        or (context.abstract_syntax, context.transfer_syntax[0]) == (sop_class_uid, syntax)
+    ]
     association._reactor_checkpoint.clear()
     try:
         association.dimse.send_msg(request, context.context_id)
@@ -91,6 +101,49 @@ class RawPeer:
             while len(data) < count and (part := self.socket.recv(count - len(data))):
                 data += part
         return data
+
+
+def command(message_id=1, *, field=1, sop_class=CTImageStorage, sop_instance=None, without=()):
+    """An encoded C-STORE-RQ command set, of which something may be missing."""
+    uid = sop_instance or dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
+    elements = {
+        0x0002: sop_class.encode(),
+        0x0100: field.to_bytes(2, "little"),
+        0x0110: message_id.to_bytes(2, "little"),
+        0x0700: b"\0\0",
+        0x0800: b"\1\0",
+        0x1000: uid.encode(),
+    }
+    if "data set" in without:
+        elements[0x0800] = b"\1\1"
+    body = b""
+    for number, value in elements.items():
+        if number in without:
+            continue
+        value += b"\0" * (len(value) % 2)
+        body += b"\0\0" + number.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+    return b"\0\0\0\0\4\0\0\0" + len(body).to_bytes(4, "little") + body
+
+
+def responded(answer):
+    """The command set in a C-STORE-RSP PDU, by element number."""
+    kind, body = answer
+    assert kind == 4
+    body, found = body[6:], {}
+    while body:
+        number, length = struct.unpack_from("<2xHL", body)
+        found[number], body = body[8 : 8 + length], body[8 + length :]
+    return found
+
+
+def status_in(answer):
+    """The status of a C-STORE-RSP PDU."""
+    return int.from_bytes(responded(answer)[0x0900], "little")
+
+
+def comment_in(answer):
+    """The Error Comment of a C-STORE-RSP PDU."""
+    return responded(answer).get(0x0902, b"").decode("ascii").rstrip()
 
 
 def pdu(kind, body, length=None):

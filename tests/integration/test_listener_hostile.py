@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom.sop_class import CTImageStorage, Verification
+from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
 from clinic_panel.archive import data_set_offset
@@ -14,7 +14,17 @@ from clinic_panel.models.imaging import Instance
 from listener.limits import Limits
 from listener.server import Node
 from tests import factories
-from tests.integration.peer import ABORT, STATION, RawPeer, associated, pdu, pdv, wait_for
+from tests.integration.peer import (
+    ABORT,
+    STATION,
+    RawPeer,
+    associated,
+    command,
+    pdu,
+    pdv,
+    status_in,
+    wait_for,
+)
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"])
 
@@ -53,32 +63,6 @@ def data_set():
     with open(get_testdata_file("CT_small.dcm"), "rb") as file:
         part10 = file.read()
     return part10[data_set_offset(memoryview(part10)) :]
-
-
-def command(message_id=1, *, field=1, sop_instance=None):
-    """An encoded C-STORE-RQ command set."""
-    uid = sop_instance or dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
-    elements = [
-        (0x0002, CTImageStorage.encode()),
-        (0x0100, field.to_bytes(2, "little")),
-        (0x0110, message_id.to_bytes(2, "little")),
-        (0x0700, b"\0\0"),
-        (0x0800, b"\1\0"),
-        (0x1000, uid.encode()),
-    ]
-    body = b""
-    for number, value in elements:
-        value += b"\0" * (len(value) % 2)
-        body += b"\0\0" + number.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
-    return b"\0\0\0\0\4\0\0\0" + len(body).to_bytes(4, "little") + body
-
-
-def status_in(answer):
-    """The status of a C-STORE-RSP PDU."""
-    kind, body = answer
-    assert kind == 4
-    at = body.index(b"\0\0\0\x09\2\0\0\0") + 8
-    return int.from_bytes(body[at : at + 2], "little")
 
 
 def still_serves(node):

@@ -5,10 +5,19 @@ import threading
 import pytest
 
 from clinic_panel.archive import Stored
-from clinic_panel.errors import Conflict, StorageFull, Unavailable
+from clinic_panel.errors import (
+    Conflict,
+    NotUnderstood,
+    StorageFull,
+    Unavailable,
+    WrongInstance,
+)
+from clinic_panel.imaging.elements import CutShort
 from clinic_panel.imaging.header import Header
 from clinic_panel.services.dicom import Outcome, Received, Verdict
-from listener.storage import IndexWriter, status_of
+from listener import statuses
+from listener.statuses import status_of
+from listener.storage import IndexWriter
 
 
 def received(number):
@@ -138,3 +147,24 @@ def test_a_race_with_the_desk_is_run_again_and_never_called_a_duplicate(begin):
     with pytest.raises(Conflict) as refused:
         writer.submit(received(1)).result(5)
     assert status_of(refused.value) == 0xA700
+
+
+def test_every_status_says_why_in_a_comment_that_fits_its_element():
+    said = [status for status in vars(statuses).values() if isinstance(status, statuses.Status)]
+    errors = [NotUnderstood(), CutShort(), StorageFull(), WrongInstance(), Unavailable()]
+    assert len(said) >= 9
+    for status in [*said, *map(status_of, errors)]:
+        # Cut at the length of a LO, a sentence would end without its full stop.
+        assert status == 0x0000 or status.comment.endswith("."), f"0x{status:04X}"
+
+
+def test_the_statement_knows_every_status():
+    answered = {
+        f"{status:04X}" for status in vars(statuses).values() if isinstance(status, statuses.Status)
+    }
+    assert {meaning.code for meaning in statuses.MEANINGS} == answered
+
+
+def test_a_comment_quotes_our_own_sentences_only():
+    assert status_of(NotUnderstood("The object nests too deeply.")).comment.startswith("The object")
+    assert status_of(ValueError("Doe^Jane")).comment == statuses.PROCESSING_FAILURE.comment

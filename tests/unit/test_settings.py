@@ -34,6 +34,11 @@ def test_a_flag_beats_a_variable_and_a_variable_beats_the_default():
         ("CLINIC_AE_TITLE", "ÄRZTE"),
         ("CLINIC_UNKNOWN_AE", "perhaps"),
         ("CLINIC_LANGUAGE", "a language"),
+        ("CLINIC_DUPLICATES", "both"),
+        ("CLINIC_PRIVATE_STORAGE_CLASSES", "1.2.3;4"),
+        ("CLINIC_PRIVATE_STORAGE_CLASSES", "1.2.3, 1.2.840.10008.1.1"),  # Verification
+        ("CLINIC_PRIVATE_STORAGE_CLASSES", "1." * 33 + "1"),
+        ("CLINIC_PRIVATE_TRANSFER_SYNTAXES", "1.2.840.10008.5.1.4.1.1.2"),  # a class
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(name, value):
@@ -49,6 +54,16 @@ def test_an_unknown_name_stops_the_start_and_others_are_nobodys_business():
 
 def test_what_is_empty_counts_as_not_given():
     assert Settings.read({"CLINIC_HTTP_PORT": " "}).http_port == 5006
+
+
+def test_uids_are_listed_by_commas():
+    text = "1.3.12.2.1107.5.9.1 ,1.2.840.10008.5.1.4.1.1.999"
+    settings = Settings.read({"CLINIC_PRIVATE_STORAGE_CLASSES": text})
+    assert settings.uids("private_storage_classes") == (
+        "1.3.12.2.1107.5.9.1",
+        "1.2.840.10008.5.1.4.1.1.999",
+    )
+    assert settings.uids("private_transfer_syntaxes") == ()
 
 
 def test_settings_survive_the_way_to_a_child_process():
