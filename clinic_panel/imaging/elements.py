@@ -18,6 +18,8 @@ type Buffer = bytes | bytearray | memoryview
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 DEFLATED_LITTLE: Final = "1.2.840.10008.1.2.1.99"
+# PS3.5 A.5, A.7, A.9: deflated explicit little endian; the pixels of the last two lie elsewhere.
+DEFLATED: Final = frozenset({DEFLATED_LITTLE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 GE_IMPLICIT_BIG_PIXELS: Final = "1.2.840.113619.5.2"
 
@@ -333,7 +335,7 @@ def open_data_set(
             transfer_syntax_uid = meta.text(0x00020010) or None
             class_uid, instance_uid = meta.text(0x00020002), meta.text(0x00020003)
             start = meta.end
-    if transfer_syntax_uid == DEFLATED_LITTLE:
+    if transfer_syntax_uid in DEFLATED:
         data, start = _inflate(data, start, keep_bytes), 0
     if transfer_syntax_uid:
         syntax = _as_written(data, start, syntax_of(transfer_syntax_uid))

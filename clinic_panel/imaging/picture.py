@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, cast
 
 from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging.elements import (
-    DEFLATED_LITTLE,
+    DEFLATED,
     PIXEL_DATA,
     Buffer,
     Element,
@@ -138,7 +138,7 @@ def describe(source: Path | bytes) -> Picture:
 def _describe(data: Buffer, source: Path | bytes) -> Picture:
     opened = open_data_set(data)
     found = Elements(opened.buffer, opened.start, len(opened.buffer), opened.syntax, wanted=_TAGS)
-    if opened.transfer_syntax_uid == DEFLATED_LITTLE:
+    if opened.transfer_syntax_uid in DEFLATED:
         source = bytes(opened.buffer)  # positions are those of the inflated data set
     tag = next((tag for tag in PIXEL_DATA if tag in found), None)
     if tag is None:
