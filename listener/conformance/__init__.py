@@ -1,0 +1,1 @@
+"""The conformance statement (PS3.2), written from the tables that the listener itself uses."""

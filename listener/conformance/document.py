@@ -1,0 +1,180 @@
+"""The whole statement, chapter by chapter in the order of PS3.2 Annex A."""
+
+from pydicom.charset import python_encoding
+
+from clinic_panel.config import PREFIX, Settings
+from clinic_panel.imaging.elements import INFLATE_LIMIT_BYTES, INFLATE_RATIO, MAX_DEPTH
+from clinic_panel.services.worklist_keys import CODING_SCHEME
+from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from listener.conformance import services
+from listener.conformance.markup import table
+from listener.limits import Limits
+from listener.server import REASONS
+
+_CONFIGURED = ("ae_title", "dicom_host", "dicom_port", "unknown_ae", "duplicates")
+_FURTHER = ("private_storage_classes", "private_transfer_syntaxes")
+_TLS = ("dicom_tls_cert", "dicom_tls_key", "dicom_tls_ca")
+
+
+def statement() -> str:
+    """Return the statement as Markdown; the same tables give the same text."""
+    parts = [
+        "# DICOM conformance statement of Clinic Panel",
+        "Written by `python -m listener.conformance` from the tables the program itself uses; "
+        "a test keeps it current. Structure: PS3.2 Annex A.",
+    ]
+    for title, chapter in (
+        ("1 Overview", services.overview),
+        ("2 Implementation model", _model),
+        ("3 Application entity", _association),
+        ("4 Services", services.chapters),
+        ("5 Network and configuration", _network),
+        ("6 Media", _media),
+        ("7 Character sets", _character_sets),
+        ("8 Security", _security),
+        ("9 Extensions and codes", _extensions),
+        ("Annex A Storage SOP classes", services.storage_classes_annex),
+        ("Annex B Transfer syntaxes for storage", services.transfer_syntaxes_annex),
+    ):
+        parts += [f"## {title}", chapter()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _model() -> str:
+    return """One application entity serves a clinic. Its title is set by the site.
+
+```
+modality -> [ listener: one process, one port ] -> archive folder, then index (SQL database)
+              C-ECHO, C-STORE, worklist, query ...        |
+peer     <- [ worker: C-STORE of what peers are owed ] <--+
+```
+
+- The *listener* accepts associations and acts as SCP of every service below.
+- The *worker* initiates associations: it forwards stored objects to peers that an administrator
+  marked for it.
+- Both share archive and index with the dashboards, which speak no DICOM on the network.
+
+Real-world activity and sequence: a booking appears in the worklist; the modality queries it,
+performs the study and stores the images; the study is matched to its booking by Study Instance UID,
+else by accession number and patient; what matches nothing waits for a person."""
+
+
+def _association() -> str:
+    limits = Limits()
+    bounds = [
+        ("Associations accepted at a time", limits.associations, "rejected, transient (2, 3, 2)"),
+        (
+            "Associations from one address",
+            limits.associations_per_address,
+            "rejected, transient (2, 3, 2)",
+        ),
+        ("Connections, associated or not", limits.connections, "closed unanswered"),
+        ("Maximum PDU length offered", _bytes(limits.advertised_pdu_bytes), "-"),
+        ("Longest PDU read", _bytes(limits.pdu_bytes), "A-ABORT"),
+        ("Data set of a C-STORE", _bytes(limits.object_bytes), "A700"),
+        ("Any other message", _bytes(limits.message_bytes), "A-ABORT"),
+        ("ARTIM timer", f"{limits.artim_s:g} s", "closed"),
+        ("Without a byte from the peer", f"{limits.idle_s:g} s", "A-ABORT"),
+        ("Commit of the index row", f"{limits.index_s:g} s", "A700"),
+        ("Depth of nested sequences", MAX_DEPTH, "C000"),
+        (
+            "Deflated data set, inflated",
+            f"{_bytes(INFLATE_LIMIT_BYTES)}, {INFLATE_RATIO} times its size",
+            "C000",
+        ),
+    ]
+    return "\n\n".join(
+        [
+            table(
+                ("Association policy", "Value"),
+                [
+                    ("Application context", "1.2.840.10008.3.1.1.1"),
+                    ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
+                    ("Implementation Version Name", f"`{IMPLEMENTATION_VERSION_NAME}`"),
+                    ("Asynchronous operations window", "not negotiated: one operation at a time"),
+                    ("SCP/SCU role selection", "as the services below say"),
+                    ("User identity negotiation", "not used; a request for it is ignored"),
+                ],
+            ),
+            "### Limits\n\nAll are checked before anything is parsed.",
+            table(("Limit", "Value", "Beyond it"), bounds),
+            "### Association acceptance\n\nThe called AE title must be ours; the calling one that "
+            "of a room or peer, unless the site accepts any. A presentation context is accepted "
+            "when SOP class and one transfer syntax are supported (result 3 or 4 otherwise, PS3.8 "
+            "Table 9-18); of several transfer syntaxes the first of Annex B is chosen.",
+            table(
+                ("Result, source, reason", "When"),
+                [(", ".join(map(str, code)), why) for code, why in REASONS.items()],
+            ),
+            "What breaks the upper layer protocol is answered with A-ABORT (PS3.8 9.3.8), or the "
+            "connection is closed; other associations go on.",
+        ]
+    )
+
+
+def _network() -> str:
+    settings = [
+        (f"`{PREFIX}{name.upper()}`", Settings.param[name].default or "-", Settings.param[name].doc)
+        for name in (*_CONFIGURED, *_FURTHER)
+    ]
+    return "\n\n".join(
+        [
+            "TCP/IP over IPv4; the listener binds one address and port. TLS as in chapter 8.",
+            table(("Setting", "Default", "Meaning"), settings),
+            "AE titles, addresses and ports of modalities (rooms) and peers are kept in the "
+            "database and edited on the administration page.",
+        ]
+    )
+
+
+def _media() -> str:
+    return """As a file-set reader, `clinic import` takes single files of the DICOM File Format
+(PS3.10 7), folders, ZIP archives and media with a DICOMDIR, whatever their application profile;
+objects are indexed as if they had been received. The archive itself keeps every object in the DICOM
+File Format:
+
+- preamble of zeros, `DICM`, File Meta Information (PS3.10 Table 7.1-1) with our implementation, and
+  for objects from the network the calling AE title as Source Application Entity Title;
+- the data set byte for byte as received, in the transfer syntax it came in; the file is named by
+  its SHA-256, so that a name never comes from the network."""
+
+
+def _character_sets() -> str:
+    terms = ", ".join(sorted(filter(None, python_encoding), key=lambda term: (len(term), term)))
+    return f"""Stored objects keep their character sets. For the index they are decoded from these
+defined terms (PS3.3 C.12.1.1.2), with and without code extensions: {terms}.
+
+Answers to queries are in the character set the query declared where every character of the answer
+has a code in it, otherwise in UTF-8 (`ISO_IR 192`); Specific Character Set is in each answer that
+needs it."""
+
+
+def _security() -> str:
+    settings = [(f"`{PREFIX}{name.upper()}`", Settings.param[name].doc) for name in _TLS]
+    return "\n\n".join(
+        [
+            "- **TLS** (PS3.15 B.12, BCP 195): TLS 1.2 at least, 1.3 preferred, server certificate "
+            "always; with authorities given, a client certificate is required.\n"
+            "- **Access**: unknown calling AE titles are rejected, audited once a minute and shown "
+            "to the administrator. An AE title proves nothing: use client certificates.\n"
+            "- **Audit**: reception by series, conflicts, replacements and refusals are entries of "
+            "an append-only, chained audit trail.\n"
+            "- **Logs** hold AE titles, row ids, counts and statuses; no identifiers of patients.",
+            table(("Setting", "Meaning"), settings),
+        ]
+    )
+
+
+def _extensions() -> str:
+    return f"""There are no private attributes, SOP classes or transfer syntaxes of our own. Private
+classes and syntaxes of others are stored when the settings name them (chapter 5).
+
+Procedure codes of the clinic are sent with the coding scheme designator `{CODING_SCHEME}`, which
+has no registered UID."""
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} bytes"

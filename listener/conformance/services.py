@@ -1,0 +1,235 @@
+"""What the statement says of each service, as SCP and SCU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.sop_class import (
+    ModalityWorklistInformationFind,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
+
+from clinic_panel.config import Settings
+from clinic_panel.dimse.model import FAILURE_REASONS
+from clinic_panel.imaging.identifiers import PENDING_UNSUPPORTED, Key
+from clinic_panel.services import commitments, query_keys, worklist_keys
+from clinic_panel.services.query_levels import MODELS
+from listener.commitment import ACTION_STATUSES
+from listener.conformance.markup import attribute, named, table, uid_table
+from listener.contexts import storage_classes, transfer_syntaxes
+from listener.statuses import MEANINGS
+
+_UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One service of the overview: its SOP classes, and in which roles."""
+
+    service: str
+    sop_class_uids: tuple[str, ...]
+    scp: str
+    scu: str
+
+
+def offered() -> tuple[Offered, ...]:
+    """Return all services."""
+    find = tuple(model.find_sop_class_uid for model in MODELS)
+    return (
+        Offered("Verification", (str(Verification),), "yes", "no"),
+        Offered("Storage", (), "yes, Annex A", "yes, what was stored"),
+        Offered("Storage Commitment", (str(StorageCommitmentPushModel),), "no", "yes"),
+        Offered("Modality Worklist", (str(ModalityWorklistInformationFind),), "yes", "no"),
+        Offered("Query", find, "yes", "no"),
+    )
+
+
+def overview() -> str:
+    """Return the table of services (PS3.2 A.1)."""
+    rows = [
+        (
+            one.service,
+            "<br>".join(f"{named(uid)} `{uid}`" for uid in one.sop_class_uids) or "all of Annex A",
+            one.scu,
+            one.scp,
+        )
+        for one in offered()
+    ]
+    return "\n\n".join(
+        [
+            "An archive and worklist node for an imaging clinic. It stores objects of every class "
+            "as they come, answers worklist and archive queries, and forwards what it holds.",
+            table(("Service", "SOP classes", "SCU", "SCP"), rows),
+            "Unless a service says otherwise, its presentation contexts are accepted in "
+            + ", ".join(named(uid) for uid in _UNCOMPRESSED)
+            + ".",
+        ]
+    )
+
+
+def chapters() -> str:
+    """Return what each service does (PS3.2 A.4.2)."""
+    told = (
+        ("Verification", _verification),
+        ("Storage", _storage),
+        ("Storage Commitment", _commitment),
+        ("Modality Worklist", _worklist),
+        ("Query", _query),
+    )
+    return "\n\n".join(
+        f"### 4.{number} {title}\n\n{chapter()}" for number, (title, chapter) in enumerate(told, 1)
+    )
+
+
+def _verification() -> str:
+    return "SCP: C-ECHO is answered with 0000 on any accepted association."
+
+
+def _storage() -> str:
+    rows = [(one.code, one.meaning, one.answered_when, one.kept) for one in MEANINGS]
+    return "\n\n".join(
+        [
+            "**Level of conformance as SCP: level 2 (full)** (PS3.4 B.4.1): all attributes, "
+            "standard, extended and private, are kept. No attribute is coerced. Digital signatures "
+            "are kept and not checked. Objects are kept without limit of time.",
+            "**Durability.** Success (0000) is answered only when, in this order,\n\n"
+            "1. all bytes were written to a temporary file in the archive's file system and the "
+            "file was `fsync`ed,\n"
+            "2. the file was renamed to its final name and its folder was `fsync`ed,\n"
+            "3. the transaction with its index row, its audit entry and the work that follows was "
+            "committed: on SQLite with `journal_mode=WAL` and `synchronous=FULL` (the log is "
+            "`fsync`ed at each commit), on PostgreSQL with the server's `fsync` and "
+            "`synchronous_commit` on, their defaults. Several associations may share one commit; "
+            "none is answered before it.\n\n"
+            "After a crash or power cut an acknowledged object is therefore there, as far as disks "
+            "keep their word on `fsync`. At start, files of a crash between 2 and 3 get their row, "
+            "and temporary files are removed. Sending an object again is harmless: the same data "
+            "set is kept once and answered with Success.",
+            "**Identity.** The data set (without file meta information) is compared by SHA-256. "
+            "SOP Instance, Series and Study Instance UID must be there and be UIDs of digits and "
+            "dots, at most 64 characters.",
+            "**Statuses of C-STORE.** Refusals have an Error Comment (0000,0902), which never "
+            "names a patient.",
+            table(("Status", "Meaning", "When", "Object kept"), rows),
+            "With `CLINIC_DUPLICATES=replace` an object takes the place of another only when it is "
+            "of the same patient, study, series and SOP class, and no signed report rests on the "
+            "study and no draft has marked the object. The earlier one stays on disk, known as "
+            "superseded. The sender's AE title, address and time are in the audit trail.",
+            "**As SCU**, the worker forwards each stored object to the peers marked for it, in the "
+            "transfer syntax it is kept in: one context for each pair of class and syntax. A peer "
+            "that does not answer, refuses the association or says A7xx is tried again until it "
+            "takes the object; 0110 at most five times; other failures are final and shown. "
+            "Success and the warnings B000, B006 and B007 count as delivered.",
+        ]
+    )
+
+
+def _commitment() -> str:
+    grace = Settings.param["commitment_grace_s"].default
+    return "\n\n".join(
+        [
+            "SCP of the push model (PS3.4 J), well-known instance "
+            f"`{StorageCommitmentPushModelInstance}`. N-ACTION is answered with Success once the "
+            "request is on stable storage. The worker then looks at each instance: its SOP class, "
+            "that its file is there, and that the SHA-256 of its bytes is still that of the index.",
+            "The result goes back by N-EVENT-REPORT, type 1 (all) or 2 (failures exist), with the "
+            "Transaction UID of the request: on a new association to the address the device is "
+            "known by, on which we take the SCP role; or on the association that asked, for "
+            f"devices that want it there or have no address, for {grace} s by default. It is "
+            f"tried again for {commitments.REPORT_FOR.days} day until it is acknowledged, across "
+            "restarts.",
+            table(
+                ("Status of N-ACTION", "When"),
+                [(f"{int(code):04X}", when) for code, when in ACTION_STATUSES.items()],
+            ),
+            table(
+                ("Failure Reason (0008,1197)", "Meaning"),
+                [(f"{code:04X}", meaning) for code, meaning in FAILURE_REASONS.items()],
+            ),
+        ]
+    )
+
+
+def _worklist() -> str:
+    def rows(keys: tuple[Key[worklist_keys.ScheduledStep], ...]) -> list[tuple[str, str, str, str]]:
+        return [
+            (
+                attribute(key.keyword),
+                key.vr,
+                key.return_type,
+                "yes" if key.is_matched else "no, returned empty",
+            )
+            for key in keys
+        ]
+
+    heads = ("Attribute", "VR", "Return type", "Matched")
+    return "\n\n".join(
+        [
+            "SCP of " + named(ModalityWorklistInformationFind) + ". One answer for each scheduled "
+            "procedure step; steps come from bookings that are neither over nor called off. Every "
+            "key of the tables is answered when asked for; others are answered empty, with "
+            f"pending status {PENDING_UNSUPPORTED:04X}.",
+            "Matching: single value, list of UIDs, wildcard (`*`, `?`), range for dates and times "
+            "(start date and time together as one moment), universal, sequence. Names match "
+            "without regard to case and accents, in every component group.",
+            "**Scheduled Procedure Step Sequence (0040,0100)**, one item:",
+            table(heads, rows(worklist_keys.STEP_KEYS)),
+            "**Other levels:**",
+            table(heads, rows(worklist_keys.KEYS)),
+            _find_statuses(),
+        ]
+    )
+
+
+def _query() -> str:
+    keys = [(key.level, attribute(key.keyword), key.vr, key.kind) for key in query_keys.KEYS]
+    levels = [
+        (model.name, f"`{model.find_sop_class_uid}`", ", ".join(model.levels)) for model in MODELS
+    ]
+    return "\n\n".join(
+        [
+            "SCP of C-FIND:",
+            table(("Model", "SOP class", "Levels"), levels),
+            "Hierarchical by default; relational queries and ranges of date and time as one when "
+            "agreed by extended negotiation (PS3.4 C.5.1.1). Fuzzy matching of names and time zone "
+            "adjustment are not offered. U unique, R required, O optional keys; in Study Root the "
+            "keys of the patient belong to the STUDY level. Query/Retrieve Level and Retrieve AE "
+            "Title are in every answer.",
+            table(("Level", "Attribute", "VR", "Key"), keys),
+            _find_statuses(),
+        ]
+    )
+
+
+def _find_statuses() -> str:
+    return table(
+        ("Status of C-FIND", "When"),
+        [
+            ("FF00, FF01", "An answer; FF01 when a key is not supported"),
+            ("0000", "These were all"),
+            ("A700", "More match than are answered, or the database does not answer"),
+            ("A900", "The identifier does not fit the information model"),
+            ("C001", "An error that is ours"),
+            ("FE00", "Cancelled by C-CANCEL"),
+        ],
+    )
+
+
+def storage_classes_annex() -> str:
+    """Return the storage classes."""
+    return (
+        "PS3.4 B.5, and retired classes that older devices still send. A site adds further ones by "
+        "setting.\n\n" + uid_table(storage_classes())
+    )
+
+
+def transfer_syntaxes_annex() -> str:
+    """Return the transfer syntaxes in the order of choice."""
+    return (
+        "For every class of Annex A, in the order in which one is chosen among several offered in "
+        "one context. None is decoded or changed by the listener. A site adds further ones by "
+        "setting.\n\n" + uid_table(transfer_syntaxes())
+    )
