@@ -87,6 +87,12 @@ class PeerUnavailable(Unavailable):
     default = "The other system does not answer."
 
 
+class PeerRefuses(PeerUnavailable):
+    """Another system answers, but does not offer this service."""
+
+    default = "The other system does not offer this service."
+
+
 class PeerFailure(ClinicError):
     """Another system answered, but with a status that means no; ``status`` is that of PS3.7 C."""
 

@@ -16,7 +16,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from clinic_panel.dimse.model import Caller, Remote
-from clinic_panel.errors import PeerUnavailable
+from clinic_panel.errors import PeerRefuses, PeerUnavailable
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
@@ -109,6 +109,8 @@ def associated(
     ------
     PeerUnavailable
         There is no association; the message says at which step it failed.
+    PeerRefuses
+        There would be one, but the service is not offered.
     """
     association = opened(caller, remote, proposals, handlers, answer_s)
     try:
@@ -147,9 +149,11 @@ def opened(
         )
     except OSError:  # the name is looked up before there is a connection
         raise PeerUnavailable(f"{where}: the host name is not known.") from None
-    if not association.is_established:
-        raise PeerUnavailable(f"{where}: {_refusal(association, entity)}")
-    return association
+    if association.is_established:
+        return association
+    if association.rejected_contexts and not association.accepted_contexts:
+        raise PeerRefuses(f"{where}: it does not offer this service.")
+    raise PeerUnavailable(f"{where}: {_refusal(association, entity)}")
 
 
 def _context(proposal: Proposal) -> PresentationContext:
@@ -166,8 +170,6 @@ def _refusal(association: Association, entity: _Entity) -> str:
             calling=association.requestor.ae_title, called=association.acceptor.ae_title
         )
         return f"it refuses the association. {known}".strip()
-    if association.rejected_contexts and not association.accepted_contexts:
-        return "it does not offer this service."
     return "it answers, but not as a DICOM node."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 from clinic_panel.config import Settings
@@ -110,3 +111,38 @@ class Result:
     def event_type(self) -> int:
         """Event Type ID."""
         return FAILURES_EXIST if self.failed else SUCCESSFUL
+
+
+@dataclass(frozen=True, slots=True)
+class StudyQuery:
+    """What to look for in another archive; empty matches everything."""
+
+    patient_id: str = ""
+    patient_name: str = ""  # the beginning of it
+    first_day: date | None = None
+    last_day: date | None = None
+    modality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """A study of another archive, as it says; dates as on the wire."""
+
+    study_instance_uid: str
+    patient_id: str
+    patient_name: str
+    patient_birth_date: str
+    study_date: str
+    study_description: str
+    accession_number: str
+    modalities: str
+    instances: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveProgress:
+    """How far a transfer has come, in instances; those with a warning are completed."""
+
+    remaining: int = 0
+    completed: int = 0
+    failed: int = 0

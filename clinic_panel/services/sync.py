@@ -27,6 +27,7 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, changes, jobs
 
 AT_ONCE = 200
+SUCCESS = 0x0000
 # A peer that says so may take the object later (PS3.4 B.2.3, PS3.7 C): out of resources,
 # processing failure. The second is often for good, so it counts.
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
@@ -53,6 +54,16 @@ class Batch:
 
     remote: Remote
     owed: tuple[Owed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An object that was being sent when the worker ended: it may have arrived."""
+
+    forwarding_id: int
+    remote: Remote
+    sop_class_uid: str
+    uids: tuple[str, str, str]  # of study, series and instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +139,37 @@ def next_batch(ctx: Context, peer_id: int, *, limit: int = AT_ONCE) -> Batch | N
             Owed(id_, StoredObject(ctx.store.path(path), *uids))
             for id_, path, *uids in session.execute(query)
         )
-        return (
-            Batch(Remote(peer.ae_title, peer.host, peer.port, peer.uses_tls), owed)
-            if owed
-            else None
+        return Batch(_remote(peer), owed) if owed else None
+
+
+def doubtful(ctx: Context, peer_id: int, forwarding_id: int) -> Doubt | None:
+    """Describe an object whose arrival is in doubt; None when nothing is owed any more.
+
+    Raises
+    ------
+    Forbidden
+        The actor is no process of ours.
+    """
+    ctx.require(Permission.JOB_RUN)
+    query = (
+        select(
+            Instance.sop_class_uid,
+            Study.study_instance_uid,
+            Series.series_instance_uid,
+            Instance.sop_instance_uid,
         )
+        .select_from(Forwarding)
+        .join(Forwarding.instance)
+        .join(Instance.series)
+        .join(Series.study)
+        .where(Forwarding.id == forwarding_id, Forwarding.state == ForwardingState.WAITING)
+    )
+    with ctx.read() as session:
+        peer, row = session.get(Peer, peer_id), session.execute(query).one_or_none()
+        if peer is None or not (peer.forwards and peer.is_active) or row is None:
+            return None
+        sop_class, *uids = row
+        return Doubt(forwarding_id, _remote(peer), sop_class, (uids[0], uids[1], uids[2]))
 
 
 def record(ctx: Context, peer_id: int, answers: Sequence[tuple[int, int]]) -> bool:
@@ -251,8 +288,12 @@ def retry(ctx: Context, peer_id: int, study_id: int | None = None) -> int:
         return len(again)
 
 
+def _remote(peer: Peer) -> Remote:
+    return Remote(peer.ae_title, peer.host, peer.port, peer.uses_tls)
+
+
 def _state_after(status: int, attempts: int) -> ForwardingState:
-    if status == 0x0000 or status >> 12 == 0xB:  # Success; Warning: kept, with a remark
+    if status == SUCCESS or status >> 12 == 0xB:  # Success; Warning: kept, with a remark
         return ForwardingState.DELIVERED
     if status in OUT_OF_RESOURCES:
         return ForwardingState.WAITING

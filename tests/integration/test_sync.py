@@ -6,10 +6,12 @@ import hashlib
 import io
 import json
 import logging
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections import Counter
@@ -18,10 +20,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    StudyRootQueryRetrieveInformationModelFind,
+)
 from sqlalchemy import select
 
 from clinic_panel.archive import data_set_offset
@@ -35,8 +42,10 @@ from clinic_panel.models.peer import Forwarding, ForwardingState
 from clinic_panel.models.user import Role
 from clinic_panel.services import dicom, peers, sync
 from clinic_panel.services.peers import PeerForm
+from clinic_panel.tasks.journal import Journal
 from clinic_panel.tasks.sync import forward
 from tests.conftest import free_port
+from tests.integration.peer import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -97,7 +106,13 @@ def answers(port: int) -> bool:
 class ScriptedPeer:
     """A storage SCP that answers as it is told and keeps what it took."""
 
-    def __init__(self, port: int, status: Callable[[int], int], classes: list[str] | None = None):
+    def __init__(
+        self,
+        port: int,
+        status: Callable[[int], int],
+        classes: list[str] | None = None,
+        asked_by: str = "",
+    ):
         self.kept: list[tuple[str, bytes]] = []
         self.associations = 0
         self._status = status
@@ -113,7 +128,15 @@ class ScriptedPeer:
                     "1.2.840.10008.1.2.4.91",
                 ]
                 entity.add_supported_context(UID(context.abstract_syntax), syntaxes)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        handlers = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_ACCEPTED, self._accepted),
+            (evt.EVT_C_FIND, self._find),
+            (evt.EVT_N_ACTION, self._commit),
+        ]
+        if asked_by:
+            entity.add_supported_context(asked_by)
+        self.asked: list[str] = []
         self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
 
     def _accepted(self, event: evt.Event) -> None:
@@ -128,6 +151,35 @@ class ScriptedPeer:
             data_set = event.request.DataSet.getvalue()
             self.kept.append((event.request.AffectedSOPInstanceUID, data_set))
         return status
+
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        self.asked.append("C-FIND")
+        if event.identifier.SOPInstanceUID in [uid for uid, _ in self.kept]:
+            yield 0xFF00, event.identifier
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        """Take the request and report at once, on the same association."""
+        self.asked.append("N-ACTION")
+        [item] = event.action_information.ReferencedSOPSequence
+        result = Dataset()
+        result.TransactionUID = event.action_information.TransactionUID
+        result.ReferencedSOPSequence = [item]
+        association = event.assoc
+        is_kept = item.ReferencedSOPInstanceUID in [uid for uid, _ in self.kept]
+        if not is_kept:
+            item.FailureReason = 0x0112
+            result.FailedSOPSequence = result.pop("ReferencedSOPSequence").value
+
+        def report() -> None:
+            association.send_n_event_report(
+                result,
+                1 if is_kept else 2,
+                StorageCommitmentPushModel,
+                StorageCommitmentPushModelInstance,
+            )
+
+        threading.Timer(0.2, report).start()  # after our response
+        return 0x0000, None
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -309,6 +361,71 @@ def test_an_association_that_breaks_loses_and_repeats_nothing(ctx, peer, scripte
     assert Counter(uid for uid, _ in archive.kept).most_common(1)[0][1] == 1
     assert len(archive.kept) == 8
     assert state_counts(ctx) == {ForwardingState.DELIVERED: 8}
+
+
+KILLED = """
+import sys, threading
+from clinic_panel.config import Settings
+from clinic_panel.context import system
+from clinic_panel.resources import build_context, build_engine
+from clinic_panel.tasks.sync import forward
+
+settings = Settings.read()
+ctx = build_context(settings, build_engine(settings), system("worker"))
+forward(ctx, int(sys.argv[1]), threading.Event())
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked_by", "asked", "repeated"),
+    [
+        (StudyRootQueryRetrieveInformationModelFind, ["C-FIND"], 0),
+        (StorageCommitmentPushModel, ["N-ACTION"], 0),
+        ("", [], 1),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_killed_worker_repeats_at_most_the_object_under_way(
+    ctx, peer, scripted, asked_by, asked, repeated
+):
+    """It dies when the peer has the eighth object and has not answered: nothing is noted yet."""
+    killed = threading.Event()
+
+    def status(kept: int) -> int:
+        if kept == 7 and not killed.is_set():
+            worker.kill()
+            worker.wait()
+            killed.set()
+        return 0
+
+    archive = scripted(peer.port, status, asked_by=asked_by)
+    receive(ctx, *(["MR_small.dcm"] * 10))
+    environ = os.environ | ctx.settings.environ()
+    worker = subprocess.Popen([sys.executable, "-c", KILLED, str(peer.id)], env=environ)
+    assert killed.wait(60)
+    wait_for(lambda: len(archive.kept) == 8)
+    assert state_counts(ctx) == {ForwardingState.WAITING: 10}
+
+    send(ctx, peer.id)
+
+    assert archive.asked == asked
+    assert len(archive.kept) == 10 + repeated
+    assert len({uid for uid, _ in archive.kept}) == 10
+    assert state_counts(ctx) == {ForwardingState.DELIVERED: 10}
+
+
+def test_an_object_in_doubt_that_did_not_arrive_is_sent(ctx, peer, scripted):
+    archive = scripted(peer.port, asked_by=StudyRootQueryRetrieveInformationModelFind)
+    receive(ctx, "CT_small.dcm", "MR_small.dcm")
+    journal_path = ctx.settings.home / "outbox" / f"{peer.id}.journal"
+    with Journal(journal_path) as journal:
+        journal.begin(owed(ctx)[0].id)
+
+    send(ctx, peer.id)
+
+    assert archive.asked == ["C-FIND"]
+    assert len(archive.kept) == 2
+    assert journal_path.stat().st_size == 0
 
 
 def test_a_full_archive_is_asked_again_later(ctx, peer, scripted):
