@@ -1,5 +1,6 @@
 """Where pixels lie in the patient: spacing with its source, slice order, orientation letters."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ _NOMINAL_SPACING: Final = 0x00182010
 _ASPECT_RATIO: Final = 0x00280034
 _ULTRASOUND_REGIONS: Final = 0x00186011
 _CENTIMETRES: Final = 3  # PS3.3 C.8.5.5.1.15
+_MOST_REGIONS: Final = 16
 
 GEOMETRY_TAGS: Final = frozenset(
     {
@@ -52,6 +54,18 @@ class Spacing:
     column_mm: float | None
     source: SpacingSource
     aspect: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A calibrated part of an ultrasound image: its pixels' edges and size (PS3.3 C.8.5.5)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    row_mm: float
+    column_mm: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +125,27 @@ def _pair(found: Elements, tag: int) -> tuple[float, float] | None:
 
 def _ultrasound(found: Elements) -> tuple[float, float] | None:
     """One calibration for the whole frame: regions that disagree give none (PS3.3 C.8.5.5)."""
-    pairs: set[tuple[float, float]] = set()
-    for region in found.items(_ULTRASOUND_REGIONS):
-        units = (region.integer(0x00186024), region.integer(0x00186026))
+    pairs = {(region.row_mm, region.column_mm) for region in regions_of(found)}
+    return pairs.pop() if len(pairs) == 1 else None
+
+
+def regions_of(found: Elements) -> tuple[Region, ...]:
+    """The parts of an ultrasound image in which distances are known; others show time or none."""
+    regions = []
+    for item in found.items(_ULTRASOUND_REGIONS):
+        units = (item.integer(0x00186024), item.integer(0x00186026))
         if units != (_CENTIMETRES, _CENTIMETRES):
             continue
-        across, down = region.floats(0x0018602C, "d"), region.floats(0x0018602E, "d")
-        if across and down and across[0] and down[0]:
-            pairs.add((round(abs(down[0]) * 10, 6), round(abs(across[0]) * 10, 6)))
-    return pairs.pop() if len(pairs) == 1 else None
+        across, down = item.floats(0x0018602C, "d"), item.floats(0x0018602E, "d")
+        corners = [item.integer(tag) for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)]
+        if not (across and down and across[0] and down[0]):
+            continue
+        left, top, right, bottom = (float(corner or 0) for corner in corners)
+        if math.isfinite(across[0]) and math.isfinite(down[0]):
+            size = round(abs(down[0]) * 10, 6), round(abs(across[0]) * 10, 6)
+            # The corners are pixels that belong to the region.
+            regions.append(Region(left, top, right + 1, bottom + 1, *size))
+    return tuple(regions[:_MOST_REGIONS])
 
 
 def plane_of(

@@ -18,7 +18,15 @@ from clinic_panel.imaging.elements import (
     Syntax,
     open_data_set,
 )
-from clinic_panel.imaging.geometry import GEOMETRY_TAGS, Plane, Spacing, plane_of, spacing_of
+from clinic_panel.imaging.geometry import (
+    GEOMETRY_TAGS,
+    Plane,
+    Region,
+    Spacing,
+    plane_of,
+    regions_of,
+    spacing_of,
+)
 from clinic_panel.imaging.lut import LookUpTable, palette_of, table_of
 from clinic_panel.imaging.window import VoiFunction, Window
 
@@ -81,6 +89,7 @@ class Picture:
     padding: int | None
     lossy: bool
     inverted: bool
+    regions: tuple[Region, ...]
     modality_lut: LookUpTable | None = field(repr=False)
     palette: tuple[LookUpTable, ...] = field(repr=False)
     traits: tuple[FrameTraits, ...] = field(repr=False)
@@ -171,6 +180,7 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         padding=found.integer(0x00280120),
         lossy=found.text(0x00282110) == "01",
         inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
+        regions=regions_of(found),
         modality_lut=table_of(found.first(_MODALITY_LUT)),
         palette=palette_of(found) if photometric == "PALETTE COLOR" else (),
         traits=_traits(found),

@@ -15,7 +15,7 @@ from pydicom.pixels import convert_color_space
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode
 from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
-from clinic_panel.imaging.geometry import orientation_letters
+from clinic_panel.imaging.geometry import Region, SpacingSource, orientation_letters
 from clinic_panel.imaging.lut import LookUpTable
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.window import Window, automatic
@@ -23,13 +23,17 @@ from clinic_panel.imaging.window import Window, automatic
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
 type Format = Literal["int16", "uint16", "uint8", "rgb8"]
 
+# One Pixel Spacing for the whole image stands above what its regions say.
+_BY_REGION = (SpacingSource.ULTRASOUND, SpacingSource.NONE)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameInfo:
     """What a screen needs beside the bytes; JSON-ready through ``as_dict``.
 
     ``slope`` and ``intercept`` turn stored values into ``unit``. ``spacing`` is (row, column) in
-    millimetres or None. ``edges`` are the letters at left, right, top and bottom, or None.
+    millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
+    itself. ``edges`` are the letters at left, right, top and bottom, or None.
     """
 
     rows: int
@@ -46,6 +50,7 @@ class FrameInfo:
     spacing: tuple[float, float] | None = None
     spacing_source: str = ""
     aspect: float = 1.0
+    regions: tuple[Region, ...] = ()
     edges: tuple[str, str, str, str] | None = None
     position: tuple[float, float, float] | None = None
     orientation: tuple[float, ...] | None = None
@@ -216,6 +221,7 @@ def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
         spacing=measured,
         spacing_source=spacing.source.value,
         aspect=spacing.aspect,
+        regions=picture.regions if spacing.source in _BY_REGION else (),
         edges=orientation_letters(plane.orientation) if plane else None,
         position=plane.position if plane else None,
         orientation=plane.orientation if plane else None,

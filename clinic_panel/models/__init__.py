@@ -7,6 +7,7 @@ from clinic_panel.models import (  # noqa: F401 - relationships name classes of 
     flight,
     imaging,
     job,
+    markup,
     patient,
     peer,
     report,

@@ -9,6 +9,7 @@ import panel as pn
 from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
+from clinic_panel.components.viewer.kept import Kept
 from clinic_panel.components.viewer.study import FRAME_URL, banner_of, series_of
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
@@ -71,6 +72,9 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         if (fresh := series_of(now)) != viewer.series:
             viewer.series = fresh
 
+    document = pn.state.curdoc
+    kept = Kept(ctx, study_id, viewer, say=notice.say, later=document.add_timeout_callback)
+    pn.state.on_session_destroyed(lambda _: kept.keep_look())
     viewer.param.watch(choose, "key_images")
     editor.param.watch(mark, "key_images")
     editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")

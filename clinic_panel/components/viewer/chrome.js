@@ -14,6 +14,14 @@ const ICONS = {
   full: '<path d="M8 3H3v5M16 3h5v5M21 16v5h-5M3 16v5h5M3 3l6 6M21 3l-6 6M21 21l-6-6M3 21l6-6"/>',
   help: '<circle cx="12" cy="12" r="8.500"/><path d="M9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.300-1 .8-1 1.700M12 16.500v.01"/>',
   close: '<path d="m6 6 12 12M18 6 6 18"/>',
+  length: '<path d="m4 16 12-12 4 4L8 20zM8 12l2 2M11 9l2 2M14 6l2 2"/>',
+  angle: '<path d="M18 5 5 19h15M11 12.500c2.500 1.500 3.500 4 3.500 6.500"/>',
+  rectangle: '<rect x="4" y="6" width="16" height="12"/>',
+  ellipse: '<ellipse cx="12" cy="12" rx="8.500" ry="6"/>',
+  arrow: '<path d="M20 20 5 5M5 5v6.500M5 5h6.500"/>',
+  text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
+  undo: '<path d="M4 9h10a5.500 5.500 0 0 1 0 11h-3M4 9l4.500-4.500M4 9l4.500 4.500"/>',
+  redo: '<path d="M20 9H10a5.500 5.500 0 0 0 0 11h3M20 9l-4.500-4.500M20 9l-4.500 4.500"/>',
 };
 
 const SHORTCUTS = [
@@ -31,6 +39,11 @@ const SHORTCUTS = [
   ["O", "One image pixel to one screen pixel"],
   ["R", "Reset window, zoom and position"],
   ["K", "Mark as key image"],
+  ["L, A, B, E, T", "Length, angle, rectangle, ellipse, arrow with text"],
+  ["Enter", "Place the chosen shape in the middle"],
+  ["Shift + arrows, Delete", "Move or remove the chosen shape"],
+  ["Ctrl + Z, Ctrl + Y", "Undo, redo"],
+  ["M", "List of measurements"],
   ["Space", "Play or pause"],
   ["?", "This help"],
 ];

@@ -34,7 +34,9 @@ function listen(viewer) {
     port.focus({preventScroll: true});
     port.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, at(event));
-    const tool = event.button === 2 ? "zoom" : event.button === 1 || event.shiftKey ? "pan" : viewer.tool;
+    let tool = event.button === 2 ? "zoom" : event.button === 1 || event.shiftKey ? "pan" : viewer.tool;
+    const alone = event.button === 0 && !event.shiftKey && pointers.size === 1;
+    if (alone && viewer.shapes.press(tool, at(event), event.pointerType)) tool = "shape";
     drag = {tool, moved: 0, from: at(event)};
     if (event.button === 1) event.preventDefault();
   });
@@ -43,6 +45,7 @@ function listen(viewer) {
     const [x, y] = at(event);
     if (!pointers.has(event.pointerId)) {
       viewer.probe(x, y);
+      if (viewer.shapes.draft) viewer.shapes.drag([x, y]); // the last leg of an angle
       return;
     }
     const [oldX, oldY] = pointers.get(event.pointerId);
@@ -54,10 +57,11 @@ function listen(viewer) {
     if (!drag) return;
     const dx = x - oldX;
     const dy = y - oldY;
-    if (drag.tool === "window") viewer.windowBy(dx, dy);
+    if (drag.tool === "shape") viewer.shapes.drag([x, y]);
+    else if (drag.tool === "window") viewer.windowBy(dx, dy);
     else if (drag.tool === "pan") viewer.moveBy(dx, dy);
     else if (drag.tool === "zoom") viewer.zoomAt(Math.exp(-dy / 150), ...drag.from);
-    else {
+    else if (drag.tool === "scroll") {
       drag.moved += dy;
       const pace = Math.max(4, Math.min(24, port.clientHeight / Math.max(viewer.count, 1)));
       const step = Math.trunc(drag.moved / pace);
@@ -76,30 +80,60 @@ function listen(viewer) {
     const now = [(c[0] + d[0]) / 2, (c[1] + d[1]) / 2];
     viewer.moveBy(now[0] - middle[0], now[1] - middle[1]);
     if (before > 0) viewer.zoomAt(after / before, ...now);
+    viewer.shapes.cancel();
     drag = null;
   }
 
   const release = (event) => {
     pointers.delete(event.pointerId);
+    if (drag?.tool === "shape") {
+      if (event.type === "pointercancel") viewer.shapes.cancel();
+      else if (viewer.shapes.release()) viewer.drawn();
+      viewer.marks.update();
+      viewer.report(); // which shape is chosen
+    }
     drag = null;
   };
   port.addEventListener("pointerup", release);
   port.addEventListener("pointercancel", release);
   port.addEventListener("pointerleave", () => viewer.probe(null));
 
-  port.addEventListener("dblclick", () => viewer.fit());
+  port.addEventListener("dblclick", (event) => {
+    if (event.target.closest("button, input, select")) return;
+    const found = viewer.shown && viewer.shapes.under(at(event));
+    if (found) viewer.write(found.id);
+    else viewer.fit();
+  });
 
   const keys = (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || event.altKey) return;
     const inside = event.composedPath().includes(viewer.root);
     const target = event.composedPath()[0];
     if (!inside && target !== document.body) return; // someone is typing elsewhere
     if (viewer.help.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    if (press(viewer, event.key)) event.preventDefault();
+    const taken = event.ctrlKey || event.metaKey
+      ? again(viewer, event) : nudge(viewer, event) || press(viewer, event.key);
+    if (taken) event.preventDefault();
   };
   document.addEventListener("keydown", keys);
   return () => document.removeEventListener("keydown", keys);
+}
+
+function again(viewer, {key, shiftKey}) {
+  const {shapes} = viewer;
+  const wanted = key.toLowerCase();
+  if (wanted === "y" || (wanted === "z" && shiftKey)) shapes.redo();
+  else if (wanted === "z") shapes.undo();
+  else return false;
+  return true;
+}
+
+function nudge(viewer, {key, shiftKey}) {
+  const way = {ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0]}[key];
+  if (!shiftKey || !way || !viewer.shapes.selected) return false;
+  viewer.shapes.nudge(...way);
+  return true;
 }
 
 function press(viewer, key) {
@@ -115,8 +149,11 @@ function press(viewer, key) {
     i: () => viewer.flip(), f: () => viewer.fit(), o: () => viewer.actual(),
     r: () => viewer.reset(), k: () => viewer.toggleKey(), " ": () => viewer.play(!viewer.playing),
     "+": () => viewer.zoomAt(1.2), "-": () => viewer.zoomAt(1 / 1.2),
-    "?": () => viewer.help.showModal(),
+    "?": () => viewer.help.showModal(), m: () => viewer.marks.toggle(),
+    Delete: () => viewer.shapes.remove(), Backspace: () => viewer.shapes.remove(),
+    Enter: () => viewer.shapes.place(viewer.tool) && viewer.drawn(), Escape: () => viewer.letGo(),
   };
+  for (const [kind, {key: own}] of Object.entries(MEASURES)) moves[own] = () => viewer.use(kind);
   const move = moves[key.length === 1 ? key.toLowerCase() : key];
   if (move) move();
   else if (/^[1-9]$/.test(key)) viewer.preset(Number(key) - 1);

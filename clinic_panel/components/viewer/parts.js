@@ -26,7 +26,10 @@ class Parts {
     this.progress.append(this.progressBar);
     this.live = make("div", "spoken");
     this.live.setAttribute("aria-live", "polite");
-    this.port.append(this.canvas, this.overlay.node, this.message, this.slider, this.progress, this.live);
+    this.shapes = new Shapes(() => this.marked());
+    this.marks = new Marks(this);
+    this.port.append(this.canvas, this.shapes.node, this.overlay.node, this.message, this.slider, this.progress, this.live);
+    this.port.append(this.marks.node);
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.port);
     this.root.append(area);
@@ -60,7 +63,7 @@ class Parts {
         makeButton("reset", "Reset view", "R", () => this.reset()),
       ),
       this.cine,
-      makeGroup("Marks", this.keyButton),
+      makeGroup("Marks", this.marks.button, this.keyButton),
       make("span", "spring"),
       makeGroup(
         "More",
@@ -167,7 +170,8 @@ class Parts {
   // Buttons and lists that change with the series or the tool, not with every image.
   chrome() {
     for (const [tool, button] of this.toolButtons) button.setAttribute("aria-pressed", String(tool === this.tool));
-    this.port.dataset.tool = this.tool;
+    this.port.dataset.tool = this.tool in MEASURES ? "measure" : this.tool;
+    this.marks.update();
     this.invertButton.setAttribute("aria-pressed", String(Boolean(this.state?.invert)));
     const {windows, count} = this;
     const short = (number) => Number(number.toPrecision(5));

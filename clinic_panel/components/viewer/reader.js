@@ -59,7 +59,8 @@ class Reader extends Parts {
   }
 
   use(tool) {
-    if (!TOOLS.includes(tool)) return;
+    if (!TOOLS.includes(tool) && !(tool in MEASURES)) return;
+    this.shapes.cancel();
     this.tool = tool;
     this.chrome();
     this.report();
@@ -173,6 +174,86 @@ class Reader extends Parts {
       this.reporting = false;
     }
     this.schedule();
+  }
+
+  // -- measurements --------------------------------------------------------------------------
+
+  placeOf(one) {
+    const key = keyOf(one);
+    for (const series of this.series) {
+      const index = series.stack.findIndex((entry) => entry.key === key);
+      if (index >= 0) return {series, index};
+    }
+    return null;
+  }
+
+  jump(one) {
+    const place = this.placeOf(one);
+    if (!place) return false;
+    this.select(place.series.id);
+    this.go(place.index);
+    this.shapes.selected = one.id;
+    this.shapes.draw();
+    this.marks.update();
+    this.schedule();
+    return true;
+  }
+
+  // A list changed by hand: Python is told at once, since it keeps it.
+  marked() {
+    this.reporting = true;
+    try {
+      this.model.measurements = this.shapes.list;
+    } finally {
+      this.reporting = false;
+    }
+    this.marks.update();
+  }
+
+  drawn() {
+    const {shapes} = this;
+    const made = shapes.list.find((one) => one.id === shapes.selected);
+    if (made?.kind === "arrow") this.write(made.id);
+  }
+
+  letGo() {
+    const {shapes} = this;
+    if (shapes.draft || shapes.held) shapes.cancel();
+    else if (shapes.selected) {
+      shapes.selected = null;
+      shapes.draw();
+      this.marks.update();
+    } else if (this.tool in MEASURES) this.use("window");
+  }
+
+  // Words beside a shape, typed on the image.
+  write(id) {
+    const one = this.shapes.list.find((each) => each.id === id);
+    if (!one || !this.shown) return;
+    const input = make("input", "words");
+    input.value = one.text;
+    input.maxLength = 120;
+    input.setAttribute("aria-label", "Text of the shape");
+    const [x, y] = this.shapes.toScreen(one.points.at(-1));
+    const bounded = (value, most) => `${Math.max(8, Math.min(value, most))}px`;
+    Object.assign(input.style, {left: bounded(x, this.size[0] - 230), top: bounded(y + 10, this.size[1] - 44)});
+    let open = true;
+    const close = (keep) => {
+      if (!open) return;
+      open = false;
+      const text = input.value.trim();
+      input.remove();
+      if (keep && text !== one.text) this.shapes.rewrite(id, {text});
+      this.port.focus({preventScroll: true});
+    };
+    input.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") close(true);
+      else if (event.key === "Escape") close(false);
+    });
+    input.addEventListener("blur", () => close(true));
+    this.port.append(input);
+    input.focus();
   }
 
   fullScreen() {

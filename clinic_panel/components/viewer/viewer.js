@@ -24,6 +24,9 @@ class ReadingArea extends Reader {
       failed: (key) => key === this.entry?.key && this.schedule(),
     });
     this.build();
+    this.shapes.replace(model.measurements);
+    this.opening = model.window_width > 0
+      ? {center: model.window_center, width: model.window_width, invert: model.invert} : null;
   }
 
   // -- what Python says ----------------------------------------------------------------------
@@ -51,6 +54,9 @@ class ReadingArea extends Reader {
     if (found.id !== this.current) {
       const start = found.id === model.selected_series ? model.index : 0;
       this.open(found.id, start);
+      // As the reader left it: only the first time, and only the series it was said of.
+      if (this.opening && found.id === model.selected_series) Object.assign(this.state, this.opening);
+      this.opening = null;
       return;
     }
     this.store.show(found.stack);
@@ -90,6 +96,14 @@ class ReadingArea extends Reader {
     }));
     model.on("invert", () => this.fromPython(() => this.state && this.state.invert !== model.invert && this.flip()));
     model.on("tool", () => this.fromPython(() => this.use(model.tool)));
+    model.on("selected_measurement", () => this.fromPython(() => {
+      const one = this.shapes.list.find((each) => each.id === model.selected_measurement);
+      if (one) this.jump(one);
+    }));
+    model.on("measurements", () => this.fromPython(() => {
+      this.shapes.replace(model.measurements);
+      this.marks.update();
+    }));
     model.on("key_images", () => this.fromPython(() => {
       this.keyImages = new Set(model.key_images.map(keyOf));
       this.schedule();
@@ -114,6 +128,7 @@ class ReadingArea extends Reader {
       if (state) {
         found.index = state.index;
         found.invert = state.invert;
+        found.selected_measurement = this.shapes.selected ?? "";
         if (state.width > 0) Object.assign(found, {window_center: state.center, window_width: state.width});
       }
       this.reporting = true;
@@ -197,12 +212,14 @@ class ReadingArea extends Reader {
         this.report();
       }
       this.annotate(frame, place);
+      this.shapes.show(frame, place, entry);
       this.canvas.dataset.shown = String(state.index);
       this.canvas.dataset.key = entry.key;
     } else if (!entry || problem || this.shownSeries !== this.current) {
       this.shown = null;
       this.painter.clear();
       this.annotate(null, null);
+      this.shapes.show(null);
       delete this.canvas.dataset.shown;
     }
     this.tell(entry, frame, problem);

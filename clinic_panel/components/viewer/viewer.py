@@ -1,6 +1,5 @@
 """The reading area: series rail, tools and viewport in one component that paints in the browser."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,9 @@ import holoviews as hv
 import param
 from panel.custom import JSComponent
 
+from clinic_panel.components.viewer import plots
 from clinic_panel.errors import ClinicError, NotDisplayable
+from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.pixels import Frame
 from clinic_panel.imaging.window import PRESETS
 
@@ -18,8 +19,8 @@ type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
-    *("frames.js", "painter.js", "chrome.js", "gestures.js"),
-    *("parts.js", "reader.js", "viewer.js"),
+    *("frames.js", "painter.js", "chrome.js", "gestures.js", "measure.js", "shapes.js"),
+    *("marks.js", "parts.js", "reader.js", "viewer.js"),
 )
 NOTICE: Final = "Not for primary diagnosis"
 
@@ -53,14 +54,21 @@ class StudyViewer(JSComponent):
     invert = param.Boolean(default=False, doc="Whether the reader inverted the grey scale.")
     tool = param.Selector(
         default="window",
-        objects=["window", "scroll", "pan", "zoom"],
-        doc="What dragging with the main button does.",
+        objects=["window", "scroll", "pan", "zoom", *Shape],
+        doc="What dragging with the main button does: a shape's name draws it.",
     )
     key_images = param.List(
         default=[],
         item_type=dict,
         doc="Marked images: dicts of series_id, instance_id and zero-based frame.",
     )
+    measurements = param.List(
+        default=[],
+        item_type=dict,
+        doc="Shapes drawn: dicts of id, kind, instance_id, zero-based frame, points as lists of "
+        "x and y in image coordinates (``imaging.measure``), text.",
+    )
+    selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
     banner = param.Dict(
         default={},
         doc="Whose images: name, id, birth_date, sex, study_date, study; text ready to show.",
@@ -136,34 +144,49 @@ class StudyViewer(JSComponent):
         if not 0 <= self.index < len(stack):
             raise NotDisplayable("There is no image to show.")
         frame = self._frame(*stack[self.index])
-        return _element(frame, self.window_center, self.window_width, inverted=self.invert)
+        window = self.window_center, self.window_width
+        return plots.image_of(frame, *window, inverted=self.invert)
+
+    @property
+    def profile(self) -> hv.Curve:
+        """The values along the chosen line, or the last drawn on this image.
+
+        Raises
+        ------
+        NotDisplayable
+            There is no line on this image, or it is a colour image.
+        """
+        shape, frame = self._shape_here(Shape.LENGTH, Shape.ARROW)
+        return plots.profile_of(frame, shape["points"])
+
+    @property
+    def histogram(self) -> hv.Histogram:
+        """How often each value stands in the chosen region, or the last drawn on this image.
+
+        Raises
+        ------
+        NotDisplayable
+            There is no region on this image, it holds no pixel, or it is a colour image.
+        """
+        shape, frame = self._shape_here(Shape.RECTANGLE, Shape.ELLIPSE)
+        return plots.histogram_of(frame, Shape(shape["kind"]), shape["points"])
+
+    def _shape_here(self, *kinds: Shape) -> tuple[dict[str, Any], Frame]:
+        """The chosen shape of these kinds on the image shown, else the last; and the image."""
+        stack = self.stack()
+        place = stack[self.index] if 0 <= self.index < len(stack) else None
+        here = [
+            one
+            for one in self.measurements
+            if (one["instance_id"], one["frame"]) == place and one["kind"] in kinds
+        ]
+        if place is None or not here:
+            raise NotDisplayable("There is no such shape on this image.")
+        chosen = [one for one in here if one["id"] == self.selected_measurement]
+        return (chosen or here)[-1], self._frame(*place)
 
     def hv_view(self) -> hv.DynamicMap:
         """The current view, following this viewer's params."""
         watched = ("selected_series", "index", "window_center", "window_width", "invert")
         streams = [hv.streams.Params(self, list(watched))]
         return hv.DynamicMap(lambda **_: self.image, streams=streams)
-
-
-def _element(frame: Frame, center: float, width: float, *, inverted: bool) -> hv.Image | hv.RGB:
-    # Options can only be set once a backend is loaded; a page that shows no plot needs none.
-    importlib.import_module("holoviews.plotting.bokeh")
-    info = frame.info
-    row_mm, column_mm = info.spacing or (info.aspect, 1.0)
-    bounds = (0.0, 0.0, info.columns * column_mm, info.rows * row_mm)
-    unit = "mm" if info.spacing else "px"
-    kdims = [hv.Dimension("x", unit=unit), hv.Dimension("y", unit=unit)]
-    common = {
-        "aspect": "equal",
-        "invert_yaxis": False,
-        "default_tools": ["save", "hover"],
-        "backend": "bokeh",
-    }
-    if info.format == "rgb8":
-        return hv.RGB(frame.stored, bounds=bounds, kdims=kdims).opts(**common)
-    if width <= 0:
-        center, width = info.window_center, info.window_width
-    grey = "gray_r" if inverted != info.inverted else "gray"
-    value = hv.Dimension("value", label="Value", unit=info.unit or None)
-    image = hv.Image(frame.values, bounds=bounds, kdims=kdims, vdims=[value])
-    return image.opts(cmap=grey, clim=(center - width / 2, center + width / 2), **common)

@@ -1,0 +1,120 @@
+"""What a reader does in the viewer, kept for them as they go, and put back when they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clinic_panel.components.viewer.viewer import StudyViewer
+from clinic_panel.context import Context
+from clinic_panel.errors import ClinicError, Conflict
+from clinic_panel.services import markup
+from clinic_panel.services.markup import Drawn, Look
+
+LOOKED = ("selected_series", "index", "window_center", "window_width", "invert")
+REST_MS = 1500  # of the hand, before the view is kept
+
+
+class Kept:
+    """Ties one viewer to what its reader left on the study."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        study_id: int,
+        viewer: StudyViewer,
+        *,
+        say: Callable[[str, str], Any],
+        later: Callable[[Callable[[], Any], int], Any],
+    ) -> None:
+        """Put back what was kept, and keep what changes from now on.
+
+        Parameters
+        ----------
+        say
+            Shows a sentence and its tone.
+        later
+            Calls a function after so many milliseconds, in the page's own turn.
+        """
+        self._ctx, self._study_id, self._viewer = ctx, study_id, viewer
+        self._say, self._later = say, later
+        self._is_due = False
+        found = markup.of_study(ctx, study_id)
+        self._version = found.version
+        self._known = [one.as_dict() for one in found.shapes]
+        viewer.measurements = list(self._known)
+        if found.look is not None:
+            self._put_back(found.look)
+        viewer.param.watch(self._drawn, "measurements")
+        viewer.param.watch(self._looked, list(LOOKED))
+
+    def _put_back(self, look: Look) -> None:
+        for series in self._viewer.series:
+            stack = self._viewer.stack(series["id"])
+            if (look.instance_id, look.frame) in stack:
+                self._viewer.param.update(
+                    selected_series=series["id"],
+                    index=stack.index((look.instance_id, look.frame)),
+                    window_center=look.window_center,
+                    window_width=look.window_width,
+                    invert=look.invert,
+                )
+                return
+
+    def _drawn(self, event: Any) -> None:
+        if event.new == self._known:
+            return
+        try:
+            self._keep(event.new)
+        except Conflict:
+            self._join(event.new)
+        except ClinicError as error:
+            self._say(error.message, "problem")
+
+    def _keep(self, measurements: list[dict[str, Any]]) -> None:
+        shapes = [Drawn.of(one) for one in measurements]
+        self._version = markup.keep_shapes(self._ctx, self._study_id, shapes, version=self._version)
+        self._known = list(measurements)
+
+    def _join(self, mine: list[dict[str, Any]]) -> None:
+        """Another window of the same reader was faster: nothing of either is lost."""
+        try:
+            found = markup.of_study(self._ctx, self._study_id)
+            self._version = found.version
+            theirs = [one.as_dict() for one in found.shapes]
+            before = {one["id"] for one in self._known}
+            held = {one["id"] for one in theirs}
+            joined = theirs + [one for one in mine if one["id"] not in held | before]
+            self._keep(joined)
+        except ClinicError as error:
+            self._say(error.message, "problem")
+            return
+        self._viewer.measurements = joined
+        self._say("Measurements made in another window are shown too.", "info")
+
+    def _looked(self, *_: object) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._later(self.keep_look, REST_MS)
+
+    def keep_look(self) -> None:
+        """Keep where the reader stands now, if that changed."""
+        if not self._is_due:
+            return
+        self._is_due = False
+        viewer = self._viewer
+        stack = viewer.stack()
+        if not 0 <= viewer.index < len(stack) or viewer.window_width <= 0:
+            return
+        instance_id, frame = stack[viewer.index]
+        look = Look(
+            instance_id=instance_id,
+            frame=frame,
+            window_center=viewer.window_center,
+            window_width=viewer.window_width,
+            invert=viewer.invert,
+        )
+        try:
+            self._version = markup.keep_look(self._ctx, self._study_id, look, version=self._version)
+        except ClinicError:  # a convenience: not worth a word while they read
+            return

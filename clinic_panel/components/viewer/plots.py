@@ -1,0 +1,74 @@
+"""What the viewer shows as HoloViews elements, for those who go on with it in a notebook."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import holoviews as hv
+import numpy as np
+
+from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging import measure
+from clinic_panel.imaging.measure import Point, Shape
+from clinic_panel.imaging.pixels import Frame
+
+
+def image_of(frame: Frame, center: float, width: float, *, inverted: bool) -> hv.Image | hv.RGB:
+    """Return a frame, in millimetres where it is calibrated; the header's window for width 0."""
+    _load_backend()
+    info = frame.info
+    row_mm, column_mm = info.spacing or (info.aspect, 1.0)
+    bounds = (0.0, 0.0, info.columns * column_mm, info.rows * row_mm)
+    unit = "mm" if info.spacing else "px"
+    kdims = [hv.Dimension("x", unit=unit), hv.Dimension("y", unit=unit)]
+    common = {
+        "aspect": "equal",
+        "invert_yaxis": False,
+        "default_tools": ["save", "hover"],
+        "backend": "bokeh",
+    }
+    if info.format == "rgb8":
+        return hv.RGB(frame.stored, bounds=bounds, kdims=kdims).opts(**common)
+    if width <= 0:
+        center, width = info.window_center, info.window_width
+    grey = "gray_r" if inverted != info.inverted else "gray"
+    image = hv.Image(frame.values, bounds=bounds, kdims=kdims, vdims=[_value(frame)])
+    return image.opts(cmap=grey, clim=(center - width / 2, center + width / 2), **common)
+
+
+def profile_of(frame: Frame, points: Sequence[Point]) -> hv.Curve:
+    """Return the values along a line, in millimetres where the frame is calibrated."""
+    _load_backend()
+    along, values = measure.profile(frame.values, points)
+    spacing = frame.info.spacing
+    if spacing is not None:
+        along = along / along[-1] * measure.length(points, *spacing)
+    distance = hv.Dimension("distance", label="Distance", unit="mm" if spacing else "px")
+    return hv.Curve((along, values), [distance], [_value(frame)])
+
+
+def histogram_of(frame: Frame, shape: Shape, points: Sequence[Point]) -> hv.Histogram:
+    """Return how often each value stands in a region.
+
+    Raises
+    ------
+    NotDisplayable
+        The region holds no pixel.
+    """
+    _load_backend()
+    values = frame.values[measure.mask(shape, points, frame.info.rows, frame.info.columns)]
+    if not values.size:
+        raise NotDisplayable("The region holds no pixel.")
+    counts, edges = np.histogram(values, bins="auto")
+    return hv.Histogram((edges, counts), kdims=[_value(frame)], vdims=[hv.Dimension("pixels")])
+
+
+def _value(frame: Frame) -> Any:
+    return hv.Dimension("value", label="Value", unit=frame.info.unit or None)
+
+
+def _load_backend() -> None:
+    # Options can only be set once a backend is loaded; a page that shows no plot needs none.
+    importlib.import_module("holoviews.plotting.bokeh")
