@@ -82,10 +82,23 @@ class Table {
     return [column.align === "end" || column.kind === "number" ? "end" : "", column.hide === "first" ? "low" : "", column.hide === "second" ? "lower" : ""].join(" ");
   }
 
+  // What a filter offers; what is chosen stays on offer when no row has it any more.
+  options(facet) {
+    if (facet.options) return facet.options;
+    const values = [...this.model.rows.flatMap((row) => row[facet.id] ?? []), this.chosen[facet.id] ?? ""];
+    return [...new Set(values.map(String).filter(Boolean))].sort();
+  }
+
   facet(facet) {
+    const made = this.options(facet);
+    const node = facet.kind === "list" ? this.picker(facet, made) : this.strip(facet, made);
+    node.made = made.join("\n");
+    return node;
+  }
+
+  strip(facet, options) {
     const all = facet.all || "All";
     const group = h("div", { class: "facet", role: "group", "aria-label": facet.label });
-    const options = facet.options || [...new Set(this.model.rows.map((row) => String(row[facet.id] ?? "")).filter(Boolean))].sort();
     const chosen = this.chosen[facet.id];
     for (const option of [all, ...options]) {
       const value = option === all ? undefined : option;
@@ -96,6 +109,22 @@ class Table {
       } }, option));
     }
     return group;
+  }
+
+  picker(facet, options) {
+    const select = h("select", { class: "facet pick", "aria-label": facet.label },
+      h("option", { value: "" }, facet.all || "All"), options.map((option) => h("option", { value: option }, option)));
+    select.value = this.chosen[facet.id] ?? "";
+    select.addEventListener("change", () => { this.chosen[facet.id] = select.value || undefined; this.arrange(); });
+    return select;
+  }
+
+  // Filters made from the rows follow them; one that stays the same keeps its focus.
+  refacet() {
+    this.head.querySelectorAll(".facet").forEach((node, index) => {
+      const facet = this.model.facets[index];
+      if (node.made !== this.options(facet).join("\n")) node.replaceWith(this.facet(facet));
+    });
   }
 
   sift() {
@@ -212,7 +241,7 @@ class Table {
   visible() {
     const words = this.needle.split(/\s+/).filter(Boolean);
     const lines = [...this.lines.values()].filter((line) => words.every((word) => line.find.includes(word))
-      && Object.entries(this.chosen).every(([id, value]) => value === undefined || String(line.row[id] ?? "") === value));
+      && Object.entries(this.chosen).every(([id, value]) => value === undefined || [line.row[id] ?? ""].flat().map(String).includes(value)));
     const column = this.columns.find((one) => one.id === this.sort.id);
     if (!column) return lines;
     const value = (line) => line.row[`${column.id}_sort`] ?? text(line.row, column);
@@ -287,11 +316,7 @@ export function render({ model, el }) {
   table.update(true);
   foot();
   busy();
-  model.on("rows", () => {
-    const derived = model.facets.some((facet) => !facet.options);
-    if (derived) table.head.querySelectorAll(".facet").forEach((group, index) => group.replaceWith(table.facet(model.facets[index])));
-    table.update();
-  });
+  model.on("rows", () => { table.refacet(); table.update(); });
   model.on(["columns", "title", "facets", "buttons", "searchable"], () => { table.lines = new Map(); table.body.replaceChildren(); table.frame(); table.update(true); });
   model.on("selected", () => table.mark());
   model.on("empty_text", () => table.arrange());

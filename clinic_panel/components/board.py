@@ -37,7 +37,8 @@ class Board(Part):
     label = param.String(doc="Accessible name when there is no title.")
     facets = param.List(
         item_type=dict,
-        doc="Filter buttons: dicts of `id` (row key), `label`, optional `all`, `options`.",
+        doc="Filters: dicts of `id` (row key, of one value or a list), `label`, and optionally "
+        "`all`, `options` and `kind`: `list` for one to unfold, else buttons.",
     )
     buttons = param.List(item_type=dict, doc="Actions beside the heading; their row id is None.")
     searchable = param.Boolean(default=False, doc="Show a field that filters the rows by text.")

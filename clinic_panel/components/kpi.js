@@ -2,7 +2,7 @@ function card(item) {
   const value = h("span", { class: "value" });
   const name = h("span", { class: "name" });
   const more = h("span", { class: "more" });
-  const badge = h("span", { class: `badge ${item.tone || ""}` }, icon(item.icon || "info"));
+  const badge = h("span", {});
   const node = h("li", {}, name, badge, value, more);
   const write = (next, first) => {
     if (!first && value.textContent !== String(next.value)) {
@@ -15,6 +15,7 @@ function card(item) {
     more.textContent = next.detail || "";
     more.title = next.detail || "";
     badge.className = `badge ${next.tone || ""}`;
+    badge.replaceChildren(icon(next.icon || "info"));
   };
   write(item, true);
   return { node, write };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import panel as pn
@@ -69,3 +70,28 @@ class Live:
             if pn.config.exception_handler is None:
                 raise
             pn.config.exception_handler(error)
+
+
+class Pace:
+    """Follows changes no faster than a person can: at once, then after a pause; none is lost."""
+
+    def __init__(self, act: Callable[[], None], pause_s: float) -> None:
+        self._act, self._pause_s = act, pause_s
+        self._doc = pn.state.curdoc
+        self._acted_at, self._is_due = 0.0, False
+
+    def follow(self) -> None:
+        """Act now, or when the pause since the last time is over."""
+        if self._is_due:
+            return
+        wait_s = self._acted_at + self._pause_s - monotonic()
+        if wait_s <= 0 or self._doc is None:
+            self._go()
+            return
+        self._is_due = True
+        self._doc.add_timeout_callback(self._go, int(wait_s * 1000) + 1)
+
+    def _go(self) -> None:
+        self._is_due = False
+        self._act()
+        self._acted_at = monotonic()

@@ -35,6 +35,7 @@ TONES = {
     S.CANCELLED: "outline",
     S.NO_SHOW: "outline",
 }
+WAITING = (S.BOOKED, S.ARRIVED)  # what a scanner should have on its list
 STAGES = {
     S.BOOKED: "Open",
     S.ARRIVED: "Open",
@@ -113,6 +114,9 @@ def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, 
         found.append(_report(row))
     if ctx.may(Permission.SCHEDULE_WRITE):
         found += _desk(ctx, row, now)
+    if row.status in WAITING and ctx.may(Permission.DEVICE_READ):
+        why = f"/devices?booking={row.id}"
+        found.append({"id": "why", "label": "Not on the scanner?", "href": why})
     if ctx.may(Permission.PATIENT_READ):
         found.append({"id": "patient", "label": "Record", "href": f"/patients?id={row.patient_pk}"})
     return found

@@ -18,16 +18,17 @@ NAVIGATION: tuple[dict[str, str], ...] = (
     {"id": "patients", "label": "Patients", "href": "/patients", "icon": "people"},
     {"id": "reports", "label": "Reports", "href": "/reports", "icon": "report"},
     {"id": "analytics", "label": "Analytics", "href": "/analytics", "icon": "analytics"},
+    {"id": "devices", "label": "Devices", "href": "/devices", "icon": "devices"},
     {"id": "admin", "label": "Admin", "href": "/admin", "icon": "admin"},
 )
 """Every entry there is, in order; `VISIBLE` says who meets which."""
 
 VISIBLE: dict[str, frozenset[str]] = {
     "receptionist": frozenset({"schedule", "patients"}),
-    "technologist": frozenset({"schedule", "patients"}),
+    "technologist": frozenset({"schedule", "patients", "devices"}),
     "clinician": frozenset({"schedule", "patients", "reports", "analytics"}),
     "analyst": frozenset({"analytics"}),
-    "admin": frozenset({"schedule", "patients", "reports", "analytics", "admin"}),
+    "admin": frozenset({"schedule", "patients", "reports", "analytics", "devices", "admin"}),
 }
 
 MAX_QUERY = 64  # an accession number or ID has 64 characters at most (PS3.5 6.2, LO)

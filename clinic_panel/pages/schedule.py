@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import panel as pn
@@ -17,7 +16,7 @@ from clinic_panel.components.day_grid import DayGrid
 from clinic_panel.components.day_plan import Visit
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.kpi import KpiStrip
-from clinic_panel.components.live import Live
+from clinic_panel.components.live import Live, Pace
 from clinic_panel.components.patient_form import NewPatient
 from clinic_panel.components.tasks import Done, TaskDialog
 from clinic_panel.components.unmatched import LinkStudy
@@ -43,9 +42,9 @@ PACE_S = 0.4  # a modality announces every batch of images; nobody reads faster 
 def page(ctx: Context, live: Live) -> Any:
     """Build the page of today, or of the day named by the address's ``day``."""
     desk = Desk(ctx)
-    live.on(Topic.SCHEDULE, desk.follow)
-    live.on(Topic.STUDIES, desk.follow)
-    live.on(Topic.REPORTS, desk.follow)
+    live.on(Topic.SCHEDULE, desk.pace.follow)
+    live.on(Topic.STUDIES, desk.pace.follow)
+    live.on(Topic.REPORTS, desk.pace.follow)
     pn.state.add_periodic_callback(desk.tick, period=TICK_MS)
     return framed(
         ctx,
@@ -97,8 +96,7 @@ class Desk:
             empty_text="No appointments on this day.",
         )
         self.unmatched = _unmatched_board() if ctx.may(Permission.STUDY_LINK) else None
-        self._doc = pn.state.curdoc
-        self._read_at, self._is_due = 0.0, False
+        self.pace = Pace(self.reload, PACE_S)
         self.heading.param.watch(lambda _: self.turn(), "day")
         self.heading.param.watch(self._pressed, "pressed")
         self.board.param.watch(self._acted, "action")
@@ -116,7 +114,6 @@ class Desk:
 
     def reload(self, *, again: bool = True) -> None:
         """Read the day; the lines are rewritten in their place."""
-        self._read_at = monotonic()
         day = self.heading.date
         try:
             rows = workflow.appointments_on(self.ctx, day)
@@ -155,21 +152,6 @@ class Desk:
             self.heading.param.update(today=today, **({"day": today} if is_today else {}))
         self.count()
         self.draw()
-
-    def follow(self) -> None:
-        """Read again after a change made elsewhere, at a pace a person can follow."""
-        if self._is_due:
-            return
-        wait_s = self._read_at + PACE_S - monotonic()
-        if wait_s <= 0 or self._doc is None:
-            self.reload()
-            return
-        self._is_due = True
-        self._doc.add_timeout_callback(self._due, int(wait_s * 1000) + 1)
-
-    def _due(self) -> None:
-        self._is_due = False
-        self.reload()
 
     def _pressed(self, event: Any) -> None:
         if event.new == "view":

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 from clinic_panel import validation
 from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
-from clinic_panel.models.appointment import Appointment
+from clinic_panel.models.appointment import Appointment, Room
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.flight import AssociationRecord, Ending, RequestRecord, Service
 from clinic_panel.models.user import Permission
@@ -27,6 +27,7 @@ from clinic_panel.services.flight_view import (
     FlightRow,
     audit_names,
     candidates_of,
+    own_value,
     row_of,
 )
 from clinic_panel.services.worklist_keys import ScheduledStep, WorklistQuery
@@ -117,7 +118,8 @@ class Heard:
     """A worklist query that could have shown a booking, and what became of it.
 
     ``then`` is the recorded fate; None when the booking was not compared. ``now`` is what the
-    same query makes of the booking as it is now.
+    same query makes of the booking as it is now, and ``has`` the booking's own value of the key
+    that leaves it out.
     """
 
     request_id: int
@@ -126,7 +128,8 @@ class Heard:
     calling_ae_title: str
     then: str | None
     now: str
-    wanted: str
+    has: str
+    keys: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def why(ctx: Context, appointment_id: int) -> Why:
         booking = session.get_one(
             Appointment, appointment_id, options=[joinedload(Appointment.patient)]
         )
-        requests = _recent_queries(ctx, session, step.station_ae_title)
+        requests = _recent_queries(ctx, session, step)
         last = session.scalar(
             select(AssociationRecord)
             .where(AssociationRecord.calling_ae_title == step.station_ae_title)
@@ -206,9 +209,13 @@ def why(ctx: Context, appointment_id: int) -> Why:
 
 
 def _recent_queries(
-    ctx: Context, session: Session, station: str
+    ctx: Context, session: Session, step: ScheduledStep
 ) -> list[tuple[RequestRecord, str]]:
-    """The latest worklist queries from a station, or about it; one of each that asked alike."""
+    """The latest worklist queries from a booking's station, or about it; one of each kind.
+
+    When there is none, those that saw the booking and came from no other room's station: it may
+    be the same device under a title that nobody expects.
+    """
     query = (
         select(RequestRecord, AssociationRecord.calling_ae_title)
         .join(AssociationRecord, RequestRecord.association_pk == AssociationRecord.id)
@@ -219,12 +226,21 @@ def _recent_queries(
         .order_by(RequestRecord.at.desc())
         .limit(_QUERIES_SEARCHED)
     )
+    rows = [(row, calling) for row, calling in session.execute(query)]
+    station = step.station_ae_title
+    own = [(r, c) for r, c in rows if station in (c, _station_of(r.keys))]
+    if not own:
+        others = set(session.scalars(select(Room.station_ae_title).where(Room.is_active)))
+        own = [(r, c) for r, c in rows if c not in others and _has_seen(r, step)]
     found: dict[str, tuple[RequestRecord, str]] = {}
-    for row, calling in session.execute(query):
-        if calling == station or _station_of(row.keys) == station:
-            alike = f"{calling} {[(k['keyword'], k.get('value'), k.get('how')) for k in row.keys]}"
-            found.setdefault(alike, (row, calling))
+    for row, calling in own:
+        alike = f"{calling} {[(k['keyword'], k.get('value'), k.get('how')) for k in row.keys]}"
+        found.setdefault(alike, (row, calling))
     return list(found.values())[:5]
+
+
+def _has_seen(row: RequestRecord, step: ScheduledStep) -> bool:
+    return any(step.appointment_id in ids for ids in row.fates.values())
 
 
 def _station_of(keys: Iterable[dict[str, Any]]) -> str:
@@ -234,8 +250,7 @@ def _station_of(keys: Iterable[dict[str, Any]]) -> str:
 def _heard(ctx: Context, row: RequestRecord, calling: str, step: ScheduledStep) -> Heard:
     fates = {one: keyword for keyword, ids in row.fates.items() for one in ids}
     now = _Again(ctx, list(row.keys)).fate(step)
-    keyword = now or fates.get(step.appointment_id) or ""
-    wanted = next((k.get("value", "") for k in row.keys if k["keyword"] == keyword), "")
+    may_name = ctx.may(Permission.PATIENT_READ)
     return Heard(
         request_id=row.id,
         flight_id=row.association_pk,
@@ -243,5 +258,6 @@ def _heard(ctx: Context, row: RequestRecord, calling: str, step: ScheduledStep) 
         calling_ae_title=calling,
         then=fates.get(step.appointment_id),
         now=now,
-        wanted=wanted,
+        has=own_value(step, now, may_name=may_name),
+        keys=tuple(row.keys),
     )

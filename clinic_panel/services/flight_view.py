@@ -210,14 +210,15 @@ def candidates_of(ctx: Context, fates: dict[ScheduledStep, str]) -> tuple[Candid
             room_name=step.station_name,
             status=step.status,
             excluded_by=keyword,
-            has=_own_value(step, keyword, may_name=may_name),
+            has=own_value(step, keyword, may_name=may_name),
         )
         for step, keyword in fates.items()
     ]
     return tuple(sorted(found, key=lambda one: (bool(one.excluded_by), one.start_at)))
 
 
-def _own_value(step: ScheduledStep, keyword: str, *, may_name: bool) -> str:
+def own_value(step: ScheduledStep, keyword: str, *, may_name: bool) -> str:
+    """Return a booking's own value of a key, or nothing where it may not be shown."""
     source = SOURCES.get(keyword)
     value = source(step) if source is not None else ""
     if not isinstance(value, str) or not (may_name or keyword in OPEN_VALUES):

@@ -263,6 +263,7 @@ STUDY = "/study"  # of the story; its key is found on the schedule
         ("tech", "/schedule", "schedule-tech", "light"),
         ("tech", STUDY, "study-tech", "light"),
         ("doctor", STUDY, "study-signed", "dark"),
+        ("tech", "/devices", "devices", "light"),
         ("doctor", "/reports", "reports", "light"),
         ("doctor", "/analytics", "analytics", "light"),
         ("analyst", "/analytics", "analytics-dark", "dark"),

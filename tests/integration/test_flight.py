@@ -20,8 +20,9 @@ from clinic_panel.models.appointment import AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.flight import AssociationRecord, Ending, RequestRecord, Service
 from clinic_panel.models.user import Role
-from clinic_panel.services import flight, flight_replay, flight_view
+from clinic_panel.services import flight, flight_replay, flight_view, peers
 from clinic_panel.services.day import HIDDEN_NAME
+from clinic_panel.services.peers import PeerForm
 from listener.server import Node
 from tests import factories
 from tests.integration.peer import STATION, RawPeer, associated, store_as, wait_for
@@ -299,7 +300,22 @@ def test_why_a_booking_is_not_on_its_scanner(node, ctx, tech, rooms, bookings):
     late = factories.appointment(ctx, room=rooms[0], start_at=datetime(2026, 3, 18, 9, tzinfo=UTC))
     [heard] = flight_replay.why(tech, late.id).heard
     assert (heard.then, heard.now) == (None, "ScheduledProcedureStepStartDate")
-    assert heard.wanted == "20260316"
+    assert heard.has == "20260318"
+    assert "20260316" in [key.get("value") for key in heard.keys]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_scanner_under_an_unexpected_title_is_found_by_what_it_saw(node, ctx, tech, bookings):
+    peers.add(ctx, PeerForm("Worklist client", "CT_WL"))
+    for title, station in (("CT_WL", "CT_2"), ("US_ONE", "US_ONE")):
+        ask(node, query({"ScheduledStationAETitle": station}), ae_title=title)
+    flown(node, tech, 2)
+    [heard] = flight_replay.why(tech, bookings["ct"].id).heard
+    assert (heard.calling_ae_title, heard.now, heard.has) == (
+        "CT_WL",
+        "ScheduledStationAETitle",
+        STATION,
+    )
 
 
 @pytest.mark.parametrize("database", ["sqlite"])

@@ -81,10 +81,10 @@ def query(step=(), **keys):
     return identifier
 
 
-def ask(node, identifier):
+def ask(node, identifier, **options):
     """All the pending answers, and the statuses."""
     context = (ModalityWorklistInformationFind, [ImplicitVRLittleEndian])
-    with associated(node, context) as association:
+    with associated(node, context, **options) as association:
         answers = list(association.send_c_find(identifier, ModalityWorklistInformationFind))
     return [data for _, data in answers if data is not None], [s.Status for s, _ in answers]
 

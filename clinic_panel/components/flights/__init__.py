@@ -1,0 +1,1 @@
+"""What devices did here, in words: the parts of the page *Devices*."""
