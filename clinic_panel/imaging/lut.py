@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.elements import Elements
 
@@ -13,6 +15,14 @@ class LookUpTable:
     first: int
     entries: tuple[int, ...]
     bits: int
+
+    def curve(self, most: int = 1024) -> bytes:
+        """Brightness from 0 to 255 over the table's input: its entries, or ``most`` of them."""
+        entries = np.asarray(self.entries, np.float64)
+        if len(entries) > most:
+            entries = entries[((np.arange(most) + 0.5) * len(entries) / most).astype(np.intp)]
+        full = 2 ** min(max(self.bits, 1), 16) - 1
+        return np.clip(np.rint(entries * 255 / full), 0, 255).astype(np.uint8).tobytes()
 
 
 def table_of(item: Elements | None) -> LookUpTable | None:

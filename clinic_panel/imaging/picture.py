@@ -36,6 +36,9 @@ _SHARED_GROUPS: Final = 0x52009229
 _FRAME_GROUPS: Final = 0x52009230
 _MODALITY_LUT: Final = 0x00283000
 _VOI_LUT: Final = 0x00283010
+_FUNCTIONS: Final[dict[str, VoiFunction]] = {  # a table has a sequence of its own, not a name
+    one.value: one for one in VoiFunction if one is not VoiFunction.TABLE
+}
 _TAGS: Final = (
     frozenset(
         {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
@@ -60,6 +63,7 @@ class FrameTraits:
     unit: str
     windows: tuple[Window, ...]
     voi_function: VoiFunction
+    voi_curve: bytes  # of a VOI LUT: brightness over its window (``window.apply``)
     spacing: Spacing
     plane: Plane | None
 
@@ -234,28 +238,31 @@ def _frame_traits(found: Elements, shared: Elements | None, frame: Elements | No
     modality = found.text(0x00080060)
     if modality == "CT" and unit in ("", "US"):
         unit = "HU"  # the only unit of a CT image's rescale (PS3.3 C.8.2.1.1.2)
-    function = voi.text(0x00281056)
+    windows, curve = _windows(voi), b""
+    function: VoiFunction = _FUNCTIONS.get(voi.text(0x00281056), VoiFunction.LINEAR)
+    if not windows and (table := table_of(voi.first(_VOI_LUT) or found.first(_VOI_LUT))):
+        # The window spans the table's input; moved or stretched, it takes the shape along.
+        count = len(table.entries)
+        windows = (Window(table.first + count / 2, float(count), "From the image"),)
+        function, curve = VoiFunction.TABLE, table.curve()
     return FrameTraits(
         slope=slope,
         intercept=intercept,
         unit="" if unit in ("US", "UNSPECIFIED") else unit,
-        windows=_windows(voi, found),
-        voi_function=VoiFunction(function) if function in set(VoiFunction) else VoiFunction.LINEAR,
+        windows=windows,
+        voi_function=function,
+        voi_curve=curve,
         spacing=spacing_of(found, group(0x00289110)),
         plane=plane_of(found, group(0x00209113), group(0x00209116)),
     )
 
 
-def _windows(voi: Elements, found: Elements) -> tuple[Window, ...]:
+def _windows(voi: Elements) -> tuple[Window, ...]:
     centers, widths = voi.numbers(0x00281050), voi.numbers(0x00281051)
     labels = [label.strip() for label in voi.text(0x00281055).split("\\")]
-    windows = tuple(
+    windows = [
         Window(center, width, labels[i] if i < len(labels) and labels[i] else "From the image")
         for i, (center, width) in enumerate(zip(centers, widths, strict=False))
         if width > 0
-    )
-    if not windows and (table := table_of(found.first(_VOI_LUT))):
-        # Its shape is left out: the window spans the table's input (PS3.3 C.11.2.1.1).
-        count = len(table.entries)
-        windows = (Window(table.first + count / 2, float(count), "From the image"),)
-    return windows[:8]
+    ]
+    return tuple(windows[:8])

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ _BY_REGION = (SpacingSource.ULTRASOUND, SpacingSource.NONE)
 class FrameInfo:
     """What a screen needs beside the bytes; JSON-ready through ``as_dict``.
 
+    ``voi_curve`` is the shape of a VOI LUT, as ``window.apply`` takes it, in Base64.
     ``slope`` and ``intercept`` turn stored values into ``unit``. ``spacing`` is (row, column) in
     millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
     itself. ``edges`` are the letters at left, right, top and bottom, or None.
@@ -46,6 +48,7 @@ class FrameInfo:
     window_center: float = 127.5
     window_width: float = 256.0
     voi_function: str = "LINEAR"
+    voi_curve: str = ""
     windows: tuple[Window, ...] = ()
     spacing: tuple[float, float] | None = None
     spacing_source: str = ""
@@ -217,6 +220,7 @@ def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
         unit=traits.unit,
         inverted=picture.inverted,
         voi_function=traits.voi_function.value,
+        voi_curve=b64encode(traits.voi_curve).decode("ascii"),
         windows=traits.windows,
         spacing=measured,
         spacing_source=spacing.source.value,

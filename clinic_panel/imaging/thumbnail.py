@@ -1,5 +1,6 @@
 """Small pictures of an image, windowed and reduced before they are encoded."""
 
+from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -107,6 +108,7 @@ def _windowed(
         info.window_center if center is None else center,
         info.window_width if width is None else width,
         VoiFunction(info.voi_function),
+        b64decode(info.voi_curve),
     )
     return np.rint(shown * 255).astype(np.uint8)
 

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 
 class VoiFunction(StrEnum):
-    """VOI LUT Function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    """VOI LUT Function (PS3.3 C.11.2.1.2, C.11.2.1.3); ``TABLE`` is a VOI LUT of the image."""
 
     LINEAR = "LINEAR"
     LINEAR_EXACT = "LINEAR_EXACT"
     SIGMOID = "SIGMOID"
+    TABLE = "TABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def apply(
     center: float,
     width: float,
     function: VoiFunction = VoiFunction.LINEAR,
+    curve: bytes = b"",
 ) -> NDArray[np.float32]:
     """Map modality values to brightness.
 
@@ -76,6 +78,8 @@ def apply(
         positive number otherwise.
     function
         As in PS3.3 C.11.2.1.2.1 (linear), C.11.2.1.3.2 (linear exact), C.11.2.1.3.1 (sigmoid).
+    curve
+        For a table: brightness from 0 to 255, at even steps over the window (C.11.2.1.1).
 
     Returns
     -------
@@ -83,6 +87,10 @@ def apply(
         float32 of the same shape, 0 (black) to 1 (white).
     """
     x = values.astype(np.float32)
+    if function is VoiFunction.TABLE and curve:
+        along = (x - (center - width / 2)) / max(width, 1e-6)
+        place = np.clip(np.floor(along * len(curve)), 0, len(curve) - 1).astype(np.intp)
+        return np.frombuffer(curve, np.uint8)[place].astype(np.float32) / np.float32(255)
     if function is VoiFunction.SIGMOID:
         exponent = np.clip(-4 * (x - center) / max(width, 1e-6), -80, 80)
         return (1 / (1 + np.exp(exponent))).astype(np.float32)

@@ -1,9 +1,16 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+from pydicom.pixels import apply_modality_lut
 
+from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.thumbnail import render
 from clinic_panel.imaging.window import VoiFunction, apply, automatic, presets
 
 VALUES = arrays(np.int16, 40)
@@ -59,3 +66,34 @@ def test_presets_put_the_body_part_first():
     assert presets("CT", "head")[0].label == "Brain"
     assert len(presets("CT")) == len(presets("CT", "HEAD"))
     assert presets("DX") == ()
+
+
+@pytest.mark.parametrize("count", [800, 2400])  # sent whole, and thinned out
+def test_a_voi_table_is_followed(count):
+    dataset = dcmread(get_testdata_file("CT_small.dcm"))
+    table = Dataset()
+    table.LUTDescriptor = [count, -1000, 12]
+    entries = np.rint(4095 * (np.arange(count) / (count - 1)) ** 2.2).astype(int)
+    table.LUTData = entries.tolist()
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "SS", "US"
+    dataset.VOILUTSequence = [table]
+    for keyword in ("WindowCenter", "WindowWidth"):
+        if keyword in dataset:
+            del dataset[keyword]
+    out = BytesIO()
+    dcmwrite(out, dataset)
+    values = apply_modality_lut(dataset.pixel_array, dataset).astype(int)
+    truth = entries[np.clip(values + 1000, 0, count - 1)] * 255 / 4095  # PS3.3 C.11.2.1.1
+
+    frame = read_frame(out.getvalue())
+
+    shown = np.asarray(render(frame), float)
+    assert frame.info.voi_function == "TABLE"
+    assert np.abs(shown - truth).max() <= 1
+    assert np.ptp(shown) > 50
+
+
+def test_a_table_moves_and_stretches_with_its_window():
+    curve = bytes([0, 10, 200, 255])
+    shown = apply(np.array([-1, 0, 9, 10, 25, 39, 99]), 20, 40, VoiFunction.TABLE, curve) * 255
+    assert shown.tolist() == [0, 0, 0, 10, 200, 255, 255]

@@ -52,13 +52,14 @@ class Painter {
 
   // The table holds one opaque grey pixel for each stored value (PS3.3 C.11.2.1.2 and .3).
   tables(info, {center, width, invert}) {
-    const {format, slope, intercept, voi_function: kind} = info;
-    const key = [format, slope, intercept, kind, center, width, invert].join();
+    const {format, slope, intercept, voi_function: kind, voi_curve: shape} = info;
+    const key = [format, slope, intercept, kind, shape, center, width, invert].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
     const size = format === "int16" || format === "uint16" ? 65536 : 256;
     if (!this.lut || this.lut.length !== size) this.lut = new Uint32Array(size);
     const {lut} = this;
+    const curve = shape ? Uint8Array.from(atob(shape), (one) => one.charCodeAt(0)) : null;
     const flip = invert !== info.inverted;
     const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
     const middle = kind === "LINEAR" ? center - 0.5 : center;
@@ -66,6 +67,7 @@ class Painter {
       const stored = format === "int16" && i > 32767 ? i - 65536 : i;
       const x = (stored * slope + intercept - middle) / span;
       let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
+      if (curve) level = curve[Math.max(0, Math.min(curve.length - 1, Math.floor((x + 0.5) * curve.length)))];
       level = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
       if (flip) level = 255 - level;
       lut[i] = 0xff000000 | (level << 16) | (level << 8) | level;
