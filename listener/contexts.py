@@ -14,6 +14,8 @@ from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
     StorageCommitmentPushModel,
     Verification,
@@ -70,7 +72,7 @@ def storage_classes(further: Iterable[str] = ()) -> list[str]:
 
 
 def supported_contexts(settings: Settings) -> list[PresentationContext]:
-    """Return what the listener accepts: C-ECHO, queries, storage and its commitment."""
+    """Return what the listener accepts: C-ECHO, queries, steps, storage and its commitment."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
     classes = storage_classes(settings.uids("private_storage_classes"))
     syntaxes = transfer_syntaxes(settings.uids("private_transfer_syntaxes"))
@@ -84,6 +86,8 @@ def supported_contexts(settings: Settings) -> list[PresentationContext]:
     return [
         build_context(Verification, plain),
         build_context(ModalityWorklistInformationFind, plain),
+        build_context(ModalityPerformedProcedureStep, plain),
+        build_context(ModalityPerformedProcedureStepRetrieve, plain),
         *(build_context(model.find_sop_class_uid, plain) for model in MODELS),
         commitment,
         *storage,

@@ -12,7 +12,8 @@ class Limits:
     pdu_bytes: int = 1 << 20  # longest PDU that is read; a longer declared length aborts
     advertised_pdu_bytes: int = 1 << 18  # maximum length we negotiate (PS3.8 D.1)
     object_bytes: int = 4 << 30  # one data set; beyond it the answer is A700
-    message_bytes: int = 1 << 20  # identifier of any message other than C-STORE
+    # Data set of any message other than C-STORE; one N-SET names every image of an examination.
+    message_bytes: int = 1 << 22
     connections: int = 512  # sockets, associated or not; more are closed unanswered
     associations: int = 64  # more are rejected as transient, local limit exceeded
     associations_per_address: int = 48

@@ -20,6 +20,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 from pynetdicom.sop_class import (
     ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
     StorageCommitmentPushModel,
 )
@@ -52,6 +53,7 @@ _BY_MESSAGE = {
 _BY_CLASS = {
     str(ModalityWorklistInformationFind): Service.WORKLIST,
     str(ModalityPerformedProcedureStep): Service.MPPS,
+    str(ModalityPerformedProcedureStepRetrieve): Service.MPPS,
     str(StorageCommitmentPushModel): Service.COMMITMENT,
 }
 

@@ -19,7 +19,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.services import associations, dicom, flight
-from listener import handlers, query, receiver
+from listener import handlers, mpps, query, receiver
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
@@ -269,6 +269,9 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_SOP_EXTENDED, query.handle_extended),
                 (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder]),
                 (evt.EVT_N_ACTION, node.commitments.handle_action),
+                (evt.EVT_N_CREATE, mpps.handle_create, [node.ctx]),
+                (evt.EVT_N_SET, mpps.handle_set, [node.ctx]),
+                (evt.EVT_N_GET, mpps.handle_get, [node.ctx]),
             ],
             request_handler=_Connection,
         )

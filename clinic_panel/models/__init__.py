@@ -10,6 +10,7 @@ from clinic_panel.models import (  # noqa: F401 - relationships name classes of 
     markup,
     patient,
     peer,
+    performed,
     report,
     site,
     user,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_panel.errors import Conflict, Invalid
 from clinic_panel.models.base import Base, BigKey, dicom, enum
+from clinic_panel.models.performed import PerformedStatus
 
 if TYPE_CHECKING:
     from clinic_panel.models.imaging import Study
@@ -90,6 +91,10 @@ class Appointment(Base):
         AppointmentStatus, default=AppointmentStatus.BOOKED, index=True
     )
     priority: Mapped[Priority] = enum(Priority, default=Priority.ROUTINE)
+    # What the modality says of the examination; None until it says anything (PS3.4 F.7).
+    exam_status: Mapped[PerformedStatus | None] = enum(
+        PerformedStatus, checked=False, nullable=True
+    )
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     accession_number: Mapped[str] = mapped_column(String(16), unique=True)
     scheduled_procedure_step_id: Mapped[str] = mapped_column(String(16), unique=True)
@@ -143,12 +148,14 @@ class Appointment(Base):
         self._leave(AppointmentStatus.BOOKED, AppointmentStatus.ARRIVED, AppointmentStatus.NO_SHOW)
         if self.status is AppointmentStatus.NO_SHOW:
             self.status = AppointmentStatus.BOOKED
+        self.exam_status = None  # what was begun elsewhere and broken off is to be done anew
         self.take(room, start_at, end_at)
 
     def arrive(self, now: datetime) -> None:
         """Check the patient in."""
         self._leave(AppointmentStatus.BOOKED, AppointmentStatus.NO_SHOW)
         self.status, self.checked_in_at = AppointmentStatus.ARRIVED, now
+        self.exam_status = None  # begun for the wrong person, or on another day
 
     def unarrive(self) -> None:
         """Take a check-in back, as long as nothing came of it."""
@@ -187,8 +194,22 @@ class Appointment(Base):
             self.status = AppointmentStatus.IMAGES_ARRIVING
         self.images_at = now
 
+    def follow_exam(self, said: PerformedStatus) -> None:
+        """The modality says how far the examination is.
+
+        One that goes on shows that the patient is there, whatever the desk noted; one that was
+        discontinued before any image leaves the visit as it was. A visit that waits to be read or
+        is read keeps its status: the message may be late.
+        """
+        self.exam_status = said
+        if said is PerformedStatus.DISCONTINUED:
+            if self.status is AppointmentStatus.IMAGES_ARRIVING and self.images_at is None:
+                self.lose_images()
+        elif self.status not in (AppointmentStatus.TO_READ, AppointmentStatus.REPORTED):
+            self.status = AppointmentStatus.IMAGES_ARRIVING
+
     def complete_images(self) -> None:
-        """No image came for a while: the study can be read."""
+        """All images are here, or none came for a while: the study can be read."""
         if self.status is AppointmentStatus.IMAGES_ARRIVING:
             self.status = AppointmentStatus.TO_READ
 
@@ -199,7 +220,9 @@ class Appointment(Base):
     def lose_images(self) -> None:
         """The last study turned out to be somebody else's: stand as before the images came."""
         self.images_at = None
-        if self.cancellation_reason:  # its time may be taken: it has no slots
+        if self.exam_status in (PerformedStatus.IN_PROGRESS, PerformedStatus.COMPLETED):
+            self.status = AppointmentStatus.IMAGES_ARRIVING
+        elif self.cancellation_reason:  # its time may be taken: it has no slots
             self.status = AppointmentStatus.CANCELLED
         elif self.checked_in_at is not None:
             self.status = AppointmentStatus.ARRIVED

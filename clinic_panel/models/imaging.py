@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Without a new image for so long, a study is taken as complete; images that come later still count.
 QUIET = timedelta(seconds=1)
+# A modality that still examines, or owes images it announced, is waited for no longer than this.
+OVERDUE = timedelta(minutes=15)
 
 
 class Study(Base):

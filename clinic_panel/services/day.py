@@ -20,9 +20,11 @@ from clinic_panel.models.appointment import (
 )
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.report import Report, ReportDocument, ReportStatus, ReportVersion
 from clinic_panel.models.user import Permission
-from clinic_panel.services import patient
+from clinic_panel.services import announced, patient
+from clinic_panel.services.announced import Tally
 from clinic_panel.services.record import first_thumbnail, latest_number
 
 HIDDEN_NAME = "Name hidden"  # for roles that run the clinic but treat nobody
@@ -33,7 +35,8 @@ class AppointmentRow:
     """One visit and what came of it: all that a line of the schedule needs.
 
     Names are empty for an actor who may not read patients. ``study_id`` is the study with the
-    most images; ``image_count`` counts all of them.
+    most images; ``image_count`` counts all of them. What the modality says of the examination
+    is in ``exam_status``; ``missing`` of the objects it announced are not here.
     """
 
     id: int
@@ -63,6 +66,10 @@ class AppointmentRow:
     report_id: int | None
     report_status: ReportStatus | None
     has_pdf: bool
+    exam_status: PerformedStatus | None = None
+    announced: int = 0
+    missing: int = 0
+    discontinuation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class DaySummary:
 def appointments_on(ctx: Context, day: date, *, modality: str = "") -> list[AppointmentRow]:
     """Return the visits of a clinic day by time and room, cancelled ones included.
 
-    Two queries, however many visits.
+    Two queries, however many visits; a third where modalities tell how their examinations go.
 
     Raises
     ------
@@ -157,7 +164,7 @@ def summarise(rows: Iterable[AppointmentRow], now: datetime) -> DaySummary:
     kept = list(rows)
     standing = [row for row in kept if row.status not in gone]
     waiting = [row for row in standing if row.status is AppointmentStatus.ARRIVED]
-    imaged = [row for row in standing if row.status is AppointmentStatus.IMAGES_ARRIVING]
+    imaged = [row for row in standing if is_going_on(row)]
     unread = [row for row in standing if row.status is AppointmentStatus.TO_READ]
     waits = [now - row.checked_in_at for row in waiting if row.checked_in_at]
     return DaySummary(
@@ -171,6 +178,12 @@ def summarise(rows: Iterable[AppointmentRow], now: datetime) -> DaySummary:
         to_report_stat=sum(row.priority is Priority.STAT for row in unread),
         reported=sum(row.status is AppointmentStatus.REPORTED for row in standing),
     )
+
+
+def is_going_on(row: AppointmentRow) -> bool:
+    """Whether the patient is being examined: the modality says so, or images arrive."""
+    is_over = row.exam_status is not None and row.exam_status.is_final
+    return row.status is AppointmentStatus.IMAGES_ARRIVING and not is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +208,18 @@ def _rows(ctx: Context, session: Session, *conditions: ColumnElement[bool]) -> l
         .order_by(Appointment.start_at, Room.room_name, Appointment.id)
     ).all()
     outcomes = _outcomes(ctx, session, [visit.id for visit, *_ in visits])
+    told = [visit.id for visit, *_ in visits if visit.exam_status is not None]
+    owed = announced.tallies(session, told) if told else {}
     may_read = ctx.may(Permission.PATIENT_READ)
     return [
-        _row(visit, person if may_read else None, room, procedure, outcomes)
+        _row(
+            visit,
+            person if may_read else None,
+            room,
+            procedure,
+            outcomes.get(visit.id, _Outcome()),
+            owed.get(visit.id, Tally()),
+        )
         for visit, person, room, procedure in visits
     ]
 
@@ -207,9 +229,9 @@ def _row(
     person: Patient | None,
     room: Room,
     procedure: Procedure,
-    outcomes: dict[int, _Outcome],
+    came: _Outcome,
+    tally: Tally,
 ) -> AppointmentRow:
-    came = outcomes.get(visit.id, _Outcome())
     return AppointmentRow(
         id=visit.id,
         version=visit.version,
@@ -238,6 +260,10 @@ def _row(
         report_id=came.report_id,
         report_status=came.report_status,
         has_pdf=came.has_pdf,
+        exam_status=visit.exam_status,
+        announced=tally.announced,
+        missing=tally.missing,
+        discontinuation=tally.discontinuation if person else "",
     )
 
 

@@ -21,10 +21,18 @@ from clinic_panel.errors import ClinicError, NotFound, Unavailable
 from clinic_panel.imaging.header import read_header
 from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import (
+    OVERDUE,
+    QUIET,
+    Instance,
+    InstanceConflict,
+    Series,
+    Study,
+)
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes
+from clinic_panel.services import announced, audit, changes, jobs
 from clinic_panel.services.indexing import Batch, Duplicates, Outcome, Received, Verdict
 
 __all__ = [
@@ -87,7 +95,8 @@ def index_batch(
 def settle_study(ctx: Context, study_id: int) -> bool:
     """Take a study as complete once it has been quiet.
 
-    Its booking turns to *To read* with the last of its studies.
+    Its booking turns to *To read* with the last of its studies. A modality that has not finished,
+    or owes objects that it announced, is waited for longer.
 
     Returns
     -------
@@ -107,6 +116,7 @@ def settle_study(ctx: Context, study_id: int) -> bool:
         visit = study.appointment
         if not study.is_quiet(ctx.clock()):
             return False
+        announced.complete_all(session, announced.recount(session, study))
         if visit is not None:
             _complete(ctx, session, visit, study)
             changes.announce(session, Topic.SCHEDULE, Topic.STUDIES)
@@ -115,6 +125,10 @@ def settle_study(ctx: Context, study_id: int) -> bool:
 
 def _complete(ctx: Context, session: Session, visit: Appointment, study: Study) -> None:
     if not visit.is_quiet_beside(study, ctx.clock()):
+        return
+    waited = ctx.clock() - study.last_received_at
+    if announced.is_awaited(session, visit) and waited < OVERDUE:
+        jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study.id], delay=OVERDUE - waited)
         return
     before = visit.status
     visit.complete_images()

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Table, bindparam, select, update
+from sqlalchemy import BindParameter, Table, bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,8 +25,9 @@ from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
 from clinic_panel.models.job import JobKind
+from clinic_panel.models.performed import PerformedProcedureStep, PerformedStepRequest
 from clinic_panel.models.site import Topic
-from clinic_panel.services import audit, changes, jobs, matching, replacement, sync
+from clinic_panel.services import announced, audit, changes, jobs, matching, replacement, sync
 
 _MODALITIES_LENGTH = 128
 # The booking says already that images came: no need to take the row from someone who edits it.
@@ -45,6 +47,13 @@ _KNOWN = (
     .join(_series, _instance.c.series_pk == _series.c.id)
     .where(_instance.c.sop_instance_uid.in_(_uids))
 )
+_step, _request = _table(PerformedProcedureStep), _table(PerformedStepRequest)
+_IS_OWED = exists(
+    select(_step.c.id)
+    .join(_request, _request.c.step_pk == _step.c.id)
+    .where(_request.c.study_instance_uid == _study.c.study_instance_uid, _step.c.number_missing > 0)
+    .correlate(_study)
+)
 _PARENTS = (
     select(
         _study.c.study_instance_uid,
@@ -54,6 +63,8 @@ _PARENTS = (
         _study.c.patient_pk,
         _study.c.appointment_pk,
         _appointment.c.status,
+        _appointment.c.images_at,
+        _IS_OWED,
     )
     .select_from(
         _study.join(_series, _series.c.study_pk == _study.c.id).outerjoin(
@@ -146,13 +157,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Parent:
-    """Study and series of an object, and where the booking stands."""
+    """Study and series of an object, where the booking stands, and whether objects are owed."""
 
     study_id: int
     series_id: int
     patient_pk: int | None
     appointment_pk: int | None
     status: AppointmentStatus | None
+    images_at: datetime | None
+    is_owed: bool
 
 
 class Batch:
@@ -241,8 +254,11 @@ class Batch:
             _COUNT_SERIES, {parent.series_id: len(items) for parent, items in by_series.items()}
         )
         self._topics |= {Topic.STUDIES}
+        owed = [item.uid for parent, items in by_series.items() if parent.is_owed for item in items]
+        served = announced.strike(self._session, owed) if owed else []
         for parent in by_series:
             self._move_booking_on(parent)
+        announced.complete_all(self._session, served)
         jobs.enqueue(self._ctx, self._session, JobKind.SETTLE_STUDY, studies, delay=QUIET)
         for parent, items in by_series.items():
             audit.record(
@@ -265,7 +281,7 @@ class Batch:
         if parent.appointment_pk is None:
             return
         self._topics.add(Topic.SCHEDULE)
-        if parent.status not in _MOVED_ON:
+        if parent.status not in _MOVED_ON or parent.images_at is None:
             booking = self._session.get_one(Appointment, parent.appointment_pk)
             booking.receive_images(self._now)
 

@@ -15,10 +15,11 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.performed import PerformedProcedureStep
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes, jobs
+from clinic_panel.services import announced, audit, changes, exam, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,17 @@ def match_study(session: Session, study: Study) -> Appointment | None:
         found = session.scalar(query.where(Appointment.accession_number == study.accession_number))
         if found is not None and found.patient.patient_id != study.patient_id:
             return None
-    if found is None or not _is_same_patient(study, found.patient):
+    if found is None or not is_same_patient(study, found.patient):
         return None
     study.appointment_pk, study.patient_pk = found.id, found.patient_pk
+    exam.join(session, study, found)
     return found
 
 
-def _is_same_patient(study: Study, patient: Patient) -> bool:
+def is_same_patient(sent: Study | PerformedProcedureStep, patient: Patient) -> bool:
     """Whether nothing the modality sent contradicts the booking's patient."""
-    issuers = {study.issuer_of_patient_id, patient.issuer_of_patient_id} - {""}
-    return study.patient_id in ("", patient.patient_id) and len(issuers) <= 1
+    issuers = {sent.issuer_of_patient_id, patient.issuer_of_patient_id} - {""}
+    return sent.patient_id in ("", patient.patient_id) and len(issuers) <= 1
 
 
 def unmatched_studies(
@@ -149,7 +151,10 @@ def link_study(
             )
         study.appointment_pk, study.patient_pk = appointment.id, appointment.patient_pk
         appointment.receive_images(study.last_received_at)
-        if appointment.is_quiet_beside(study, ctx.clock()):
+        exam.join(session, study, appointment)
+        if announced.is_awaited(session, appointment):
+            jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study.id], delay=QUIET)
+        elif appointment.is_quiet_beside(study, ctx.clock()):
             appointment.complete_images()
         if _signed_patient_id(study) is not None:
             appointment.status = AppointmentStatus.REPORTED
@@ -196,6 +201,7 @@ def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> 
         patient_pk, appointment_pk = study.patient_pk, study.appointment_pk
         appointment = session.get_one(Appointment, appointment_pk)
         study.appointment_pk = study.patient_pk = None
+        exam.leave(session, study, appointment)
         session.flush()
         others = session.scalars(select(Study.id).where(Study.appointment_pk == appointment_pk))
         if remaining := others.all():  # the booking may have waited for this study alone

@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, or_, select
 
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import Appointment, AppointmentStatus, Procedure, Room
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit
 from clinic_panel.services.worklist_keys import (
@@ -23,7 +24,8 @@ from clinic_panel.services.worklist_keys import (
     WorklistQuery,
 )
 
-# What a station may still be asked to do; a visit to read or reported has left the worklist.
+# What a station may still be asked to do; a visit to read or reported has left the worklist, and
+# so has one whose modality says that the examination is completed.
 SCHEDULED = (
     AppointmentStatus.BOOKED,
     AppointmentStatus.ARRIVED,
@@ -55,6 +57,7 @@ _COLUMNS = (
     Patient.patient_birth_date,
     Patient.patient_sex,
     Patient.allergies,
+    Appointment.exam_status,
 )
 
 
@@ -76,6 +79,12 @@ def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
     """
     ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
     wanted = _narrowed(ctx, query.narrowed).where(Appointment.status.in_(SCHEDULED))
+    wanted = wanted.where(
+        or_(
+            Appointment.exam_status.is_(None),
+            Appointment.exam_status != PerformedStatus.COMPLETED,
+        )
+    )
     wanted = wanted.order_by(Appointment.start_at, Appointment.id).limit(COMPARED_AT_MOST)
     fitting: list[ScheduledStep] = []
     compared = 0
@@ -131,9 +140,22 @@ def considered(ctx: Context, query: WorklistQuery) -> Considered:
 
 def fate(query: WorklistQuery, step: ScheduledStep) -> str:
     """Return what keeps a booking out of the answers: a keyword, `status`, or nothing."""
-    if AppointmentStatus(step.status) not in SCHEDULED:
-        return NOT_SCHEDULED
-    return query.excluded_by(step)
+    return query.excluded_by(step) if is_scheduled(step) else NOT_SCHEDULED
+
+
+def is_scheduled(step: ScheduledStep) -> bool:
+    """Whether a station may still be asked to do it."""
+    return AppointmentStatus(step.status) in SCHEDULED and not _is_done(step)
+
+
+def standing(step: ScheduledStep) -> str:
+    """Return where a booking stands, in words: what took it from the worklist comes first."""
+    is_open = AppointmentStatus(step.status) in SCHEDULED
+    return "completed at the modality" if is_open and _is_done(step) else step.status
+
+
+def _is_done(step: ScheduledStep) -> bool:
+    return step.exam_status == PerformedStatus.COMPLETED
 
 
 def steps_by_id(ctx: Context, appointment_ids: list[int]) -> dict[int, ScheduledStep]:
@@ -195,4 +217,5 @@ def _name_like(pattern: str) -> ColumnElement[bool]:
 def _step(ctx: Context, row: Row[*tuple[Any, ...]]) -> ScheduledStep:
     appointment_id, status, start_at, *texts = tuple(row)
     texts[7] = texts[7].value  # the priority
+    texts[-1] = texts[-1].value if texts[-1] else ""  # the examination
     return ScheduledStep(appointment_id, status.value, start_at.astimezone(ctx.zone), *texts)

@@ -16,6 +16,7 @@ from clinic_panel.imaging import charset
 from clinic_panel.imaging.encoding import Template
 from clinic_panel.imaging.identifiers import Asked, Key, date_text, time_text
 from clinic_panel.imaging.matching import days, plain, text_of
+from clinic_panel.models.performed import PerformedStatus
 
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
 START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
@@ -48,6 +49,7 @@ class ScheduledStep:
     patient_birth_date: date | None
     patient_sex: str
     allergies: str
+    exam_status: str = ""  # what the modality says of it, once it says anything
 
 
 _CODE: tuple[Key[ScheduledStep], ...] = (
@@ -71,7 +73,7 @@ STEP_KEYS: tuple[Key[ScheduledStep], ...] = (
     Key(
         "ScheduledProcedureStepStatus",
         "3",
-        lambda step: "ARRIVED" if step.status == "arrived" else "SCHEDULED",
+        lambda step: _progress(step),
     ),
     Key("CommentsOnTheScheduledProcedureStep", "3"),
 )
@@ -106,6 +108,15 @@ KEYS: tuple[Key[ScheduledStep], ...] = (
     Key("SpecialNeeds", "2"),
     Key("PatientComments", "3"),
 )
+
+
+def _progress(step: ScheduledStep) -> str:
+    """Scheduled Procedure Step Status, of the terms that PS3.3 C.4.10 defines."""
+    if step.exam_status == PerformedStatus.IN_PROGRESS or step.status == "images arriving":
+        return "STARTED"
+    return "ARRIVED" if step.status == "arrived" else "SCHEDULED"
+
+
 _TABLE = (Key(STEP_SEQUENCE, "1", item=STEP_KEYS), *KEYS)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -16,10 +19,14 @@ from clinic_panel.config import Settings
 from clinic_panel.dimse.model import FAILURE_REASONS
 from clinic_panel.imaging.identifiers import PENDING_UNSUPPORTED, Key
 from clinic_panel.services import commitments, query_keys, worklist_keys
+from clinic_panel.services.performed import MOST_MESSAGES
+from clinic_panel.services.performed_attributes import ATTRIBUTES, Attribute
+from clinic_panel.services.performed_reading import MOST_OBJECTS, MOST_REQUESTS, MOST_SERIES
 from clinic_panel.services.query_levels import MODELS
 from listener.commitment import ACTION_STATUSES
 from listener.conformance.markup import attribute, named, table, uid_table
 from listener.contexts import storage_classes, transfer_syntaxes
+from listener.mpps import STATUS_OF, WHEN
 from listener.statuses import MEANINGS
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -37,12 +44,17 @@ class Offered:
 
 def offered() -> tuple[Offered, ...]:
     """Return all services."""
+    steps = (
+        str(ModalityPerformedProcedureStep),
+        str(ModalityPerformedProcedureStepRetrieve),
+    )
     find = tuple(model.find_sop_class_uid for model in MODELS)
     return (
         Offered("Verification", (str(Verification),), "yes", "no"),
         Offered("Storage", (), "yes, Annex A", "yes, what was stored"),
         Offered("Storage Commitment", (str(StorageCommitmentPushModel),), "no", "yes"),
         Offered("Modality Worklist", (str(ModalityWorklistInformationFind),), "yes", "no"),
+        Offered("Modality Performed Procedure Step", steps, "yes", "no"),
         Offered("Query", find, "yes", "no"),
     )
 
@@ -77,6 +89,7 @@ def chapters() -> str:
         ("Storage", _storage),
         ("Storage Commitment", _commitment),
         ("Modality Worklist", _worklist),
+        ("Modality Performed Procedure Step", _performed),
         ("Query", _query),
     )
     return "\n\n".join(
@@ -180,6 +193,44 @@ def _worklist() -> str:
             "**Other levels:**",
             table(heads, rows(worklist_keys.KEYS)),
             _find_statuses(),
+        ]
+    )
+
+
+def _performed() -> str:
+    def rows(attributes: Iterable[Attribute], depth: int = 0) -> Iterator[tuple[str, ...]]:
+        for one in attributes:
+            name = ">" * depth + attribute(one.keyword)
+            yield name, one.create, one.update or "not allowed", one.final
+            yield from rows(one.items, depth + 1)
+
+    statuses = [
+        (f"{code:04X}", WHEN[reason])
+        for reason, code in sorted(STATUS_OF.items(), key=lambda one: one[1])
+    ]
+    return "\n\n".join(
+        [
+            "SCP of N-CREATE and N-SET (PS3.4 F.7). A step is kept, with the bytes of each message "
+            "as received, and its bookings are moved on before the answer leaves. It is joined to "
+            "the bookings that its Scheduled Step Attributes Sequence names, by Study Instance UID "
+            "and Scheduled Procedure Step ID, else by that ID and accession number; never when it "
+            "names another patient. A step that answers no booking is kept all the same; the "
+            "sequence may be empty then. One step may answer several bookings, and several one.",
+            "A booking shows *In progress*, *Completed* or *Discontinued* with the reason, and how "
+            "many of the objects announced in the Performed Series Sequence are not here. With all "
+            "of them it can be read at once. Its scheduled step is STARTED while in progress and "
+            "leaves the worklist when completed. Messages that come late move back no booking that "
+            "is to be read or reported.",
+            "Types required of the attributes; those of type 2 that are left out are taken as "
+            "empty. Further attributes are kept.",
+            table(("Attribute", "N-CREATE", "N-SET", "Final state"), rows(ATTRIBUTES)),
+            f"At most {MOST_REQUESTS} scheduled steps, {MOST_SERIES} series, {MOST_OBJECTS} "
+            f"objects and {MOST_MESSAGES} messages are kept of one step. An N-CREATE without SOP "
+            "Instance UID is given one. Refusals have an Error Comment that names the attribute.",
+            table(("Status of N-CREATE and N-SET", "When"), statuses),
+            "N-GET (the Retrieve class) returns the attributes asked for, or all, as the messages "
+            "left them, in UTF-8: 0000; 0001 when some of those asked for were never sent; 0112 "
+            "for an unknown instance. N-EVENT-REPORT is not offered.",
         ]
     )
 
