@@ -1,4 +1,4 @@
-"""The modality's side of the wire: verification, worklist, storage and its commitment."""
+"""The modality's side: verification, worklist, performed step, storage and its commitment."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
+    UID,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -24,6 +25,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (
     CTImageStorage,
+    ModalityPerformedProcedureStep,
     ModalityWorklistInformationFind,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -37,12 +39,14 @@ from clinic_panel.dimse import commitment
 from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import ClinicError, PeerUnavailable
 from clinic_panel.imaging.phantom import CT_SLICES, Identity
+from clinic_panel.simulator import performed
 from clinic_panel.simulator.objects import Booking, images_for
 
 TIMEOUT_S = 30.0
 POLL_S = 10.0  # between two looks at the worklist while nobody has arrived
 _PENDING = (0xFF00, 0xFF01)
 _NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_STEPS = [(ModalityPerformedProcedureStep, _NATIVE)]
 _OFFERED = (
     (CTImageStorage, _NATIVE),
     (MRImageStorage, _NATIVE),
@@ -77,7 +81,7 @@ class Modality:
 
 
 def simulate_modality(modality: Modality, tell: Tell = print) -> int:
-    """Verify, ask the worklist, send images; tell one line a service.
+    """Verify, ask the worklist, perform each step and send its images; tell one line a service.
 
     Returns
     -------
@@ -89,6 +93,9 @@ def simulate_modality(modality: Modality, tell: Tell = print) -> int:
     try:
         _echo(modality, tell)
         waiting = _worklist(modality, tell)
+        if any(each.station_ae_title == modality.ae_title for each in waiting):
+            # What is completed leaves the worklist: that makes nobody else's steps ours.
+            modality = replace(modality, stations=modality.stations or (modality.ae_title,))
         return _send_all(modality, waiting, tell)
     except ClinicError as error:
         tell(f"failed: {error.message}")
@@ -224,12 +231,13 @@ def _send_all(modality: Modality, waiting: list[Booking], tell: Tell) -> int:
 
 
 def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
-    began, count, size = time.perf_counter(), 0, 0
+    began, size = time.perf_counter(), 0
+    made: list[Dataset] = []
     title = modality.ae_title or booking.station_ae_title or _own_title(modality)
     identity = replace(booking.identity, taken_at=datetime.now(modality.zone))
     results: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
     handlers = [(evt.EVT_N_EVENT_REPORT, _take_result, [results])]
-    references = []
+    step = _begin_step(modality, title, booking, tell)
     with _associated(modality, title, _OFFERED, handlers) as association:
         for ds in images_for(replace(booking, identity=identity), slices=modality.slices):
             try:
@@ -238,11 +246,42 @@ def _send(modality: Modality, booking: Booking, tell: Tell) -> None:
                 raise PeerUnavailable("The association was ended by the other side.") from None
             if status.get("Status") != 0x0000:
                 raise PeerUnavailable(f"C-STORE was answered with {_shown(status)}.")
-            count, size = count + 1, size + len(ds.PixelData)
-            references.append(Reference(ds.SOPClassUID, ds.SOPInstanceUID))
+            size += len(ds.PixelData)
+            del ds.PixelData  # only what the performed step says of it is needed from here on
+            made.append(ds)
         seconds = time.perf_counter() - began
-        tell(f"C-STORE  passed  {title}: {count} images, {size / 1e6:.1f} MB in {seconds:.1f} s")
-        _commit(modality, association, tuple(references), results, tell)
+        tell(
+            f"C-STORE  passed  {title}: {len(made)} images, {size / 1e6:.1f} MB in {seconds:.1f} s"
+        )
+        if step is not None:
+            said = performed.completed(made, booking, datetime.now(modality.zone))
+            _complete_step(modality, title, step, said)
+            tell(f"N-SET    passed  {title}: completed, {len(made)} images announced")
+        references = tuple(Reference(ds.SOPClassUID, ds.SOPInstanceUID) for ds in made)
+        _commit(modality, association, references, results, tell)
+
+
+def _begin_step(modality: Modality, title: str, booking: Booking, tell: Tell) -> UID | None:
+    """Say that the step begins; an archive that does not take performed steps gets none."""
+    began, step = time.perf_counter(), generate_uid()
+    said = performed.begun(booking, title, datetime.now(modality.zone))
+    with _associated(modality, title, [*_STEPS, (Verification, _NATIVE)]) as association:
+        taken = {context.abstract_syntax for context in association.accepted_contexts}
+        if ModalityPerformedProcedureStep not in taken:
+            tell("N-CREATE skipped: performed steps are not taken here")
+            return None
+        status, _ = association.send_n_create(said, ModalityPerformedProcedureStep, step)
+    if status.get("Status") != 0x0000:
+        raise PeerUnavailable(f"N-CREATE was answered with {_shown(status)}.")
+    tell(f"N-CREATE passed  {title}: in progress in {_ms(began)} ms")
+    return step
+
+
+def _complete_step(modality: Modality, title: str, step: UID, said: Dataset) -> None:
+    with _associated(modality, title, _STEPS) as association:
+        status, _ = association.send_n_set(said, ModalityPerformedProcedureStep, step)
+    if status.get("Status") != 0x0000:
+        raise PeerUnavailable(f"N-SET was answered with {_shown(status)}.")
 
 
 def _commit(

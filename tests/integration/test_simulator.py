@@ -14,6 +14,7 @@ from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.performed import PerformedProcedureStep, PerformedStatus
 from clinic_panel.services import jobs, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.simulator.modality import Modality, simulate_modality
@@ -93,12 +94,18 @@ def test_images_of_every_kind_arrive_under_the_booking(ctx, node, today, station
             for series in session.get_one(Study, study.id).series
             for one in series.instances
         ]
-        status = session.get_one(Appointment, visit.id).status
+        after = session.get_one(Appointment, visit.id)
+        [step] = session.scalars(select(PerformedProcedureStep))
     assert (study.appointment_pk, study.patient_pk) == (visit.id, visit.patient_pk)
     assert (study.number_of_instances, study.source_ae_title) == (sent, station)
     assert study.study_instance_uid == visit.study_instance_uid
     assert study.study_date == today.date()
-    assert status in (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.TO_READ)
+    assert (after.status, after.exam_status) == (
+        AppointmentStatus.TO_READ,  # at once: all that was announced is here
+        PerformedStatus.COMPLETED,
+    )
+    assert (step.number_announced, step.number_missing) == (sent, 0)
+    assert (step.patient_pk, step.performed_station_ae_title) == (visit.patient_pk, station)
     for path in paths:
         ds = dcmread(path)
         assert str(ds.PatientName) == NAME
@@ -110,10 +117,12 @@ def test_images_of_every_kind_arrive_under_the_booking(ctx, node, today, station
         assert request.ScheduledProcedureStepID == visit.scheduled_procedure_step_id
         assert ds.TimezoneOffsetFromUTC == today.strftime("%z")
         assert ds.pixel_array.size
-    assert [line.split()[:2] for line in lines[:4]] == [
+    assert [line.split()[:2] for line in lines[:6]] == [
         ["C-ECHO", "passed"],
         ["C-FIND", "passed"],
+        ["N-CREATE", "passed"],
         ["C-STORE", "passed"],
+        ["N-SET", "passed"],
         ["N-ACTION", "passed"],
     ]
     said = "\n".join(lines)
@@ -135,7 +144,7 @@ def test_what_was_sent_is_known_to_be_safe(ctx, node, today):
     assert simulate_modality(modality(node, commitment_s=10.0), told) == 0
     worker.join()
 
-    assert lines[3].startswith("N-EVENT  passed  3 images are safe")
+    assert lines[5].startswith("N-EVENT  passed  3 images are safe")
 
 
 def check_when_asked(ctx):
