@@ -9,20 +9,29 @@ function text(row, column) {
 // What a cell is made from, as text: two equal keys need no new cell.
 const cellKey = (row, column) => JSON.stringify([row[column.id], column.sub && row[column.sub], column.flag && row[column.flag], row[`${column.id}_tone`], row[`${column.id}_live`]]);
 
+// The second line of a cell: a mark, text, or both.
+function second(row, column) {
+  const said = column.sub && row[column.sub], flag = column.flag && row[column.flag];
+  return (said || flag) && h("span", { class: "sub", title: [flag, said].filter(Boolean).join(" · "), dir: "auto" },
+    flag && h("span", { class: `mark ${row[`${column.flag}_tone`] || ""}` }, String(flag)), said && String(said));
+}
+
 const KINDS = {
   text: (row, column) => [
     h("span", { class: `text ${column.strong ? "strong" : ""} ${column.wrap ? "wrap" : ""}`, title: text(row, column), dir: "auto" }, text(row, column)),
-    column.sub && row[column.sub] && h("span", { class: "sub", title: String(row[column.sub]), dir: "auto" },
-      column.flag && row[column.flag] && h("span", { class: `mark ${row[`${column.flag}_tone`] || ""}` }, String(row[column.flag])), String(row[column.sub])),
+    second(row, column),
   ],
   number: (row, column) => h("span", { class: "text num" }, text(row, column)),
   time: (row, column) => [
     h("span", { class: "text num strong" }, text(row, column)),
     column.sub && row[column.sub] && h("span", { class: "sub" }, String(row[column.sub])),
   ],
-  chip: (row, column) => text(row, column) && h("span", {
-    class: `chip ${row[`${column.id}_tone`] || column.tones?.[text(row, column)] || ""} ${row[`${column.id}_live`] ? "live" : ""}`, title: text(row, column),
-  }, h("span", { class: "text" }, text(row, column))),
+  chip: (row, column) => [
+    text(row, column) && h("span", {
+      class: `chip ${row[`${column.id}_tone`] || column.tones?.[text(row, column)] || ""} ${row[`${column.id}_live`] ? "live" : ""}`, title: text(row, column),
+    }, h("span", { class: "text" }, text(row, column))),
+    second(row, column),
+  ],
   mark: (row, column) => {
     const tone = row[`${column.id}_tone`] || column.tones?.[text(row, column)];
     return h("span", { class: tone ? `mark ${tone}` : "text" }, text(row, column));

@@ -18,8 +18,8 @@ class Board(Part):
     `<column>_live` (a beating dot) and `<column>_sort` (what to order by).
 
     A **column** is a dict: `id`, `label`, `kind` (`text`, `time`, `number`, `chip`, `mark`,
-    `image`, `actions`), `width` (CSS), `sub` (row key of a second line), `flag` (row key
-    of a mark before it, with `<flag>_tone`), `strong`, `wrap`, `small`
+    `image`, `actions`), `width` (CSS), `sub` (row key of a second line, of a chip too), `flag` (row
+    key of a mark before it, with `<flag>_tone`), `strong`, `wrap`, `small`
     (a chip that is no status), `align="end"`, `tones` (value to tone), `sortable=False`,
     `hide="first"|"second"` (dropped when narrow), `shown` (buttons before the rest goes to a menu).
     Tones: `red amber blue green violet teal outline`.

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from clinic_panel.components.schedule import PRIORITIES, TONES, status_text
+from clinic_panel.components.schedule import (
+    PRIORITIES,
+    exam_note,
+    owed_note,
+    status_text,
+    status_tone,
+)
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
 from clinic_panel.errors import Unconfirmed
@@ -55,7 +61,7 @@ def blocks(
                 filter(None, (PRIORITIES[row.priority], row.requested_procedure_description))
             ),
             "status": status_text(row),
-            "tone": TONES.get(row.status, ""),
+            "tone": status_tone(row),
             "movable": may_move and row.status in MOVABLE,
             "rooms": [room.id for room in known if room.modality == row.modality],
         }
@@ -106,8 +112,10 @@ class Visit(Task):
             f"{self.row.requested_procedure_description}, {self.row.room_name}",
             f"{start:%d %B, %H:%M}–{end:%H:%M}",
             f"{status_text(self.row)}   {PRIORITIES[self.row.priority]}".strip(),
+            exam_note(self.row),
+            owed_note(self.row.missing, self.row.announced),
         )
-        return [{"kind": "note", "label": text} for text in said]
+        return [{"kind": "note", "label": text} for text in said if text]
 
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Check in, where that is next."""

@@ -8,11 +8,13 @@ from typing import Any
 
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import AppointmentStatus, Priority
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Permission
+from clinic_panel.services.day import is_going_on
 from clinic_panel.services.workflow import AppointmentRow, DaySummary
 
-S = AppointmentStatus
+S, E = AppointmentStatus, PerformedStatus
 COLUMNS: list[dict[str, Any]] = [
     {"id": "time", "label": "Time", "kind": "time", "sub": "until", "width": "72px"},
     {"id": "thumbnail", "label": "Image", "kind": "image", "width": "60px", "sortable": False},
@@ -24,7 +26,14 @@ COLUMNS: list[dict[str, Any]] = [
         "flag": "priority",
         "wrap": True,
     },
-    {"id": "status", "label": "Status", "kind": "chip", "width": "166px"},
+    {
+        "id": "status",
+        "label": "Status",
+        "kind": "chip",
+        "sub": "exam",
+        "flag": "owed",
+        "width": "178px",
+    },
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "156px", "shown": 1},
 ]
 TONES = {
@@ -36,6 +45,14 @@ TONES = {
     S.NO_SHOW: "outline",
 }
 WAITING = (S.BOOKED, S.ARRIVED)  # what a scanner should have on its list
+EXAM_WORDS = {
+    E.IN_PROGRESS: "In progress",
+    E.COMPLETED: "Completed",
+    E.DISCONTINUED: "Discontinued",
+}
+EXAM_TONES = {E.IN_PROGRESS: "blue", E.COMPLETED: "teal", E.DISCONTINUED: "amber"}
+# What comes after the examination, or instead of it, outweighs what the modality says.
+OUTWEIGHING = frozenset({S.TO_READ, S.REPORTED, S.CANCELLED, S.NO_SHOW})
 STAGES = {
     S.BOOKED: "Open",
     S.ARRIVED: "Open",
@@ -75,8 +92,11 @@ def _line(ctx: Context, row: AppointmentRow, now: datetime) -> dict[str, Any]:
         "priority": PRIORITIES[row.priority],
         "priority_tone": PRIORITY_TONES.get(row.priority, ""),
         "status": status_text(row),
-        "status_tone": TONES.get(row.status, ""),
-        "status_live": row.status is S.IMAGES_ARRIVING,
+        "status_tone": status_tone(row),
+        "status_live": is_going_on(row) or (row.status is S.IMAGES_ARRIVING and row.missing > 0),
+        "exam": exam_note(row),
+        "owed": owed_note(row.missing, row.announced) if row.status is not S.CANCELLED else "",
+        "owed_tone": "amber",
         "tone": "muted" if gone else "",
         "find": f"{row.patient_name} {row.accession_number} {row.modality}",
         "actions": actions(ctx, row, now),
@@ -89,10 +109,52 @@ def _place(row: AppointmentRow) -> str:
     return row.room_name
 
 
+def _exam(row: AppointmentRow) -> PerformedStatus | None:
+    """What the modality says, while it is what matters most."""
+    return None if row.status in OUTWEIGHING else row.exam_status
+
+
 def status_text(row: AppointmentRow) -> str:
-    """Return what the status chip says: ``Images arriving (48)``."""
+    """Return what the status chip says: ``In progress``, ``Images arriving (48)``."""
+    exam = _exam(row)
+    return EXAM_WORDS[exam] if exam else _status(row)
+
+
+def _status(row: AppointmentRow) -> str:
     text = row.status.value.capitalize()
     return f"{text} ({row.image_count})" if row.status is S.IMAGES_ARRIVING else text
+
+
+def status_tone(row: AppointmentRow) -> str:
+    """Return the colour of the status chip."""
+    exam = _exam(row)
+    return EXAM_TONES[exam] if exam else TONES.get(row.status, "")
+
+
+def exam_note(row: AppointmentRow) -> str:
+    """Return what the chip leaves unsaid of the examination."""
+    match row.exam_status:
+        case E.DISCONTINUED if row.status not in (S.CANCELLED, S.NO_SHOW):
+            reason = row.discontinuation or "no reason given"
+            if _is_read(row):
+                return f"Discontinued: {reason}"
+            return f"Arrived · {reason}" if row.status is S.ARRIVED else reason
+        case E.IN_PROGRESS if row.status is S.TO_READ:
+            return "Not finished at the modality"
+        case E.COMPLETED if not row.announced and not row.image_count and not _is_read(row):
+            return "No images announced"
+        case E.IN_PROGRESS | E.COMPLETED if row.status is S.IMAGES_ARRIVING and row.image_count:
+            return "" if row.missing else _status(row)
+    return ""
+
+
+def _is_read(row: AppointmentRow) -> bool:
+    return row.status in (S.TO_READ, S.REPORTED)
+
+
+def owed_note(missing: int, announced: int) -> str:
+    """Return how many of the announced objects are not here; empty when all are."""
+    return f"{missing} of {announced} still missing" if missing else ""
 
 
 def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, Any]]:

@@ -69,8 +69,10 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         except ClinicError as error:
             notice.say(error.message, "problem")
             return
-        if (fresh := series_of(now)) != viewer.series:
-            viewer.series = fresh
+        fresh = {"series": series_of(now), "banner": banner_of(now)}
+        viewer.param.update(
+            **{name: value for name, value in fresh.items() if value != getattr(viewer, name)}
+        )
 
     document = pn.state.curdoc
     kept = Kept(ctx, study_id, viewer, say=notice.say, later=document.add_timeout_callback)
@@ -78,7 +80,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
     viewer.param.watch(choose, "key_images")
     editor.param.watch(mark, "key_images")
     editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")
-    live.on(Topic.STUDIES, more_images)
+    live.on(Topic.STUDIES, more_images)  # performed steps tell this topic too
     live.on(Topic.REPORTS, editor.refresh)
     if view.patient_pk is None:
         notice.say(

@@ -19,8 +19,9 @@ from clinic_panel.imaging.picture import FrameTraits, Picture, describe
 from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit
+from clinic_panel.services import announced, audit
 
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
 MOST_INFLATED_BYTES = 64 * 2**20
@@ -139,6 +140,10 @@ class StudyView:
     accession_number: str
     modalities: tuple[str, ...]
     series: tuple[SeriesView, ...]
+    exam_status: PerformedStatus | None = None
+    announced: int = 0
+    missing: int = 0
+    discontinuation: str = ""
 
 
 def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = False) -> StudyView:
@@ -160,6 +165,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         .where(Study.id == study_id)
         .options(
             joinedload(Study.patient),
+            joinedload(Study.appointment),
             selectinload(Study.series).selectinload(Series.instances),
             selectinload(Study.series).joinedload(Series.thumbnail).load_only(Thumbnail.made_at),
         )
@@ -169,6 +175,8 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         if row is None:
             raise NotFound("This study does not exist.")
         is_new = _is_new_look(ctx, lightbox, row.id)
+        tally = announced.tally_of(session, row)
+        exam_status = row.appointment.exam_status if row.appointment else None
         if is_new or not again:
             audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
     if is_new:
@@ -189,6 +197,10 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         accession_number=row.accession_number,
         modalities=tuple(filter(None, row.modalities_in_study.split("\\"))),
         series=tuple(_series(ctx, lightbox, one, row.id) for one in series),
+        exam_status=exam_status,
+        announced=tally.announced,
+        missing=tally.missing,
+        discontinuation=tally.discontinuation,
     )
 
 

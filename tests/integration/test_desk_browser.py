@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from pydicom.uid import generate_uid
 from sqlalchemy import select
 
 from clinic_panel import app as app_module
@@ -26,6 +27,7 @@ from clinic_panel.services import changes, patient, workflow
 from clinic_panel.services.patient import PatientForm
 from clinic_panel.services.workflow import Booking, Place
 from tests import factories
+from tests.integration import steps
 from tests.integration.test_patient import sign
 from tests.integration.test_web import serving
 
@@ -118,6 +120,36 @@ def sign_in(clinic: Clinic, browser: Browser) -> Iterator[Open]:
 
 def line(page: Page, text: str) -> Locator:
     return page.get_by_role("table", name="Appointments").locator("tbody tr").filter(has_text=text)
+
+
+def test_the_row_and_the_viewer_follow_the_examination(clinic, sign_in):
+    with clinic.ctx.read() as session:
+        visit = session.get_one(Appointment, clinic.book().id)
+    made, uid = steps.Made(clinic.ctx, visit), generate_uid()
+    page = sign_in(Role.TECHNOLOGIST)
+    row = line(page, "Muster, Maria")
+    expect(row).to_contain_text("Booked")
+
+    steps.start(clinic.ctx, steps.begun(visit), uid)
+    expect(row).to_contain_text("In progress")
+    expect(row.locator(".chip")).to_have_class(re.compile("blue live"))
+    made.arrive(0)
+    expect(row).to_contain_text("Images arriving (1)")
+    expect(row).to_contain_text("In progress")
+    steps.tell(clinic.ctx, uid, steps.ended(made.series))
+    expect(row).to_contain_text("Completed")
+    expect(row).to_contain_text("2 of 3 still missing")
+    made.arrive(1)
+    expect(row).to_contain_text("1 of 3 still missing")
+
+    row.get_by_role("link", name="Open images").click()
+    banner = page.locator(".banner")
+    expect(banner).to_contain_text("1 of 3 still missing")
+    made.arrive(2)
+    expect(banner).not_to_contain_text("still missing")
+    page.go_back()
+    expect(line(page, "Muster, Maria")).to_contain_text("To read")
+    expect(line(page, "Muster, Maria")).not_to_contain_text("missing")
 
 
 def test_the_desk_registers_books_and_checks_in_a_patient_and_takes_it_back(clinic, sign_in):

@@ -14,6 +14,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context
 from clinic_panel.errors import Conflict, Invalid, Unconfirmed
 from clinic_panel.models.appointment import AppointmentStatus, Priority
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Role
 from clinic_panel.services.demographics import PatientForm, PatientRow
@@ -118,6 +119,44 @@ def test_a_line_shows_clinic_time_two_identifiers_and_the_count_of_images():
     assert line["status_live"] is True
     assert (line["priority"], line["priority_tone"]) == ("STAT", "red")
     assert line["thumbnail"] == "/thumbnails/8"
+
+
+E = PerformedStatus
+OWED, COMING = {"announced": 120, "missing": 3}, "Images arriving (9)"
+
+
+@pytest.mark.parametrize(
+    ("status", "exam", "values", "chip", "tone", "live", "note"),
+    [
+        (S.IMAGES_ARRIVING, E.IN_PROGRESS, {}, "In progress", "blue", True, ""),
+        (S.IMAGES_ARRIVING, E.IN_PROGRESS, IMAGED, "In progress", "blue", True, COMING),
+        (S.IMAGES_ARRIVING, E.COMPLETED, IMAGED | OWED, "Completed", "teal", True, ""),
+        (S.IMAGES_ARRIVING, E.COMPLETED, IMAGED, "Completed", "teal", False, COMING),
+        (S.IMAGES_ARRIVING, E.COMPLETED, {}, "Completed", "teal", False, "No images announced"),
+        (S.ARRIVED, E.DISCONTINUED, {}, "Discontinued", "amber", False, "Arrived · Equipment"),
+        (S.BOOKED, E.DISCONTINUED, {}, "Discontinued", "amber", False, "Equipment"),
+        (S.TO_READ, E.DISCONTINUED, IMAGED, "To read", "red", False, "Discontinued: Equipment"),
+        (S.TO_READ, E.IN_PROGRESS, IMAGED, "To read", "red", False, "Not finished at the modality"),
+        (S.TO_READ, E.COMPLETED, IMAGED | OWED, "To read", "red", False, ""),
+        (S.REPORTED, E.IN_PROGRESS, READ, "Reported", "violet", False, ""),
+        (S.CANCELLED, E.DISCONTINUED, {}, "Cancelled", "outline", False, ""),
+    ],
+)
+def test_a_line_says_how_the_examination_goes_and_keeps_what_else_is_known(
+    status, exam, values, chip, tone, live, note
+):
+    row = visit(status, exam_status=exam, discontinuation="Equipment", **values)
+    [line] = schedule.lines(context(Role.TECHNOLOGIST), [row])
+    assert (line["status"], line["status_tone"], line["status_live"]) == (chip, tone, live)
+    assert line["exam"] == note
+    assert line["owed"] == ("3 of 120 still missing" if "missing" in values else "")
+
+
+def test_a_room_is_busy_until_its_modality_is_done():
+    going = visit(S.IMAGES_ARRIVING, exam_status=E.IN_PROGRESS)
+    done = visit(S.IMAGES_ARRIVING, exam_status=E.COMPLETED, room_name="CT 2", **OWED)
+    summary = summarise([going, done], NOW)
+    assert (summary.in_progress, summary.busy_rooms) == (1, ("CT 1",))
 
 
 def test_a_cancelled_line_is_muted_and_says_why():

@@ -184,7 +184,8 @@ class Overlay {
     }
     this.name = make("strong");
     this.identity = make("span");
-    this.parts.banner.append(this.name, this.identity);
+    this.state = make("em");
+    this.parts.banner.append(this.name, this.identity, this.state);
     this.notice = make("div", "notice", notice);
     this.star = make("div", "star", "★ Key image");
     this.star.hidden = true;
@@ -201,7 +202,7 @@ class Overlay {
   }
 
   identify(banner) {
-    const {name, id, birth_date: born, sex, study_date: day, study} = banner ?? {};
+    const {name, id, birth_date: born, sex, study_date: day, study, state} = banner ?? {};
     this.name.textContent = name || "Patient not identified";
     this.parts.banner.classList.toggle("unknown", !name);
     const lines = [
@@ -209,6 +210,7 @@ class Overlay {
       [day && `Study ${day}`, study].filter(Boolean).join(" · "),
     ];
     this.identity.textContent = lines.filter(Boolean).join("\n");
+    if (this.state.textContent !== (state ?? "")) this.state.textContent = state ?? "";
   }
 
   // The longest round length that fits a quarter of the picture, with its source.

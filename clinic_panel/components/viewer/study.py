@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from clinic_panel import validation
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.services.viewing import FrameView, SeriesView, StudyView
 
 FRAME_URL = "/frames/{id}/{frame}"
@@ -36,7 +37,20 @@ def banner_of(view: StudyView) -> dict[str, str]:
         "sex": SEX.get(view.patient_sex, ""),
         "study_date": str(view.study_date or ""),
         "study": view.study_description,
+        "state": _state(view),
     }
+
+
+def _state(view: StudyView) -> str:
+    """What whoever reads has to know: the examination is not over, or not all of it is here."""
+    parts = []
+    if view.exam_status is PerformedStatus.IN_PROGRESS:
+        parts.append("Examination in progress")
+    elif view.exam_status is PerformedStatus.DISCONTINUED:
+        parts.append(f"Discontinued: {view.discontinuation or 'no reason given'}")
+    if view.missing:
+        parts.append(f"{view.missing} of {view.announced} still missing")
+    return " · ".join(parts)
 
 
 def _label(series: SeriesView) -> str:

@@ -71,7 +71,8 @@ class StudyViewer(JSComponent):
     selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
     banner = param.Dict(
         default={},
-        doc="Whose images: name, id, birth_date, sex, study_date, study; text ready to show.",
+        doc="Whose images: name, id, birth_date, sex, study_date, study, and the state of the "
+        "study where that matters; text ready to show.",
     )
     presets = param.Dict(
         default={name: [asdict(one) for one in windows] for name, windows in PRESETS.items()},
