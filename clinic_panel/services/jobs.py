@@ -68,6 +68,11 @@ class Claim:
     attempts: int  # this one included
     token: str
 
+    @property
+    def is_last_try(self) -> bool:
+        """Whether it is set aside when it fails once more."""
+        return self.attempts >= MOST_ATTEMPTS
+
 
 @dataclass(frozen=True, slots=True)
 class JobRow:

@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class Runner:
         self._lease = jobs.LEASE if lease_s is None else type(jobs.LEASE)(seconds=lease_s)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._computing: dict[int, Turn] = {}  # by a number of our own, in the order sent
+        self._suspects: deque[Claim] = deque()  # have one try left: sent one at a time
         self._numbers = count()
         self._carrying: dict[int, Claim] = {}
         self._stopping = threading.Event()
@@ -152,6 +154,8 @@ class Runner:
         """Take what is due and start it; return in how many seconds to look again."""
         if kinds is COMPUTED and not self._cluster.connect():
             return AFTER_TROUBLE_S
+        if kinds is COMPUTED:
+            self._send_suspect()
         room = self._room(kinds)
         if room <= 0:
             return LONGEST_SLEEP_S  # the next answer wakes us
@@ -174,9 +178,24 @@ class Runner:
         if kinds is LOCAL:
             return LOCAL_AT_ONCE - len(self._carrying)
         # Two tasks a process: one under way and one that waits for it to end.
-        return (2 * self._cluster.workers - len(self._computing)) * pictures.AT_ONCE
+        turns = 2 * self._cluster.workers - len(self._computing)
+        return turns * pictures.AT_ONCE - len(self._suspects)
 
     def _compute(self, claims: Sequence[Claim]) -> None:
+        self._suspects.extend(claimed for claimed in claims if claimed.is_last_try)
+        self._send([claimed for claimed in claims if not claimed.is_last_try])
+        self._send_suspect()
+
+    def _send_suspect(self) -> None:
+        """Send one job on its last try, unless one is under way.
+
+        What ends its process is blamed together with what waits there: two of them side by side
+        would share the blame to the end, and both be set aside.
+        """
+        while self._suspects and not any(turn.is_suspect for turn in self._computing.values()):
+            self._send([self._suspects.popleft()])
+
+    def _send(self, claims: Sequence[Claim]) -> None:
         of_kind = {kind: [c for c in claims if c.kind is kind] for kind in COMPUTED}
         works = report.plan(self._ctx, of_kind[JobKind.REPORT_PDF])
         works += pictures.plan(self._ctx, of_kind[JobKind.THUMBNAIL], self._cluster.workers)
@@ -292,7 +311,7 @@ class Runner:
 
     def _claims(self) -> list[Claim]:
         computing = [c for turn in self._computing.values() for c in turn.work.claims]
-        return computing + list(self._carrying.values())
+        return [*computing, *self._suspects, *self._carrying.values()]
 
     def _renew(self) -> None:
         if time.monotonic() >= self._renew_at:

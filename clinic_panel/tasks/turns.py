@@ -21,6 +21,11 @@ class Turn:
     began: float | None = None
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether it is set aside when it fails once more."""
+        return any(claimed.is_last_try for claimed in self.work.claims)
+
+    @property
     def is_hopeless(self) -> bool:
         """Whether it was alone and not slow for the first time: trying again is no use."""
         return len(self.work.claims) == 1 and self.work.claims[0].attempts > 1

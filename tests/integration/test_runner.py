@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +24,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from clinic_panel.archive import Stored
 from clinic_panel.config import Settings
@@ -288,6 +290,42 @@ def test_a_task_that_ends_its_process_is_set_aside_and_the_others_are_done(
     [job] = failed(clinic)
     assert (job.subject_id, job.error) == (poison, "KilledWorker")
     assert len(thumbnails(clinic)) == 5
+
+
+class SlowCluster:
+    """A cluster that answers when it is told to."""
+
+    workers = 4
+
+    def __init__(self) -> None:
+        self.asked: queue.Queue[Future] = queue.Queue()
+
+    def connect(self) -> bool:
+        return True
+
+    def submit(self, function, *arguments, key: str) -> Future:
+        del function, key
+        future: Future = Future()
+        future.arguments = arguments
+        self.asked.put(future)
+        return future
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_last_tries_are_made_one_at_a_time(clinic):
+    receive(clinic, 3)
+    with clinic.begin() as session:
+        session.execute(update(Job).where(Job.kind == JobKind.THUMBNAIL).values(attempts=2))
+    slow = SlowCluster()
+    with running(clinic, slow):
+        for left in (2, 1, 0):
+            sent = slow.asked.get(timeout=WAIT_S)
+            receive(clinic, 1)  # what is fresh does not wait for it
+            fresh = slow.asked.get(timeout=WAIT_S)
+            assert slow.asked.empty()
+            for future in (fresh, sent):
+                future.set_result(run_all(*future.arguments))
+            until(clinic, lambda left=left: len(thumbnails(clinic)) == 2 * (3 - left))
 
 
 def test_a_signed_report_is_printed_once(clinic, cluster, as_role):
