@@ -29,6 +29,7 @@ from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
@@ -44,9 +45,10 @@ TESTED = ("3.0.4", "3.1")  # from, and before
 _SOCKET_SLACK_BYTES = 1 << 16
 _WAIT_MS = 500  # how late a timer may be noticed
 _P_DATA, _HEADER = 4, 6
+_READ_BYTES = 1 << 16
 _MAY_SEND = frozenset({"Sta6", "Sta8"})  # states in which P-DATA leaves, PS3.8 9.2.3
 _ENCODED_WAITING = 4  # blocks of PDUs handed over and not yet sent, for each association
-_INVALID_PDU, _CLOSED, _ARTIM_EXPIRED = "Evt19", "Evt17", "Evt18"  # PS3.8 9.2.2
+_INVALID_PDU, _ARTIM_EXPIRED = "Evt19", "Evt18"  # PS3.8 9.2.2
 
 
 class Sink(Protocol):
@@ -123,7 +125,12 @@ class BoundedDIMSE(DIMSEServiceProvider):
         self._received_bytes = 0
 
     def receive_primitive(self, primitive: Any) -> None:
-        """Add fragments to the message; abort the association when it grows beyond its limit."""
+        """Add fragments to the message; abort when it grows beyond its limit, or is two in one."""
+        first = primitive.presentation_data_value_list[0][1]
+        if self.message is not None and type(self.message) is not DIMSEMessage and first[0] & 1:
+            self.discard()  # its command is complete, and here is another one
+            self.dul.break_off()
+            return
         self._received_bytes += sum(len(data) for _, data in primitive.presentation_data_value_list)
         chunked = self.message is not None and self.message._data_set_file is not None
         if self._received_bytes > (
@@ -159,11 +166,15 @@ class BoundedDUL(DULServiceProvider):
 
     def run_reactor(self) -> None:
         """Serve the connection until it ends; nothing that goes wrong leaves this thread."""
+        connection: socket.socket | None = self.socket.socket
         try:
             self._serve()
         except Exception as error:  # noqa: BLE001 - the edge: the peer is told, the process lives
             log.warning("an association failed: %s", type(error).__name__)
             self._abort()
+        finally:
+            if connection is not None:  # an association that was killed leaves it open
+                connection.close()
 
     def _serve(self) -> None:
         super().run_reactor()
@@ -178,21 +189,35 @@ class BoundedDUL(DULServiceProvider):
         self.assoc._kill = self._kill_thread = True
 
     def _read_pdu_data(self) -> None:
-        connection = self.socket
+        """Read one PDU; a peer that lets us wait for the rest of it is hung up on."""
+        is_associated = self.state_machine.current_state == "Sta6"
+        patience_s = self.limits.idle_s if is_associated else self.limits.artim_s
+        deadline = time.monotonic() + patience_s
         try:
-            head = connection.recv(_HEADER)
+            head = self._exactly(_HEADER, deadline)
             length = int.from_bytes(head[2:], "big")
-            if len(head) == _HEADER and not self.may_read(head[0], length):
+            if not self.may_read(head[0], length):
                 self.break_off()
                 return
-            body = connection.recv(length) if len(head) == _HEADER else b""
+            body = self._exactly(length, deadline)
         except OSError:
-            self.event_queue.put(_CLOSED)
+            self.socket.close()
             return
-        if len(head) != _HEADER or len(body) != length:
-            self.event_queue.put(_CLOSED)
-        else:
-            self.take(bytes(head + body))
+        self.take(head + body)
+
+    def _exactly(self, count: int, deadline: float) -> bytes:
+        sock: socket.socket = self.socket.socket
+        data = bytearray()
+        try:
+            while len(data) < count:
+                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                part = sock.recv(min(count - len(data), _READ_BYTES))
+                if not part:
+                    raise ConnectionResetError
+                data += part
+        finally:
+            sock.settimeout(None)
+        return bytes(data)
 
     def may_read(self, pdu_type: int, length: int) -> bool:
         """Whether the PDU is of a known type and not longer than the limit."""
@@ -216,7 +241,6 @@ class EventDrivenDUL(BoundedDUL):
     def __init__(self, assoc: "EventDrivenAssociation", limits: Limits, sink: Sink) -> None:
         super().__init__(assoc, limits)
         self._waker = _Waker()
-        self._raw: socket.socket | None = None
         self.to_provider_queue = _WakingQueue(self._waker.set)
         self.to_user_queue = _WakingQueue(assoc.wake)
         self._sink = sink
@@ -264,13 +288,10 @@ class EventDrivenDUL(BoundedDUL):
             self._sink.discard()
             self._view = memoryview(b"")
             self._waker.close()
-            if self._raw is not None:  # an association that was killed leaves its socket open
-                self._raw.close()
             self.to_user_queue.put(None)  # a thread that still waits for A-ASSOCIATE-RQ goes home
 
     def _serve(self) -> None:
         sock: socket.socket = self.socket.socket
-        self._raw = sock
         sock.settimeout(self.limits.idle_s)  # a peer that stops in mid-record holds us no longer
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -349,7 +370,6 @@ class EventDrivenDUL(BoundedDUL):
             # A sender that leaves Nagle's algorithm on would wait 40 ms for our acknowledgement.
             with contextlib.suppress(OSError, AttributeError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            self._idle_timer.restart()
             self._have += count
             self._consume()
             if not (isinstance(sock, ssl.SSLSocket) and self._is_open() and sock.pending()):
@@ -378,6 +398,8 @@ class EventDrivenDUL(BoundedDUL):
             pos = end
         self._flush()
         rest = self._have - pos
+        if pos:  # a PDU that comes byte by byte is no sign of life
+            self._idle_timer.restart()
         if pos and rest:
             view[:rest] = bytes(view[pos : self._have])
         self._have = rest

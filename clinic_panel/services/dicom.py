@@ -87,8 +87,10 @@ def index_batch(
         for item, outcome in zip(received, outcomes, strict=True)
         if outcome.verdict is Verdict.REJECTED
     ]
-    for path in set(rejected) - _indexed(ctx, rejected):  # one may be kept since another policy
-        ctx.store.remove(path)
+    if rejected:
+        # One may be known all the same: kept beside under another policy.
+        for path in set(rejected) - _indexed(ctx, rejected):
+            ctx.store.remove(path)
     return outcomes
 
 

@@ -75,7 +75,11 @@ class RawPeer:
             self.socket.sendall(data)
 
     def associate(self, syntax=ExplicitVRLittleEndian):
-        """Ask for a CT storage context, number 1, and take the answer."""
+        """Ask for a CT storage context, number 1, and be accepted."""
+        assert self.ask(syntax)[0] == 2, "the association was not accepted"
+
+    def ask(self, syntax=ExplicitVRLittleEndian):
+        """Ask for a CT storage context, number 1; return the answer, whatever it is."""
 
         def item(kind, value):
             return struct.pack(">BBH", kind, 0, len(value)) + value
@@ -86,7 +90,7 @@ class RawPeer:
         body = struct.pack(">HH16s16s32x", 1, 0, b"CLINIC".ljust(16), STATION.encode().ljust(16))
         body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, user)
         self.send(pdu(1, body))
-        assert self.answer()[0] == 2, "the association was not accepted"
+        return self.answer()
 
     def answer(self):
         """The next PDU as type and body; type 0 when the connection was closed."""

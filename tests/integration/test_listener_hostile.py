@@ -1,13 +1,16 @@
 """Peers that lie, stall, stop in the middle or speak another language."""
 
 import resource
+import select
+import threading
 
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import Verification
-from sqlalchemy import func, select
+from sqlalchemy import func
+from sqlalchemy import select as select_rows
 
 from clinic_panel.archive import data_set_offset
 from clinic_panel.models.imaging import Instance
@@ -72,7 +75,7 @@ def still_serves(node):
 
 def kept(ctx):
     with ctx.read() as session:
-        return session.scalar(select(func.count()).select_from(Instance))
+        return session.scalar(select_rows(func.count()).select_from(Instance))
 
 
 def temporaries(ctx):
@@ -109,47 +112,45 @@ def test_a_command_in_fragments_takes_the_library_s_way(either, ctx, data_set):
     assert (kept(ctx), temporaries(ctx)) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
-        pdu(1, b"", length=0xFFFFFFFF),
-        pdu(4, b"", length=0xFFFFFFFF),
-        pdu(1, bytes(100), length=2 << 20),
-        b"GET / HTTP/1.1\r\nHost: clinic\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
-        bytes(range(256)) * 10,
-        pdu(1, bytes(200)),
-        pdu(1, b"\0\1\0\0" + b" " * 32 + bytes(32) + b"\x10\0\xff\xff"),
-    ],
-)
-def test_a_lie_before_sign_on_ends_the_connection_at_once(node, lie):
-    with RawPeer(node) as peer:
-        peer.send(lie)
-        kind, _ = peer.answer()
-        assert kind in (0, 3, ABORT)
-    assert still_serves(node)
+LIES_BEFORE_SIGN_ON = [
+    pdu(1, b"", length=0xFFFFFFFF),
+    pdu(4, b"", length=0xFFFFFFFF),
+    pdu(1, bytes(100), length=2 << 20),
+    b"GET / HTTP/1.1\r\nHost: clinic\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
+    bytes(range(256)) * 10,
+    pdu(1, bytes(200)),
+    pdu(1, b"\0\1\0\0" + b" " * 32 + bytes(32) + b"\x10\0\xff\xff"),
+]
+LIES_AFTER_SIGN_ON = [
+    pdu(4, pdv(COMMAND, command()), length=0xFFFFFFF0),
+    pdu(4, pdv(DATA, b"x", length=0xFFFFFFF0)),
+    pdu(4, pdv(DATA, b"", length=0)),
+    pdu(4, pdv(COMMAND, b"\0\0\0\0\xff\xff\xff\xff")),
+    pdu(4, pdv(COMMAND, command(), context_id=99)) + pdu(4, pdv(LAST, b"1", context_id=99)),
+    pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(COMMAND, command())),
+    pdu(9, b"what"),
+    pdu(1, bytes(80)),
+]
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
-        pdu(4, pdv(COMMAND, command()), length=0xFFFFFFF0),
-        pdu(4, pdv(DATA, b"x", length=0xFFFFFFF0)),
-        pdu(4, pdv(DATA, b"", length=0)),
-        pdu(4, pdv(COMMAND, b"\0\0\0\0\xff\xff\xff\xff")),
-        pdu(4, pdv(COMMAND, command(), context_id=99)) + pdu(4, pdv(LAST, b"1", context_id=99)),
-        pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(COMMAND, command())),
-        pdu(9, b"what"),
-        pdu(1, bytes(80)),
-    ],
-)
-def test_a_lie_after_sign_on_aborts_the_association(node, ctx, lie):
-    with RawPeer(node) as peer:
-        peer.associate()
-        peer.send(lie)
-        kind, _ = peer.answer()
-        assert kind in (0, ABORT)
-    assert still_serves(node)
+def test_a_lie_before_sign_on_ends_the_connection_at_once(either):
+    for lie in LIES_BEFORE_SIGN_ON:
+        with RawPeer(either) as peer:
+            peer.send(lie)
+            kind, _ = peer.answer()
+            assert kind in (0, 3, ABORT), lie[:20]
+    assert still_serves(either)
+
+
+def test_a_lie_after_sign_on_aborts_the_association(either, ctx):
+    for lie in LIES_AFTER_SIGN_ON:
+        with RawPeer(either) as peer:
+            peer.associate()
+            peer.send(lie)
+            kind, _ = peer.answer()
+            assert kind in (0, ABORT), lie[:20]
+    assert still_serves(either)
     wait_for(lambda: temporaries(ctx) == [])
     assert kept(ctx) == 0
 
@@ -165,16 +166,37 @@ def test_a_declared_length_is_not_believed_with_memory(node):
 
 
 @pytest.mark.parametrize("end", ["abort", "close"])
-def test_an_object_that_stops_in_the_middle_leaves_nothing(node, ctx, data_set, end):
-    with RawPeer(node) as peer:
+def test_an_object_that_stops_in_the_middle_leaves_nothing(
+    either, ctx, data_set, end, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with RawPeer(either) as peer:
         peer.associate()
         peer.send(pdu(4, pdv(COMMAND, command())) + pdu(4, pdv(DATA, data_set[:5000])))
         if end == "abort":
             peer.send(pdu(ABORT, b"\0\0\0\0"))
             peer.answer()
-    wait_for(lambda: node.admission.associations == 0 and temporaries(ctx) == [])
+    wait_for(lambda: either.admission.associations == 0 and temporaries(ctx) == [])
+    assert list(tmp_path.glob("*.dcm")) == []
     assert kept(ctx) == 0
-    assert still_serves(node)
+    assert still_serves(either)
+
+
+@pytest.mark.parametrize("is_associated", [False, True])
+def test_a_pdu_that_drips_in_is_not_waited_for(start, is_associated):
+    """Slowloris: a byte now and then keeps no association open."""
+    for accelerated in (True, False):
+        node = start(accelerated=accelerated, artim_s=0.4, idle_s=0.4)
+        with RawPeer(node) as peer:
+            if is_associated:
+                peer.associate()
+            peer.send(pdu(4 if is_associated else 1, b"", length=1000))
+            for _ in range(100):
+                peer.send(b"x")
+                if select.select([peer.socket], [], [], 0.05)[0]:
+                    break
+            assert peer.answer()[0] in (0, 3, ABORT)
+        node.stop()
 
 
 def test_who_says_nothing_is_hung_up_on(either):
@@ -218,3 +240,45 @@ def test_a_good_modality_stores_beside_stalled_connections(node, ctx, data_set):
     for peer in stalled:
         peer.socket.close()
     assert answer.Status == 0x0000
+
+
+@pytest.mark.parametrize(("accelerated", "senders", "limit"), [(True, 200, 48), (False, 40, 16)])
+def test_many_associations_at_once_are_stored_or_told_to_come_again(
+    start, ctx, data_set, accelerated, senders, limit
+):
+    """More than the limit allows: the others are rejected for now, try again and are stored."""
+    node = start(accelerated=accelerated, associations=limit)
+    uid = dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
+    statuses, rejections, turn = [], [], threading.Condition()
+    ready = threading.Barrier(senders)
+
+    def send(number):
+        ready.wait()
+        own = f"{uid[:-4]}{number:04}"
+        data = data_set.replace(uid.encode(), own.encode())
+        while True:
+            with RawPeer(node) as peer:
+                peer.socket.settimeout(60)
+                kind, body = peer.ask()
+                if kind == 2:
+                    peer.send(pdu(4, pdv(COMMAND, command(sop_instance=own))))
+                    peer.send(pdu(4, pdv(LAST, data)))
+                    statuses.append(status_in(peer.answer()))
+                    peer.send(pdu(5, bytes(4)))  # A-RELEASE-RQ
+                    peer.answer()
+            with turn:
+                if kind == 2:
+                    turn.notify_all()
+                    return
+                rejections.append(tuple(body[1:4]))
+                turn.wait(0.2)
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(senders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert statuses == [0x0000] * senders
+    assert set(rejections) == {(2, 3, 2)}
+    assert (kept(ctx), temporaries(ctx)) == (senders, [])
