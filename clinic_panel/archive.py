@@ -60,7 +60,7 @@ class Archive:
             Free space that is never used up; by default 256 MiB, or a twentieth of a small disk.
         """
         self.root = root
-        self._incoming = root / "incoming"
+        self.incoming = root / "incoming"  # temporary files; what nobody holds is swept
         self._started_at = time.time()
         self._make_folders()
         disk = os.statvfs(root)
@@ -74,7 +74,7 @@ class Archive:
         # 256 leaves hold ten million objects at 40,000 each, which ext4 and XFS index; all are made
         # at once, so that a write syncs one folder and never a chain of new ones.
         leaves = [self.root / first / second for first in _HEX for second in _HEX]
-        missing = [folder for folder in (self._incoming, *leaves) if not folder.is_dir()]
+        missing = [folder for folder in (self.incoming, *leaves) if not folder.is_dir()]
         for folder in missing:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for parent in sorted({folder.parent for folder in missing}):
@@ -221,7 +221,7 @@ class Archive:
                             yield self.stored(relative)
 
     def _remove_temporaries(self) -> None:
-        with os.scandir(self._incoming) as entries:
+        with os.scandir(self.incoming) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # its writer is done with it
                     if entry.stat(follow_symlinks=False).st_mtime < self._started_at:
@@ -239,7 +239,7 @@ class Incoming:
         archive._check_room(len(prefix))
         self._archive = archive
         self._hash = hashlib.sha256()
-        self._path = archive._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._path = archive.incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
         self._size = 0
         self._checked = self._flushed = 0
         with _translated():

@@ -4,6 +4,7 @@ import argparse
 import logging
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve(*, accelerated: bool, stop: threading.Event) -> None:
     settings = Settings.read()
     with open_context(settings, system("listener")) as ctx:
+        # What the library writes while it receives holds patients too: swept like our own.
+        tempfile.tempdir = str(ctx.store.incoming)
         node = Node(ctx, accelerated=accelerated)
         node.start()
         try:
