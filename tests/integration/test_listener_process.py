@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from clinic_panel.models.imaging import Instance
 from listener.__main__ import main
 from tests import factories
-from tests.integration.peer import STATION
+from tests.integration.peer import STATION, wait_for
 
 IMAGES = 12
 STORESCU = ["storescu", "-v", "-aet", STATION, "-aec", "CLINIC", "127.0.0.1"]
@@ -24,10 +25,10 @@ CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-day
 class Listener:
     """The process, started and ready; killed at the end if it still lives."""
 
-    def __init__(self, settings, *arguments):
+    def __init__(self, settings, *arguments, under=()):
         self.port = settings.dicom_port
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "listener", *arguments],
+            [*under, sys.executable, "-m", "listener", *arguments],
             env={k: v for k, v in os.environ.items() if not k.startswith("CLINIC_")}
             | settings.environ(),
             stdout=subprocess.PIPE,
@@ -91,6 +92,7 @@ def test_dcmtk_verifies_stores_and_the_end_is_clean(ctx, settings, station, imag
         assert secret not in log
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_what_was_acknowledged_survives_kill_9_and_the_index_equals_the_archive(
     ctx, settings, station, images
 ):
@@ -121,6 +123,68 @@ def test_what_was_acknowledged_survives_kill_9_and_the_index_equals_the_archive(
     assert {row.path for row in rows} == files
     assert all(ctx.store.digests(row.path)[0] == row.sha256 for row in rows)
     assert list((ctx.store.root / "incoming").iterdir()) == []
+
+
+def steps(trace):
+    """What a traced listener did, in order: what it synced, renamed, and answered."""
+    pending = {}
+    for line in trace.read_text().splitlines():
+        thread, call = line.split(None, 1)
+        if call.endswith("<unfinished ...>"):
+            pending[thread] = call
+        elif call.startswith("<..."):
+            call = pending.pop(thread, "") + call
+        if call.startswith("sendto") and '"\\4\\0' in call:  # P-DATA, when it begins to leave
+            yield "answer"
+        elif not call.endswith(" = 0"):
+            continue  # of the others it counts when they are done
+        elif call.startswith("rename"):
+            yield "rename"
+        elif "sync(" in call:
+            path = call[call.index("<") + 1 : call.index(">")]
+            yield (
+                "file"
+                if "/incoming/" in path
+                else "row"
+                if path.endswith("clinic.db-wal")
+                else "folder"
+                if re.search(r"/archive/[0-9a-f]/[0-9a-f]$", path)
+                else "other"
+            )
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
+    ctx, settings, station, images, tmp_path
+):
+    """The order a power cut needs, as the kernel sees it (reliability note G2)."""
+    if (
+        not shutil.which("strace")
+        or subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode
+    ):
+        pytest.skip("nothing may be traced here")
+    trace = tmp_path / "trace"
+    calls = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto"
+    strace = ["strace", "-D", "-f", "-qq", "-y", "-s", "8", "-e", calls, "-o", str(trace)]
+    with Listener(settings, under=strace) as listener:
+        sent = listener.dcmtk("storescu", "+sd", images)
+        assert sent.returncode == 0, sent.stderr
+        listener.process.terminate()
+        listener.process.wait(20)
+    wait_for(lambda: trace.read_text().count('"\\4\\0') == IMAGES)
+
+    done, answers = [], []
+    for step in steps(trace):
+        if step == "answer":
+            answers.append(done)
+            done = []
+        elif step != "other":
+            done.append(step)
+    assert len(answers) == IMAGES
+    for number, before in enumerate(answers):
+        order = iter(before)
+        wanted = ["file", "rename", "folder", "row"]
+        assert all(step in order for step in wanted), f"answer {number} came after {before}"
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
