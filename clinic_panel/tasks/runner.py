@@ -30,6 +30,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
 from clinic_panel.errors import ClinicError, GivenUp, NotFound, Unavailable
 from clinic_panel.feed import ChangeFeed
+from clinic_panel.logs import where
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
@@ -38,7 +39,7 @@ from clinic_panel.services.jobs import Claim
 from clinic_panel.tasks import commitment, report, sync
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
-from clinic_panel.tasks.turns import TASK_LIMIT_S, Turn, too_slow
+from clinic_panel.tasks.turns import Turn, too_slow
 from clinic_panel.tasks.work import Outcome, Work, describe, run_all
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD, JobKind.COMMITMENT)
 STOPPABLE = (JobKind.FORWARD, JobKind.COMMITMENT)
 FINAL = (NotFound, GivenUp)
 LOCAL_AT_ONCE = 8
+FETCH_S = 20.0  # what is computed is here at once, or was lost with its process
 LONGEST_SLEEP_S = 30.0  # a change that nobody announced is found after so long
 AFTER_TROUBLE_S = 2.0
 
@@ -209,7 +211,7 @@ class Runner:
         """Put Dask's answer into the inbox; runs in a thread of the client."""
         outcomes: list[Outcome] | None
         try:
-            outcomes = future.result(timeout=TASK_LIMIT_S)
+            outcomes = future.result(timeout=FETCH_S)
         except (CancelledError, OSError):  # the scheduler is gone; no task raises these
             outcomes = None
         except KilledWorker as error:
@@ -217,6 +219,7 @@ class Runner:
             # tries does a job show that it is the one.
             outcomes = self._all_failed(work, describe(error))
         except Exception as error:  # noqa: BLE001 - the edge: a job always gets an answer
+            log.error("Dask could not do its part: %s", where(error))  # the task's own are outcomes
             outcomes = self._all_failed(work, describe(error))
         self._inbox.put(Computed(number, outcomes))
 
@@ -265,7 +268,10 @@ class Runner:
                 self._stopping.set()
             case Computed(number, outcomes):
                 if number in self._computing:  # otherwise it took too long and was answered
-                    self._write(self._computing.pop(number).work, outcomes)
+                    turn = self._computing.pop(number)
+                    # Else Dask, asked for the same work again, would answer with the old failure.
+                    turn.future.release()
+                    self._write(turn.work, outcomes)
             case Carried(claimed, outcome):
                 del self._carrying[claimed.job_id]
                 self._settle(claimed, outcome)
