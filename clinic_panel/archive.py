@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import secrets
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from clinic_panel.errors import NotFound, NotUnderstood, StorageFull
 
@@ -272,12 +273,12 @@ class Incoming:
         StorageFull
             The disk is full or its reserve reached; the object cannot be kept.
         """
-        for chunk in chunks:
+        parts = chunks if self._prefix is None else [self._prefix, *chunks]
+        self._prefix = None
+        for start in range(0, len(parts), IOV_MAX):
+            self._append(parts[start : start + IOV_MAX])
+        for chunk in chunks:  # while the disk is at work
             self._hash.update(chunk)
-        if self._prefix is not None:
-            chunks, self._prefix = [self._prefix, *chunks], None
-        for start in range(0, len(chunks), IOV_MAX):
-            self._append(chunks[start : start + IOV_MAX])
 
     def _append(self, part: Sequence[Buffer]) -> None:
         wanted = sum(map(len, part))
@@ -405,10 +406,14 @@ def _start_write_back(fd: int, offset: int, length: int) -> None:
 
     It promises nothing by itself; where there is no sync_file_range (macOS) nothing happens.
     """
-    call = getattr(_libc(), "sync_file_range", None)
+    call = _sync_file_range()
     if call is not None:
-        call(fd, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
+        call(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+@functools.cache
+def _sync_file_range() -> Any:
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return call

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -78,6 +79,20 @@ class Context:
                 yield session
         except StaleDataError:
             raise Conflict from None
+        except AWAY:
+            raise Unavailable from None
+
+    def connect(self) -> Connection:
+        """Return a connection for a service that runs for every image, past the unit of work.
+
+        Raises
+        ------
+        Unavailable
+            The database does not answer.
+        """
+        engine: Engine = self.sessions.kw["bind"]
+        try:
+            return engine.connect()
         except AWAY:
             raise Unavailable from None
 

@@ -247,7 +247,7 @@ class EventDrivenDUL(BoundedDUL):
         self._request: StoreRequest | None = None
         self._payload: list[memoryview] = []
         self._view = memoryview(bytearray(limits.pdu_bytes + _HEADER + _SOCKET_SLACK_BYTES))
-        self._have = 0
+        self._begin_at = self._have = 0  # what is in it and not taken yet
         self._room = threading.Semaphore(_ENCODED_WAITING)
 
     def send_encoded(self, pdus: bytes) -> bool:
@@ -379,8 +379,8 @@ class EventDrivenDUL(BoundedDUL):
         return not self._kill_thread and self.socket.socket is not None
 
     def _consume(self) -> None:
-        """Take the whole PDUs out of the buffer and move the rest to its front."""
-        view, pos = self._view, 0
+        """Take the whole PDUs out of the buffer, and make room for the next."""
+        view, pos = self._view, self._begin_at
         while self._have - pos >= _HEADER and self._is_open():
             length = int.from_bytes(view[pos + 2 : pos + _HEADER], "big")
             if not self.may_read(view[pos], length):
@@ -397,12 +397,21 @@ class EventDrivenDUL(BoundedDUL):
                 self._pass_on(bytes(view[pos:end]))
             pos = end
         self._flush()
-        rest = self._have - pos
-        if pos:  # a PDU that comes byte by byte is no sign of life
+        if pos != self._begin_at:  # a PDU that comes byte by byte is no sign of life
             self._idle_timer.restart()
-        if pos and rest:
+        self._make_room(pos)
+
+    def _make_room(self, pos: int) -> None:
+        """Move what is left to the front when the PDU that began, or the next read, needs it."""
+        view, rest = self._view, self._have - pos
+        length = int.from_bytes(view[pos + 2 : pos + _HEADER], "big") if rest >= _HEADER else 0
+        wanted = max(pos + _HEADER + length, self._have + _SOCKET_SLACK_BYTES)
+        if rest and wanted > len(view):
             view[:rest] = bytes(view[pos : self._have])
-        self._have = rest
+        elif rest:
+            self._begin_at = pos
+            return
+        self._begin_at, self._have = 0, rest
 
     def _take_data(self, pos: int, end: int) -> bool:
         """Go through the PDVs of one P-DATA-TF (PS3.8 9.3.5, E.2); False when they lie."""
@@ -461,7 +470,7 @@ class EventDrivenDUL(BoundedDUL):
     def _refuse(self) -> None:
         """Abort: what came is no PDU, or not one for now (PS3.8 AA-1, AA-7, AA-8)."""
         self._payload = []
-        self._have = 0
+        self._begin_at = self._have = 0
         self.break_off()
         self._run_events()
 

@@ -19,6 +19,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.services import associations, dicom, flight
+from clinic_panel.services.ingest import Ingest
 from listener import handlers, mpps, query, receiver
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
@@ -63,7 +64,8 @@ class Node:
         self.limits = limits or Limits()
         self.accelerated = accelerated and receiver.is_supported()
         self.admission = Admission(self.limits)
-        writer = IndexWriter(lambda batch: dicom.index_batch(ctx, batch))
+        self.ingest = Ingest(ctx)
+        writer = IndexWriter(self.ingest.index, self.ingest.say_arrivals)
         self.storage = Storage(ctx.store, writer, self.limits)
         self.recorder = Recorder(
             lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock

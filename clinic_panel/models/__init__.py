@@ -2,6 +2,7 @@
 
 from clinic_panel.models import (  # noqa: F401 - relationships name classes of sister modules
     appointment,
+    arrival,
     audit_log,
     commitment,
     flight,

@@ -1,6 +1,6 @@
 """Announce, within the changing transaction, that something changed."""
 
-from sqlalchemy import Table, bindparam, func, select, update
+from sqlalchemy import Connection, Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from clinic_panel.feed import CHANNEL
@@ -16,8 +16,13 @@ _RAISE = (
 
 def announce(session: Session, *topics: Topic) -> None:
     """Tell every process, once this transaction commits, that these topics changed."""
-    if session.get_bind().dialect.name == "postgresql":
+    announce_on(session.connection(), *topics)
+
+
+def announce_on(connection: Connection, *topics: Topic) -> None:
+    """As `announce`, for a transaction without a unit of work."""
+    if connection.dialect.name == "postgresql":
         for topic in topics:
-            session.execute(select(func.pg_notify(CHANNEL, topic.value)))
+            connection.execute(select(func.pg_notify(CHANNEL, topic.value)))
         return
-    session.connection().execute(_RAISE, {"topics": [topic.value for topic in topics]})
+    connection.execute(_RAISE, {"topics": [topic.value for topic in topics]})

@@ -103,7 +103,7 @@ def settle_study(ctx: Context, study_id: int) -> bool:
     Returns
     -------
     bool
-        False when an image came meanwhile, and it is too early.
+        False when an image came meanwhile: it is too early, and asked for again.
 
     Raises
     ------
@@ -112,12 +112,14 @@ def settle_study(ctx: Context, study_id: int) -> bool:
     """
     ctx.require(Permission.JOB_RUN)
     with ctx.begin() as session:
-        study = session.get(Study, study_id)
+        # Locked: an image on its way is waited for, and then seen.
+        study = session.get(Study, study_id, with_for_update=True)
         if study is None:
             raise NotFound("This study does not exist.")
-        visit = study.appointment
         if not study.is_quiet(ctx.clock()):
+            jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study_id], delay=QUIET)
             return False
+        visit = study.appointment
         announced.complete_all(session, announced.recount(session, study))
         if visit is not None:
             _complete(ctx, session, visit, study)

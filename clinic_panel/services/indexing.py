@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Table, bindparam, exists, select, update
+from sqlalchemy import BindParameter, Connection, Table, bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -31,7 +31,7 @@ from clinic_panel.services import announced, audit, changes, jobs, matching, rep
 
 _MODALITIES_LENGTH = 128
 # The booking says already that images came: no need to take the row from someone who edits it.
-_MOVED_ON = (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.REPORTED)
+MOVED_ON = (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.REPORTED)
 
 
 def _table(model: type[Any]) -> Table:
@@ -48,7 +48,7 @@ _KNOWN = (
     .where(_instance.c.sop_instance_uid.in_(_uids))
 )
 _step, _request = _table(PerformedProcedureStep), _table(PerformedStepRequest)
-_IS_OWED = exists(
+IS_OWED = exists(
     select(_step.c.id)
     .join(_request, _request.c.step_pk == _step.c.id)
     .where(_request.c.study_instance_uid == _study.c.study_instance_uid, _step.c.number_missing > 0)
@@ -64,7 +64,7 @@ _PARENTS = (
         _study.c.appointment_pk,
         _appointment.c.status,
         _appointment.c.images_at,
-        _IS_OWED,
+        IS_OWED,
     )
     .select_from(
         _study.join(_series, _series.c.study_pk == _study.c.id).outerjoin(
@@ -281,7 +281,7 @@ class Batch:
         if parent.appointment_pk is None:
             return
         self._topics.add(Topic.SCHEDULE)
-        if parent.status not in _MOVED_ON or parent.images_at is None:
+        if parent.status not in MOVED_ON or parent.images_at is None:
             booking = self._session.get_one(Appointment, parent.appointment_pk)
             booking.receive_images(self._now)
 
@@ -380,22 +380,36 @@ class Batch:
         }
 
     def _instance_row(self, item: Received, series_pk: int) -> dict[str, Any]:
-        header = item.header
-        return {
-            "series_pk": series_pk,
-            "sop_instance_uid": header.SOPInstanceUID,
-            "sop_class_uid": header.SOPClassUID,
-            "transfer_syntax_uid": header.TransferSyntaxUID,
-            "instance_number": header.InstanceNumber,
-            "rows": header.Rows,
-            "columns": header.Columns,
-            "number_of_frames": header.NumberOfFrames,
-            "sha256": item.stored.sha256,
-            "path": item.stored.path,
-            "size_bytes": item.stored.size_bytes,
-            "source_ae_title": item.source_ae_title,
-            "received_at": self._now,
-        }
+        return instance_row(item, series_pk, self._now)
+
+
+def parents(
+    connection: Connection, received: Iterable[Received]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the ids of study and series by their UIDs, of those that are there."""
+    studies, series = zip(*(item.parent_uids for item in received), strict=True)
+    uids = {"studies": list(set(studies)), "series": list(set(series))}
+    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(_PARENTS, uids)}
+
+
+def instance_row(item: Received, series_pk: int, received_at: Any) -> dict[str, Any]:
+    """Return the row of an object; ``received_at`` as whoever executes it wants it."""
+    header = item.header
+    return {
+        "series_pk": series_pk,
+        "sop_instance_uid": header.SOPInstanceUID,
+        "sop_class_uid": header.SOPClassUID,
+        "transfer_syntax_uid": header.TransferSyntaxUID,
+        "instance_number": header.InstanceNumber,
+        "rows": header.Rows,
+        "columns": header.Columns,
+        "number_of_frames": header.NumberOfFrames,
+        "sha256": item.stored.sha256,
+        "path": item.stored.path,
+        "size_bytes": item.stored.size_bytes,
+        "source_ae_title": item.source_ae_title,
+        "received_at": received_at,
+    }
 
 
 def _series_row(item: Received, study_pk: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from clinic_panel.config import Settings
 from clinic_panel.errors import SettingsError
 from clinic_panel.imaging.header import read_header
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.arrival import Arrival
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
 from clinic_panel.models.job import Job, JobKind
@@ -371,13 +372,13 @@ def test_several_associations_share_the_index_writer(node, ctx, ct):
     assert (count(ctx, Instance), count(ctx, Series), count(ctx, Study)) == (40, 1, 1)
     assert rows(ctx, Study)[0].number_of_instances == 40
     assert rows(ctx, Series)[0].number_of_instances == 40
-    with ctx.read() as session:
-        received = sum(
-            entry.detail["instances"]
-            for entry in session.scalars(select(AuditEntry))
-            if entry.action == Action.RECEIVE
-        )
-    assert received == 40
+
+    def in_the_audit():
+        entries = [entry for entry in rows(ctx, AuditEntry) if entry.action == Action.RECEIVE]
+        return sum(entry.detail["instances"] for entry in entries)
+
+    wait_for(lambda: in_the_audit() == 40)
+    assert count(ctx, Arrival) == 0
 
 
 def test_an_orphan_the_database_refuses_keeps_neither_the_others_nor_the_node_out(

@@ -1,5 +1,7 @@
 """Peers that lie, stall, stop in the middle or speak another language."""
 
+import hashlib
+import random
 import resource
 import select
 import threading
@@ -100,6 +102,34 @@ def test_one_pdu_may_hold_command_and_data_and_the_next_command(node, ctx, data_
         peer.send(pdu(4, pdv(COMMAND, command(2))) + pdu(4, pdv(LAST, data_set)))
         assert status_in(peer.answer()) == 0x0000
     assert kept(ctx) == 1
+
+
+def test_pdus_of_any_length_make_the_object_that_was_sent(node, ctx, data_set):
+    """Up to the longest that is read, in an object that fills the buffer several times over."""
+    dice = random.Random(11)
+    head = data_set[: data_set.rindex(b"\xe0\x7f\x10\0OW")]
+    pixels = dice.randbytes(6 << 20)
+    whole = head + b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+    longest = node.limits.pdu_bytes - 6
+    lengths = [longest, 1, longest - 1, 2, 131072] + [dice.randint(1, 1 << 18) for _ in range(99)]
+    sent, pos = pdu(4, pdv(COMMAND, command())), 0
+    for length in lengths:
+        part = whole[pos : pos + length]
+        pos += length
+        sent += pdu(4, pdv(LAST if pos >= len(whole) else DATA, part))
+        if pos >= len(whole):
+            break
+    with RawPeer(node) as peer:
+        peer.associate()
+        while sent:
+            count = dice.randint(1, 300_000)
+            peer.send(sent[:count])
+            sent = sent[count:]
+        assert status_in(peer.answer()) == 0x0000
+    with ctx.read() as session:
+        [row] = session.scalars(select_rows(Instance))
+    assert row.sha256 == hashlib.sha256(whole).hexdigest()
+    assert ctx.store.digests(row.path)[0] == row.sha256
 
 
 def test_a_command_in_fragments_takes_the_library_s_way(either, ctx, data_set):
