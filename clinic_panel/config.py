@@ -61,6 +61,12 @@ class Settings(param.Parameterized):
     dicom_port = param.Integer(
         default=11112, bounds=(0, 65535), constant=True, doc="Port of the DICOM listener."
     )
+    dicom_processes = param.Integer(
+        default=1,
+        bounds=(1, 64),
+        constant=True,
+        doc="Processes that share the DICOM port; a crash of one ends its own associations only.",
+    )
     dicom_tls_cert = param.String(default="", constant=True, doc="PEM certificate for DICOM TLS.")
     dicom_tls_key = param.String(default="", constant=True, doc="PEM key of that certificate.")
     dicom_tls_ca = param.String(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,15 @@ class Limits:
     artim_s: float = 30.0  # from connection to A-ASSOCIATE-RQ (PS3.8 9.1.5)
     idle_s: float = 60.0  # without a byte from the peer
     index_s: float = 60.0  # for the index to commit before the answer is A700
+
+    def shared_by(self, processes: int) -> "Limits":
+        """Return the part of one among several processes; an idle one accepts before a busy one."""
+        return replace(
+            self,
+            connections=-(-self.connections // processes),
+            associations=-(-self.associations // processes),
+            associations_per_address=-(-self.associations_per_address // processes),
+        )
 
 
 class Admission:
@@ -61,6 +70,12 @@ class Admission:
             self._associations[address] -= 1
             if not self._associations[address]:
                 del self._associations[address]
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        with self._lock:
+            return self._connections
 
     @property
     def associations(self) -> int:

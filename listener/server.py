@@ -1,6 +1,7 @@
 """The DICOM node: binds the port, decides who may associate, and ties receiver and services."""
 
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -25,6 +26,7 @@ from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
 from listener.limits import Admission, Limits
+from listener.processes import turn_lock
 from listener.recorder import Recorder
 from listener.storage import IndexWriter, Storage, StoreSink
 
@@ -41,6 +43,9 @@ REASONS = {
     TEMPORARY_CONGESTION: "database not available",
     LOCAL_LIMIT_EXCEEDED: "too many associations",
 }
+BACKLOG = 128
+HESITATE_S = 0.002  # for each connection a process has, before it accepts another
+HESITATE_AT_MOST_S = 0.05
 REFUSAL_EVERY_S = 60.0  # one audit entry a minute for each peer: a refused device tries for ever
 _REFUSALS_KEPT = 1000
 
@@ -49,7 +54,12 @@ class Node:
     """Our application entity, listening."""
 
     def __init__(
-        self, ctx: Context, *, limits: Limits | None = None, accelerated: bool = True
+        self,
+        ctx: Context,
+        *,
+        limits: Limits | None = None,
+        accelerated: bool = True,
+        listening: socket.socket | None = None,
     ) -> None:
         """Prepare to listen at the address of the settings.
 
@@ -59,13 +69,18 @@ class Node:
             What a peer may cost; the defaults are those of `Limits`.
         accelerated
             Whether to use the event-driven receiver where it fits; else pynetdicom's own path.
+        listening
+            A socket that is bound and shared with other processes; the first of them has brought
+            archive and index together.
         """
         self.ctx = ctx
+        self._listening = listening
         self.limits = limits or Limits()
         self.accelerated = accelerated and receiver.is_supported()
         self.admission = Admission(self.limits)
         self.ingest = Ingest(ctx)
-        writer = IndexWriter(self.ingest.index, self.ingest.say_arrivals)
+        self._turns = turn_lock(ctx.settings)
+        writer = IndexWriter(self.ingest.index, self.ingest.say_arrivals, self._turns)
         self.storage = Storage(ctx.store, writer, self.limits)
         self.recorder = Recorder(
             lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock
@@ -92,16 +107,11 @@ class Node:
         """
         receiver.quiet_libraries()
         tls = tls_context(self.ctx.settings)
-        adopted = dicom.adopt_orphans(self.ctx)
-        if adopted:
-            log.warning("%d objects without a row were indexed", adopted)
+        if self._listening is None:
+            adopt(self.ctx)
+            self._listening = bound_socket(self.ctx.settings)
         self.storage.writer.start()
-        try:
-            self._server = _Server(self, self._entity(), tls)
-        except OSError as error:
-            self.storage.writer.close()
-            where = f"{self.ctx.settings.dicom_host}:{self.ctx.settings.dicom_port}"
-            raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
+        self._server = _Server(self, self._entity(), tls, self._listening)
         self.recorder.start()
         self.commitments.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="dicom-accept")
@@ -123,7 +133,10 @@ class Node:
             association.join()
         self.commitments.close()
         self.storage.writer.close()
+        self.ingest.close()
         self.recorder.close()
+        if self._turns is not None:
+            self._turns.close()
         self._server = None
 
     def _entity(self) -> AE:
@@ -244,10 +257,13 @@ class _Server(ThreadedAssociationServer):
     """Accepts connections, as many as the limits allow."""
 
     daemon_threads = True
-    request_queue_size = 128
 
-    def __init__(self, node: Node, entity: AE, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, node: Node, entity: AE, tls: ssl.SSLContext | None, listening: socket.socket
+    ) -> None:
         self.node = node
+        self._listening = listening
+        self._is_shared = node.ctx.settings.dicom_processes > 1
         settings = node.ctx.settings
         super().__init__(
             entity,
@@ -279,8 +295,26 @@ class _Server(ThreadedAssociationServer):
         )
         entity._servers.append(self)  # its shutdown takes itself from there
 
+    def server_bind(self) -> None:
+        """Take the socket that is bound already."""
+        self.socket.close()
+        self.socket: socket.socket = self._listening
+        self.server_address = self._listening.getsockname()
+
+    def server_activate(self) -> None:
+        """Nothing: it listens already."""
+
+    def server_close(self) -> None:
+        """Close our end; without a shutdown, which would be one for all processes."""
+        self.socket.close()
+
     def get_request(self) -> tuple[Any, Any]:
-        """Accept, and leave TLS to the connection's thread."""
+        """Accept, and leave TLS to the connection's thread.
+
+        Of several processes all wake up: the busy ones hesitate, so that an idle one accepts.
+        """
+        if self._is_shared and (busy := self.node.admission.connections):
+            time.sleep(min(HESITATE_S * busy, HESITATE_AT_MOST_S))
         return self.socket.accept()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
@@ -295,6 +329,35 @@ class _Server(ThreadedAssociationServer):
             log.info("a connection from %s failed: %s", client_address[0], type(error).__name__)
             self.node.admission.disconnect()
             self.shutdown_request(request)
+
+
+def bound_socket(settings: Settings) -> socket.socket:
+    """Return a socket that listens at the address of the settings.
+
+    Raises
+    ------
+    SettingsError
+        The port is taken or may not be bound.
+    """
+    address: tuple[Any, ...] = (settings.dicom_host, settings.dicom_port)
+    listening = socket.socket(AddressInformation.from_tuple(address).address_family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        where = f"{settings.dicom_host}:{settings.dicom_port}"
+        raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
+    listening.setblocking(False)  # another process may accept first
+    return listening
+
+
+def adopt(ctx: Context) -> None:
+    """Bring archive and index together; for when nobody receives."""
+    adopted = dicom.adopt_orphans(ctx)
+    if adopted:
+        log.warning("%d objects without a row were indexed", adopted)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
