@@ -28,6 +28,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from sqlalchemy import create_engine, text
 
+from benchmarks import loads
 from clinic_panel.config import Settings
 from clinic_panel.resources import build_engine, upgrade
 
@@ -47,7 +48,7 @@ class Server:
     rates: dict[int, list[float]] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def running(self, folder: Path, port: int) -> Iterator[None]:
+    def running(self, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             self.command(folder, port),
             env=self.environ(folder, port),
@@ -57,7 +58,7 @@ class Server:
         )
         try:
             wait_for_port(port, process)
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(60)
@@ -294,6 +295,17 @@ def servers(cluster: Cluster | None) -> list[Server]:
     return found
 
 
+def other_loads(found: list[Server], home: Path, images: list[Path], full: bool) -> str:
+    """Return the figures of what is no series of slices, a line each."""
+    return "\n".join(
+        [
+            loads.report_tiny(found, home, 5000 if full else 500, 3 if full else 2),
+            loads.report_huge(found, home, images, 1024 if full else 256, 3 if full else 2),
+            loads.report_stalled(found, home, images),
+        ]
+    )
+
+
 def report(found: list[Server], associations: list[int]) -> str:
     """Return the medians, and the ratios of ours to the others', as a Markdown table."""
     heads = "".join(f" {n} assoc. |" for n in associations)
@@ -327,16 +339,19 @@ def _shown(rates: list[float]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="1000 images, 5 repetitions")
+    parser.add_argument(
+        "--full", action="store_true", help="1000 images, 5 repetitions, 5000 tiny objects, 1 GB"
+    )
     parser.add_argument("--images", type=int, help="how many objects a run sends")
     parser.add_argument("--edge", type=int, default=512, help="rows and columns of an object")
     parser.add_argument("--repetitions", type=int)
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--loads", choices=["all", "only", "none"], default="all")
     parser.add_argument("--only", nargs="+", help="names of receivers must contain one of these")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     count = options.images or (1000 if options.full else 300)
-    repetitions = options.repetitions or (5 if options.full else 3)
+    repetitions = options.repetitions or (5 if options.full else 2)
     with tempfile.TemporaryDirectory(prefix="clinic-bench-") as name:
         home = Path(name)
         home.chmod(0o755)  # the user postgres has to pass
@@ -348,7 +363,10 @@ def main(arguments: list[str] | None = None) -> None:
                 if not options.only or any(word in server.name for word in options.only)
             ]
             images = make_images(home / "images", count + WARM_UP, options.edge)
-            for repetition in range(repetitions):
+            others = (
+                "" if options.loads == "none" else other_loads(found, home, images, options.full)
+            )
+            for repetition in range(0 if options.loads == "only" else repetitions):
                 for associations in options.associations:
                     for server in found:
                         rate = measure(server, home / "run", images, associations)
@@ -361,6 +379,9 @@ def main(arguments: list[str] | None = None) -> None:
         finally:
             if cluster:
                 cluster.stop()
+        print(f"\n{others}")
+        if options.loads == "only":
+            return
         print(f"\n{count} CT slices of {images[0].stat().st_size // 1000} kB, instances a second:")
         print("median (least-most) of", repetitions, "interleaved runs\n")
         print(report(found, options.associations))
