@@ -6,6 +6,7 @@ there they are many and simple, here they are one.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -184,11 +185,11 @@ class _SqliteFiling:
 _SENT = tuple(name for name in _COLUMNS if name not in ("series_pk", "received_at"))
 # A list a column: one shape of statement for any number of objects. The counts wait for the
 # objects and the series for its study, so that the locks are taken in the order of `indexing`.
-_POSTGRES_FILING = f"""
+_FILING = f"""
 WITH made AS (
     INSERT INTO instance (series_pk, received_at, {", ".join(f'"{name}"' for name in _SENT)})
     SELECT %(series_id)s, %(now)s, sent.*
-    FROM unnest({", ".join(f"%({name})s::{_instance.c[name].type}[]" for name in _SENT)}) AS sent
+    FROM unnest({", ".join(f"%({name})s" for name in _SENT)}) AS sent
     ON CONFLICT DO NOTHING
     RETURNING id, sop_instance_uid
 ), counted AS (
@@ -207,8 +208,7 @@ WITH made AS (
 ), told AS (
     INSERT INTO arrival (series_pk, ae_title, address, instances)
     SELECT filed.id, said.*
-    FROM filed, unnest(%(ae_titles)s::varchar[], %(addresses)s::varchar[], %(counts)s::int[])
-        AS said
+    FROM filed, unnest(%(ae_titles)s, %(addresses)s, %(counts)s) AS said
     ON CONFLICT (series_pk, ae_title, address)
     DO UPDATE SET instances = arrival.instances + excluded.instances
 )
@@ -222,9 +222,28 @@ SELECT made.sop_instance_uid, made.id, counted.appointment_pk, visit.status, vis
     (SELECT pg_notify('{CHANNEL}', '{Topic.STUDIES.value}'))::text
 FROM made, filed, counted LEFT JOIN appointment AS visit ON visit.id = counted.appointment_pk
 """  # noqa: S608 - names of our own columns
+_TYPES = {name: f"{_instance.c[name].type}[]" for name in _SENT} | {
+    "study_id": "int",
+    "series_id": "int",
+    "study_uid": "varchar",
+    "series_uid": "varchar",
+    "now": "timestamptz",
+    "ae_titles": "varchar[]",
+    "addresses": "varchar[]",
+    "counts": "int[]",
+}
+_NUMBERS = {name: f"${number}" for number, name in enumerate(_TYPES, 1)}
+_PREPARE = f"PREPARE clinic_filing ({', '.join(_TYPES.values())}) AS " + re.sub(
+    r"%\((\w+)\)s", lambda found: _NUMBERS[found[1]], _FILING
+)
+_EXECUTE = "EXECUTE clinic_filing ({})".format(
+    ", ".join(f"%({name})s::{kind}" for name, kind in _TYPES.items())
+)
 
 
 class _PostgresFiling:
+    """Planning the statement takes as long as doing it: it is planned once for a connection."""
+
     def __call__(
         self, connection: Connection, series: SeriesAtHand, items: Sequence[Received], now: datetime
     ) -> Filed | None:
@@ -241,7 +260,10 @@ class _PostgresFiling:
             "addresses": [address for (_, address), _ in sources],
             "counts": [count for _, count in sources],
         }
-        found = connection.exec_driver_sql(_POSTGRES_FILING, values).all()
+        if not connection.info.get(_EXECUTE):  # forgotten with the connection, as the plan is
+            connection.exec_driver_sql(_PREPARE)
+            connection.info[_EXECUTE] = True
+        found = connection.exec_driver_sql(_EXECUTE, values).all()
         if not found:
             return None
         _, _, appointment_pk, status, images_at, is_owed, is_forwarded, _ = found[0]
