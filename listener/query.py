@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -20,8 +21,10 @@ from clinic_panel.services import query as archive_query
 from clinic_panel.services import worklist
 from clinic_panel.services.query_keys import ArchiveQuery, WrongIdentifier
 from clinic_panel.services.query_levels import MODELS
+from clinic_panel.services.searches import Search
 from clinic_panel.services.worklist_keys import WorklistQuery
 from listener.answers import PendingResponses
+from listener.audits import Audits
 from listener.handlers import CANCELLED, IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS, peer_of
 from listener.receiver import EventDrivenAssociation
 from listener.recorder import Recorder
@@ -46,7 +49,7 @@ def handle_extended(event: Event) -> dict[UID, bytes]:
     }
 
 
-def handle_find(event: Event, ctx: Context, recorder: Recorder) -> Iterator[Answer]:
+def handle_find(event: Event, ctx: Context, recorder: Recorder, audits: Audits) -> Iterator[Answer]:
     """Answer one C-FIND request; the last status is the library's Success unless one is given."""
     peer = peer_of(event)[0]
     try:
@@ -60,7 +63,8 @@ def handle_find(event: Event, ctx: Context, recorder: Recorder) -> Iterator[Answ
         yield IDENTIFIER_DOES_NOT_MATCH, None
         return
     try:
-        rows, is_cut = _found(ctx, query)
+        audits.check()
+        rows, is_cut = _found(event, ctx, query, audits)
         yield from _answered(event, query, rows, recorder)
     except ClinicError as error:
         log.warning("C-FIND from %s failed: %s", peer, type(error).__name__)
@@ -89,11 +93,18 @@ def _read(event: Event, ctx: Context) -> WorklistQuery | ArchiveQuery:
     )
 
 
-def _found(ctx: Context, query: WorklistQuery | ArchiveQuery) -> tuple[Sequence[Any], bool]:
+def _found(
+    event: Event, ctx: Context, query: WorklistQuery | ArchiveQuery, audits: Audits
+) -> tuple[Sequence[Any], bool]:
+    ae_title, address = peer_of(event)
+
+    def note(search: Search) -> None:
+        audits.note(replace(search, ae_title=ae_title, address=address))
+
     if isinstance(query, WorklistQuery):
-        steps = worklist.scheduled_steps(ctx, query)
+        steps = worklist.scheduled_steps(ctx, query, note)
         return steps.steps, steps.is_cut
-    found = archive_query.find(ctx, query)
+    found = archive_query.find(ctx, query, note)
     return found.rows, found.is_cut
 
 

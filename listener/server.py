@@ -22,6 +22,7 @@ from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.services import associations, dicom, flight
 from clinic_panel.services.ingest import Ingest
 from listener import handlers, mpps, query, receiver
+from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
@@ -86,6 +87,7 @@ class Node:
             lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock
         )
         self.commitments = Commitments(ctx)
+        self.audits = Audits(ctx)
         self._associations: dict[Association, str] = {}
         self._refused: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
@@ -113,6 +115,7 @@ class Node:
         self.storage.writer.start()
         self._server = _Server(self, self._entity(), tls, self._listening)
         self.recorder.start()
+        self.audits.start()
         self.commitments.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="dicom-accept")
         self._thread.start()
@@ -135,6 +138,7 @@ class Node:
         self.storage.writer.close()
         self.ingest.close()
         self.recorder.close()
+        self.audits.close()
         if self._turns is not None:
             self._turns.close()
         self._server = None
@@ -285,7 +289,7 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_C_ECHO, handlers.handle_echo),
                 (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
                 (evt.EVT_SOP_EXTENDED, query.handle_extended),
-                (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder]),
+                (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder, node.audits]),
                 (evt.EVT_N_ACTION, node.commitments.handle_action),
                 (evt.EVT_N_CREATE, mpps.handle_create, [node.ctx]),
                 (evt.EVT_N_SET, mpps.handle_set, [node.ctx]),

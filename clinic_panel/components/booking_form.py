@@ -129,6 +129,7 @@ class Book(Task):
             start_at=start_at,
             priority=Priority(values["priority"] or Priority.ROUTINE),
             referring_physician_name=values["referring_physician_name"],
+            scheduled_performing_physician_name=values["scheduled_performing_physician_name"],
             reason_for_the_requested_procedure=values["reason_for_the_requested_procedure"],
             confirmed=Unconfirmed in agreed,
         )
@@ -281,6 +282,7 @@ class Book(Task):
     def _order(self) -> list[Field]:
         asked = {
             "referring_physician_name": "Referring physician",
+            "scheduled_performing_physician_name": "Performing physician",
             "reason_for_the_requested_procedure": "Reason",
         }
         return [

@@ -41,6 +41,8 @@ def fitting(names: Sequence[str], texts: Iterable[str]) -> str | list[str]:
         The declared set where each character has a code in it, otherwise ``ISO_IR 192``; empty
         when nothing but the default repertoire is needed and nothing else was declared.
     """
+    if tuple(names) == (UTF_8,):
+        return UTF_8
     said = "".join(texts)
     if not names:
         return "" if said.isascii() else UTF_8

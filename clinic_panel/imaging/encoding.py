@@ -46,18 +46,40 @@ class Items[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
+    """One element: its tag, VR and length for each length a value had, padding included."""
+
     index: int
     vr: str
     head: bytes
-    empty: bytes
     length: struct.Struct
-    pad: bytes
+    pad: str
+    heads: dict[int, str]
+
+    def before(self, size: int) -> bytes:
+        """Return what stands before a value of so many bytes."""
+        return self.head + self.length.pack(size + size % 2)
+
+    def text(self, value: str) -> str:
+        """Return the element of an ASCII value, its bytes as characters."""
+        if self.vr in _NUMBERS:
+            value = _NUMBERS[self.vr].pack(int(value)).decode("latin-1") if value else ""
+        size = len(value)
+        head = self.heads.get(size)
+        if head is None:
+            head = self.heads[size] = self.before(size).decode("latin-1")
+        return head + value + self.pad if size & 1 else head + value
 
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
     head: bytes
     parts: tuple[bytes | _Leaf | _Branch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _TextBranch:
+    head: str
+    parts: tuple[str | _Leaf | _TextBranch, ...]
 
 
 class Template[Row]:
@@ -83,15 +105,21 @@ class Template[Row]:
         self._declared = tuple(character_sets)
         self._sources: list[Callable[[Row], str]] = []
         self._parts = tuple(self._compiled(fields))
-        self._ascii_head = self._head(charset.fitting(self._declared, ()))
+        self._texts = tuple(_as_text(part) for part in self._parts)
+        self._ascii_head = self._head(charset.fitting(self._declared, ())).decode("latin-1")
+        self._encoders: dict[str, tuple[bytes, Encode]] = {}
 
     def encode(self, row: Row) -> bytes:
         """Return the data set of one answer."""
         values = [source(row) for source in self._sources]
         if "".join(values).isascii():
-            return self._ascii_head + _filled(self._parts, values, _ascii)
+            return (self._ascii_head + _text(self._texts, values)).encode("latin-1")
         chosen = charset.fitting(self._declared, values)
-        return self._head(chosen) + _filled(self._parts, values, _encoder(chosen))
+        key = chosen if isinstance(chosen, str) else "\\".join(chosen)
+        if key not in self._encoders:
+            self._encoders[key] = self._head(chosen), _encoder(chosen)
+        head, encode = self._encoders[key]
+        return head + _filled(self._parts, values, encode)
 
     def _head(self, chosen: str | list[str]) -> bytes:
         if not chosen:
@@ -114,12 +142,11 @@ class Template[Row]:
                 head = self._tag(field.tag, field.vr)
                 is_short = self._explicit and field.vr not in _LONG_VRS
                 packing = _SHORT if is_short else _LENGTH
-                empty = head + packing.pack(0)
                 if field.source is None:
-                    constant += empty
+                    constant += head + packing.pack(0)
                     continue
-                pad = b"\0" if field.vr == "UI" else b" "
-                part = _Leaf(len(self._sources), field.vr, head, empty, packing, pad)
+                pad = "\0" if field.vr == "UI" else " "
+                part = _Leaf(len(self._sources), field.vr, head, packing, pad, {})
                 self._sources.append(field.source)
             if constant:
                 yield constant
@@ -135,31 +162,47 @@ class Template[Row]:
         return head + vr.encode("ascii") + (b"\0\0" if vr in _LONG_VRS else b"")
 
 
+def _as_text(part: bytes | _Leaf | _Branch) -> str | _Leaf | _TextBranch:
+    if isinstance(part, bytes):
+        return part.decode("latin-1")
+    if isinstance(part, _Leaf):
+        return part
+    return _TextBranch(part.head.decode("latin-1"), tuple(_as_text(one) for one in part.parts))
+
+
+def _text(parts: Sequence[str | _Leaf | _TextBranch], values: Sequence[str]) -> str:
+    """Return elements of ASCII values, each byte as a character: one encoding makes them bytes."""
+    out = []
+    for part in parts:
+        if part.__class__ is _Leaf:
+            out.append(part.text(values[part.index]))
+        elif part.__class__ is str:
+            out.append(part)
+        elif isinstance(part, _TextBranch):
+            item = _text(part.parts, values)
+            length = len(item)
+            around = _LENGTH.pack(length + 8) + _ITEM + _LENGTH.pack(length)
+            out.append(part.head + around.decode("latin-1") + item)
+    return "".join(out)
+
+
 def _filled(
     parts: Sequence[bytes | _Leaf | _Branch], values: Sequence[str], encode: Encode
 ) -> bytes:
     out: list[bytes] = []
     for part in parts:
-        if part.__class__ is _Leaf:
-            if text := values[part.index]:
-                value = encode(text, part.vr)
-                if len(value) & 1:
-                    value += part.pad
-                out += (part.head, part.length.pack(len(value)), value)
-            else:
-                out.append(part.empty)
+        if isinstance(part, _Leaf):
+            value = encode(values[part.index], part.vr)
+            out += (part.before(len(value)), value)
+            if len(value) & 1:
+                out.append(part.pad.encode("ascii"))
         elif isinstance(part, _Branch):
             item = _filled(part.parts, values, encode)
             length = len(item)
             out += (part.head, _LENGTH.pack(length + 8), _ITEM, _LENGTH.pack(length), item)
         else:
-            out.append(part)  # type: ignore[arg-type]
+            out.append(part)
     return b"".join(out)
-
-
-def _ascii(text: str, vr: str) -> bytes:
-    packing = _NUMBERS.get(vr)
-    return text.encode("ascii") if packing is None else packing.pack(int(text))
 
 
 def _encoder(chosen: str | list[str]) -> Encode:
@@ -167,8 +210,10 @@ def _encoder(chosen: str | list[str]) -> Encode:
     encodings = convert_encodings(chosen)
 
     def encode(text: str, vr: str) -> bytes:
+        if vr in _NUMBERS:
+            return _NUMBERS[vr].pack(int(text)) if text else b""
         if text.isascii():
-            return _ascii(text, vr)
+            return text.encode("ascii")
         if vr not in _IN_CHARACTER_SET:
             return text.encode("ascii", "replace")
         if len(encodings) == 1:

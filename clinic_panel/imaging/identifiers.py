@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
+from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -159,6 +160,7 @@ class Asked[Row]:
                 yield _single(keyword, self.data[keyword], key.source)
 
 
+@lru_cache(maxsize=4096)
 def date_text(day: date | None) -> str:
     """Return a day as DA; empty when there is none."""
     return "" if day is None else f"{day.year:04d}{day.month:02d}{day.day:02d}"

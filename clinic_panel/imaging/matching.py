@@ -33,13 +33,14 @@ def matcher(element: DataElement) -> Callable[[str], bool]:
         wanted = frozenset(keys)  # a list of UIDs may be long
         return lambda have: bool(have) and not wanted.isdisjoint(have.split("\\"))
     rule = _RULES.get(element.VR, _wildcard)
-    tests = [rule(key) for key in keys]
+    first, *others = (rule(key) for key in keys)
 
     def fits(have: str) -> bool:
         if not have:
             return False
-        parts = have.split("\\") if "\\" in have else (have,)
-        return any(test(part) for test in tests for part in parts)
+        if not others and "\\" not in have:
+            return first(have)
+        return any(test(part) for test in (first, *others) for part in have.split("\\"))
 
     return fits
 

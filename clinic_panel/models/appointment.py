@@ -79,11 +79,13 @@ class Appointment(Base):
         CheckConstraint("end_at > start_at", name="positive_length"),
         # What a worklist query narrows by; without statistics SQLite prefers the status alone.
         Index("ix_appointment_status_start_at", "status", "start_at"),
+        # A station's own days.
+        Index("ix_appointment_room_pk_start_at", "room_pk", "start_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_pk: Mapped[int] = mapped_column(ForeignKey("patient.id"), index=True)
-    room_pk: Mapped[int] = mapped_column(ForeignKey("room.id"), index=True)
+    room_pk: Mapped[int] = mapped_column(ForeignKey("room.id"))
     procedure_pk: Mapped[int] = mapped_column(ForeignKey("procedure.id"))
     start_at: Mapped[datetime] = mapped_column(index=True)
     end_at: Mapped[datetime]
@@ -100,6 +102,7 @@ class Appointment(Base):
     scheduled_procedure_step_id: Mapped[str] = mapped_column(String(16), unique=True)
     requested_procedure_id: Mapped[str] = dicom("RequestedProcedureID")
     referring_physician_name: Mapped[str] = dicom("ReferringPhysicianName")
+    scheduled_performing_physician_name: Mapped[str] = dicom("ScheduledPerformingPhysicianName")
     reason_for_the_requested_procedure: Mapped[str] = dicom("ReasonForTheRequestedProcedure")
     cancellation_reason: Mapped[str] = mapped_column(String(256), default="")
     checked_in_at: Mapped[datetime | None]

@@ -6,22 +6,22 @@ the archive can be found, whether it was matched to a patient or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.imaging.matching import days
-from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import Instance, Series, Study
+from clinic_panel.models.imaging import HAS_GROUPS, Instance, Series, Study
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit
+from clinic_panel.services import searches
 from clinic_panel.services.query_keys import ArchiveKey, ArchiveQuery, Row, same_patient
 from clinic_panel.services.query_levels import QueryLevel
+from clinic_panel.services.searches import Search
 
 LIMIT = 20_000  # answers to one query
 COMPARED_AT_MOST = 500_000  # rows that one query may cost us to look at
@@ -38,8 +38,13 @@ class Found:
     is_cut: bool
 
 
-def find(ctx: Context, query: ArchiveQuery) -> Found:
-    """Return the entities of the query's level that fit, the newest studies first; audited.
+def find(ctx: Context, query: ArchiveQuery, note: Callable[[Search], None] | None = None) -> Found:
+    """Return the entities of the query's level that fit, the newest studies first.
+
+    Parameters
+    ----------
+    note
+        Keeps what the audit is to say of it; by default it is written before this returns.
 
     Raises
     ------
@@ -59,11 +64,11 @@ def find(ctx: Context, query: ArchiveQuery) -> Found:
             if len(fitting) > LIMIT or compared == COMPARED_AT_MOST:
                 break
     found = Found(fitting[:LIMIT], len(fitting) > LIMIT or compared == COMPARED_AT_MOST)
-    with ctx.begin() as session:
-        level = query.level.value
-        audit.record(
-            ctx, session, Action.SEARCH, list="archive", level=level, found=len(found.rows)
-        )
+    search = Search(ctx.clock(), "archive", len(found.rows), query.level.value)
+    if note is None:
+        searches.record(ctx, [search])
+    else:
+        note(search)
     return found
 
 
@@ -92,7 +97,7 @@ def _narrowed(key: ArchiveKey, wanted: list[str], dialect: str) -> Iterator[Colu
     if len(wanted) > _LOOKED_UP:
         return
     if key.keyword == "PatientName":
-        yield or_(*(_name_holds(one) for one in wanted))
+        yield or_(*(_name_fits(one, dialect) for one in wanted))
     elif key.keyword == "SOPClassesInStudy":
         images = select(_image.id).join(_its_series, _image.series_pk == _its_series.id)
         images = images.where(_its_series.study_pk == Study.id, _image.sop_class_uid.in_(wanted))
@@ -129,7 +134,15 @@ def _holds(column: Any, pattern: str) -> ColumnElement[bool]:
     return column.contains(longest, autoescape=True)
 
 
-def _name_holds(pattern: str) -> ColumnElement[bool]:
+def _name_fits(pattern: str, dialect: str) -> ColumnElement[bool]:
+    """Leave out names of which no component group begins like a pattern, or holds its piece."""
     pieces = validation.folded(pattern.replace("?", "*")).split("*")
-    longest = max((piece.strip() for piece in pieces), key=len)
-    return Study.search_name.contains(longest, autoescape=True)
+    if not pieces[0].strip():
+        longest = max((piece.strip() for piece in pieces), key=len)
+        return Study.search_name.contains(longest, autoescape=True)
+    # Two searches that each have their index, which one with OR has not.
+    first = select(Study.id).where(_begins(Study.search_name, pieces[0] + "*", dialect))
+    later = select(Study.id).where(
+        HAS_GROUPS, Study.search_name.contains(" " + pieces[0], autoescape=True)
+    )
+    return Study.id.in_(union_all(first, later))

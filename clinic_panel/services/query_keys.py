@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -237,14 +238,10 @@ def _check_unique_keys(identifier: Dataset, above: tuple[QueryLevel, ...]) -> No
 
 def _read_from(index: int, key: ArchiveKey) -> Key[Row]:
     """Return a key of the model whose text is at ``index`` of the row."""
-    text = _TEXT_OF.get(key.vr, _as_it_is)
-    if key.keyword == "SOPClassesInStudy":
-        text = _joined
+    text = _joined if key.keyword == "SOPClassesInStudy" else _TEXT_OF.get(key.vr)
+    if text is None:
+        return Key(key.keyword, key.kind, itemgetter(index))
     return Key(key.keyword, key.kind, lambda row: text(row[index]))
-
-
-def _as_it_is(value: str | None) -> str:
-    return value or ""
 
 
 def _joined(value: str | None) -> str:

@@ -87,6 +87,7 @@ class Booking:
     duration_min: int = 0
     priority: Priority = Priority.ROUTINE
     referring_physician_name: str = ""
+    scheduled_performing_physician_name: str = ""
     reason_for_the_requested_procedure: str = ""
     confirmed: bool = False
 
@@ -320,6 +321,9 @@ def _order(ctx: Context, session: Session, booking: Booking) -> Appointment:
         requested_procedure_id=f"R{number:07d}",
         referring_physician_name=validation.short_text(
             booking.referring_physician_name, "referring_physician_name"
+        ),
+        scheduled_performing_physician_name=validation.short_text(
+            booking.scheduled_performing_physician_name, "scheduled_performing_physician_name"
         ),
         reason_for_the_requested_procedure=validation.short_text(
             booking.reason_for_the_requested_procedure, "reason_for_the_requested_procedure"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -12,11 +13,11 @@ from sqlalchemy import ColumnElement, Row, Select, or_, select
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import Appointment, AppointmentStatus, Procedure, Room
-from clinic_panel.models.audit_log import Action
 from clinic_panel.models.patient import Patient
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit
+from clinic_panel.services import searches
+from clinic_panel.services.searches import Search
 from clinic_panel.services.worklist_keys import (
     NOT_SCHEDULED,
     ScheduledStep,
@@ -39,6 +40,7 @@ _COLUMNS = (
     Appointment.id,
     Appointment.status,
     Appointment.start_at,
+    Appointment.end_at,
     Room.station_ae_title,
     Room.room_name,
     Room.modality,
@@ -51,12 +53,14 @@ _COLUMNS = (
     Appointment.study_instance_uid,
     Appointment.accession_number,
     Appointment.referring_physician_name,
+    Appointment.scheduled_performing_physician_name,
     Patient.patient_name,
     Patient.patient_id,
     Patient.issuer_of_patient_id,
     Patient.patient_birth_date,
     Patient.patient_sex,
     Patient.allergies,
+    Patient.patient_comments,
     Appointment.exam_status,
 )
 
@@ -69,8 +73,15 @@ class Found:
     is_cut: bool
 
 
-def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
-    """Return the open bookings that fit, in the order of their start; audited with their count.
+def scheduled_steps(
+    ctx: Context, query: WorklistQuery, note: Callable[[Search], None] | None = None
+) -> Found:
+    """Return the open bookings that fit, in the order of their start.
+
+    Parameters
+    ----------
+    note
+        Keeps what the audit is to say of it; by default it is written before this returns.
 
     Raises
     ------
@@ -88,8 +99,9 @@ def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
     wanted = wanted.order_by(Appointment.start_at, Appointment.id).limit(COMPARED_AT_MOST)
     fitting: list[ScheduledStep] = []
     compared = 0
-    with ctx.read() as session:  # the audit entry takes the write lock when the reading is done
-        for row in session.execute(wanted.execution_options(yield_per=_BATCH)):
+    with ctx.read() as session:
+        connection = session.connection()  # rows, past the unit of work
+        for row in connection.execute(wanted.execution_options(yield_per=_BATCH)):
             compared += 1
             step = _step(ctx, row)
             if not query.excluded_by(step):
@@ -98,8 +110,11 @@ def scheduled_steps(ctx: Context, query: WorklistQuery) -> Found:
                     break
     steps = fitting[:LIMIT]
     is_cut = len(fitting) > LIMIT or compared == COMPARED_AT_MOST
-    with ctx.begin() as session:
-        audit.record(ctx, session, Action.SEARCH, list="worklist", found=len(steps))
+    search = Search(ctx.clock(), "worklist", len(steps))
+    if note is None:
+        searches.record(ctx, [search])
+    else:
+        note(search)
     return Found(steps, is_cut)
 
 
@@ -215,7 +230,8 @@ def _name_like(pattern: str) -> ColumnElement[bool]:
 
 
 def _step(ctx: Context, row: Row[*tuple[Any, ...]]) -> ScheduledStep:
-    appointment_id, status, start_at, *texts = tuple(row)
+    appointment_id, status, start_at, end_at, *texts = tuple(row)
     texts[7] = texts[7].value  # the priority
     texts[-1] = texts[-1].value if texts[-1] else ""  # the examination
-    return ScheduledStep(appointment_id, status.value, start_at.astimezone(ctx.zone), *texts)
+    moments = start_at.astimezone(ctx.zone), end_at.astimezone(ctx.zone)
+    return ScheduledStep(appointment_id, status.value, *moments, *texts)

@@ -26,11 +26,12 @@ NOT_SCHEDULED = "status"  # excludes what no key excludes: the visit is over or 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledStep:
-    """One scheduled procedure step; ``start_at`` in the clinic's zone."""
+    """One scheduled procedure step; ``start_at`` and ``end_at`` in the clinic's zone."""
 
     appointment_id: int
     status: str
     start_at: datetime
+    end_at: datetime
     station_ae_title: str
     station_name: str
     modality: str
@@ -43,12 +44,14 @@ class ScheduledStep:
     study_instance_uid: str
     accession_number: str
     referring_physician_name: str
+    scheduled_performing_physician_name: str
     patient_name: str
     patient_id: str
     issuer_of_patient_id: str
     patient_birth_date: date | None
     patient_sex: str
     allergies: str
+    patient_comments: str
     exam_status: str = ""  # what the modality says of it, once it says anything
 
 
@@ -62,7 +65,11 @@ STEP_KEYS: tuple[Key[ScheduledStep], ...] = (
     Key(START_DATE, "1", lambda step: date_text(step.start_at)),
     Key(START_TIME, "1", lambda step: time_text(step.start_at.time())),
     Key("Modality", "1", lambda step: step.modality),
-    Key("ScheduledPerformingPhysicianName", "2", lambda _: ""),
+    Key(
+        "ScheduledPerformingPhysicianName",
+        "2",
+        lambda step: step.scheduled_performing_physician_name,
+    ),
     Key("ScheduledProcedureStepDescription", "1C", lambda s: s.requested_procedure_description),
     Key("ScheduledProtocolCodeSequence", "1C", item=_CODE),
     Key("ScheduledStationName", "2", lambda step: step.station_name[:16]),
@@ -75,6 +82,8 @@ STEP_KEYS: tuple[Key[ScheduledStep], ...] = (
         "3",
         lambda step: _progress(step),
     ),
+    Key("ScheduledProcedureStepEndDate", "3", lambda step: date_text(step.end_at)),
+    Key("ScheduledProcedureStepEndTime", "3", lambda step: time_text(step.end_at.time())),
     Key("CommentsOnTheScheduledProcedureStep", "3"),
 )
 KEYS: tuple[Key[ScheduledStep], ...] = (
@@ -106,7 +115,7 @@ KEYS: tuple[Key[ScheduledStep], ...] = (
     Key("MedicalAlerts", "2"),
     Key("Allergies", "2", lambda step: step.allergies),
     Key("SpecialNeeds", "2"),
-    Key("PatientComments", "3"),
+    Key("PatientComments", "3", lambda step: step.patient_comments),
 )
 
 

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (
 from clinic_panel.config import Settings
 from clinic_panel.dimse.model import FAILURE_REASONS
 from clinic_panel.imaging.identifiers import PENDING_UNSUPPORTED, Key
-from clinic_panel.services import commitments, query_keys, worklist_keys
+from clinic_panel.services import commitments, query, query_keys, worklist, worklist_keys
 from clinic_panel.services.performed import MOST_MESSAGES
 from clinic_panel.services.performed_attributes import ATTRIBUTES, Attribute
 from clinic_panel.services.performed_reading import MOST_OBJECTS, MOST_REQUESTS, MOST_SERIES
@@ -192,7 +192,7 @@ def _worklist() -> str:
             table(heads, rows(worklist_keys.STEP_KEYS)),
             "**Other levels:**",
             table(heads, rows(worklist_keys.KEYS)),
-            _find_statuses(),
+            _find_statuses(worklist.LIMIT),
         ]
     )
 
@@ -250,18 +250,22 @@ def _query() -> str:
             "keys of the patient belong to the STUDY level. Query/Retrieve Level and Retrieve AE "
             "Title are in every answer.",
             table(("Level", "Attribute", "VR", "Key"), keys),
-            _find_statuses(),
+            _find_statuses(query.LIMIT),
         ]
     )
 
 
-def _find_statuses() -> str:
+def _find_statuses(most: int) -> str:
     return table(
         ("Status of C-FIND", "When"),
         [
             ("FF00, FF01", "An answer; FF01 when a key is not supported"),
             ("0000", "These were all"),
-            ("A700", "More match than are answered, or the database does not answer"),
+            (
+                "A700",
+                f"More than {most:,} match, which are answered before it; or the database does "
+                "not answer, or the search cannot be audited",
+            ),
             ("A900", "The identifier does not fit the information model"),
             ("C001", "An error that is ours"),
             ("FE00", "Cancelled by C-CANCEL"),

@@ -15,14 +15,17 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
 )
 
+from clinic_panel.errors import Unavailable
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.flight import RequestRecord
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.services import query as archive_query
+from clinic_panel.services import searches
 from clinic_panel.validation import folded
+from listener import audits
 from listener.server import Node
 from tests import factories
-from tests.integration.peer import STATION, associated
+from tests.integration.peer import STATION, associated, wait_for
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
@@ -151,6 +154,7 @@ def test_a_study_comes_with_all_that_was_asked(node, ctx, studies):
 
     answers, statuses = ask(node, asked)
     node.recorder.flush()
+    node.audits.flush()
 
     assert [status.Status for status in statuses] == [0xFF00, 0x0000]
     [answer] = answers
@@ -169,7 +173,7 @@ def test_a_study_comes_with_all_that_was_asked(node, ctx, studies):
     with ctx.read() as session:
         [entry] = session.query(AuditEntry).filter_by(action=Action.SEARCH)
         [kept] = session.query(RequestRecord)
-    assert entry.detail == {"list": "archive", "level": "STUDY", "found": 1}
+    assert entry.detail == {"list": "archive", "level": "STUDY", "found": 1, "ae_title": STATION}
     assert (kept.answers, kept.statuses) == (1, {"0000": 1})
 
 
@@ -317,6 +321,24 @@ def test_more_than_the_limit_is_no_success(node, studies, monkeypatch):
     assert len(answers) == 2
     assert statuses[-1].Status == 0xA700
     assert statuses[-1].ErrorComment == "more than 2 match: narrow the query"
+
+
+@on_sqlite
+def test_no_answers_while_searches_cannot_be_audited(node, ctx, studies, monkeypatch):
+    def away(*_):
+        raise Unavailable
+
+    monkeypatch.setattr(audits, "_RETRY_S", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(searches, "record", away)
+        found(node, keys("STUDY"))
+        wait_for(lambda: ask(node, keys("STUDY"))[1][-1].Status == 0xA700)
+    wait_for(lambda: ask(node, keys("STUDY"))[1][-1].Status == 0x0000)
+    node.audits.flush()
+    with ctx.read() as session:
+        entries = session.query(AuditEntry).filter_by(action=Action.SEARCH).all()
+    assert len(entries) >= 2  # that of the first search too
+    assert {entry.detail["found"] for entry in entries} == {4}
 
 
 NAMES = {

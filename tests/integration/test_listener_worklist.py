@@ -1,19 +1,29 @@
 """Modality Worklist over real sockets, with DCMTK's findscu and pynetdicom as modalities."""
 
+import contextlib
+import socket
 import subprocess
 from datetime import UTC, date, datetime
 
 import pytest
-from pydicom import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from clinic_panel.imaging.matching import value_matches
 from clinic_panel.models.appointment import AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.services import workflow, worklist
+from clinic_panel.services.workflow import Booking
+from clinic_panel.services.worklist_keys import WorklistQuery
+from listener import answers
+from listener.receiver import EventDrivenAssociation
 from listener.server import Node
 from tests import factories
-from tests.integration.peer import STATION, associated
+from tests.conftest import free_port
+from tests.integration.peer import STATION, associated, wait_for
 
 # 13:00 UTC on 16 March is 14:00 in the clinic's zone, Europe/Berlin.
 AFTERNOON = datetime(2026, 3, 16, 13, 0, tzinfo=UTC)
@@ -40,7 +50,13 @@ def bookings(ctx):
     )
     muller = factories.patient(ctx, patient_id="P-2", patient_name="Müller^Ève")
     return {
-        "ct": factories.appointment(ctx, patient=ando, room=ct, start_at=AFTERNOON),
+        "ct": factories.appointment(
+            ctx,
+            patient=ando,
+            room=ct,
+            start_at=AFTERNOON,
+            scheduled_performing_physician_name="House^Gregory",
+        ),
         "mr": factories.appointment(ctx, patient=muller, room=mr, start_at=AFTERNOON),
         "tomorrow": factories.appointment(
             ctx, patient=muller, room=ct, start_at=AFTERNOON.replace(day=17)
@@ -111,6 +127,7 @@ def test_a_step_comes_with_all_that_was_asked(node, ctx, bookings):
         "140000",
     )
     assert step.ScheduledProcedureStepID == booking.scheduled_procedure_step_id
+    node.audits.flush()
     with ctx.read() as session:
         entries = session.query(AuditEntry).filter_by(action=Action.SEARCH).all()
     assert [entry.detail["found"] for entry in entries] == [1]
@@ -131,7 +148,8 @@ def test_a_step_comes_with_all_that_was_asked(node, ctx, bookings):
         ({"ScheduledProcedureStepStartTime": "1400-1430"}, {}, ["ct", "mr", "tomorrow"]),
         ({"ScheduledProcedureStepStartTime": "14"}, {}, ["ct", "mr", "tomorrow"]),
         ({"ScheduledProcedureStepStartTime": "-1359"}, {}, []),
-        ({"ScheduledPerformingPhysicianName": "House*"}, {}, []),
+        ({"ScheduledPerformingPhysicianName": "house*"}, {}, ["ct"]),
+        ({"ScheduledPerformingPhysicianName": "Wilson*"}, {}, []),
         ({}, {"PatientName": "muller*"}, ["mr", "tomorrow"]),
         ({}, {"PatientName": "MÜLLER^EVE"}, ["mr", "tomorrow"]),
         ({}, {"PatientName": "山田*"}, ["ct"]),
@@ -174,23 +192,152 @@ def test_findscu_sees_its_worklist(node, bookings, tmp_path):
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_query_can_be_cancelled(node, ctx):
-    room = factories.room(ctx, station_ae_title=STATION)
-    patient = factories.patient(ctx)
-    for hour in range(4, 20):
-        for minute in (0, 20, 40):
-            start = AFTERNOON.replace(hour=hour, minute=minute)
-            factories.appointment(ctx, patient=patient, room=room, start_at=start)
+def test_a_query_can_be_cancelled(node, bookings, monkeypatch):
+    send = EventDrivenAssociation.send_encoded
+
+    def send_and_wait(association, pdus):
+        sent = send(association, pdus)
+        wait_for(lambda: association.dimse.cancel_req)
+        return sent
+
+    monkeypatch.setattr(answers, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(EventDrivenAssociation, "send_encoded", send_and_wait)
     context = (ModalityWorklistInformationFind, [ImplicitVRLittleEndian])
     with associated(node, context) as association:
         statuses = []
-        answers = association.send_c_find(query(), ModalityWorklistInformationFind, msg_id=5)
-        for status, _ in answers:
+        found = association.send_c_find(query(), ModalityWorklistInformationFind, msg_id=5)
+        for status, _ in found:
             statuses.append(status.Status)
-            if len(statuses) == 1:
-                association.send_c_cancel(5, query_model=ModalityWorklistInformationFind)
-    assert statuses[-1] in (0xFE00, 0x0000)  # all may have left before the request came
-    assert set(statuses[:-1]) == {0xFF00}
+            association.send_c_cancel(5, query_model=ModalityWorklistInformationFind)
+    assert statuses == [0xFF00, 0xFE00]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_peer_that_takes_only_short_pdus_gets_its_answers(node, bookings):
+    entity = AE(STATION)
+    entity.maximum_pdu_size = 256
+    entity.add_requested_context(ModalityWorklistInformationFind, [ExplicitVRLittleEndian])
+    longest = []
+    note = [(evt.EVT_DATA_RECV, lambda event: longest.append(len(event.data)))]
+    association = entity.associate(
+        "127.0.0.1", node.port, ae_title="CLINIC", max_pdu=256, evt_handlers=note
+    )
+    longest.clear()
+    found = list(association.send_c_find(query(), ModalityWorklistInformationFind))
+    association.release()
+    assert [status.Status for status, _ in found] == [0xFF00] * 3 + [0x0000]
+    assert {str(data.PatientName)[:6] for _, data in found[:3]} == {"Yamada", "Müller"}
+    assert max(longest) <= 256 + 6
+
+
+def test_a_booking_is_on_the_scanner_at_once(node, ctx, tmp_path):
+    booking = Booking(
+        patient_pk=factories.patient(ctx).id,
+        procedure_pk=factories.procedure(ctx).id,
+        room_pk=factories.room(ctx, station_ae_title=STATION).id,
+        start_at=AFTERNOON,
+        scheduled_performing_physician_name="House^Gregory",
+    )
+    row = workflow.book(ctx, booking)
+    command = ["findscu", "-W", "-aet", STATION, "-aec", "CLINIC", "-k", "AccessionNumber"]
+    step = "ScheduledProcedureStepSequence[0]."
+    command += ["-k", f"{step}ScheduledStationAETitle={STATION}"]
+    command += ["-k", f"{step}ScheduledProcedureStepStartDate=20260316"]
+    command += ["-k", f"{step}ScheduledPerformingPhysicianName"]
+    command += ["127.0.0.1", str(node.port), "-X", "-od", tmp_path]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+    [path] = tmp_path.glob("rsp*.dcm")
+    answer = dcmread(path, force=True)
+    assert answer.AccessionNumber == row.accession_number
+    [step] = answer.ScheduledProcedureStepSequence
+    assert step.ScheduledPerformingPhysicianName == "House^Gregory"
+
+
+def worklist_file(folder, step):
+    """What DCMTK's wlmscpfs answers from."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = ModalityWorklistInformationFind
+    data.file_meta.MediaStorageSOPInstanceUID = data.StudyInstanceUID = step.study_instance_uid
+    data.SpecificCharacterSet = "ISO_IR 192"
+    data.PatientName, data.PatientID = step.patient_name, step.patient_id
+    data.AccessionNumber = step.accession_number
+    data.RequestedProcedureID = step.requested_procedure_id
+    data.RequestedProcedureDescription = step.requested_procedure_description
+    item = Dataset()
+    item.Modality, item.ScheduledStationAETitle = step.modality, step.station_ae_title
+    item.ScheduledProcedureStepStartDate = f"{step.start_at:%Y%m%d}"
+    item.ScheduledProcedureStepStartTime = f"{step.start_at:%H%M%S}"
+    item.ScheduledProcedureStepID = step.scheduled_procedure_step_id
+    item.ScheduledProcedureStepDescription = step.requested_procedure_description
+    item.ScheduledPerformingPhysicianName = step.scheduled_performing_physician_name
+    data.ScheduledProcedureStepSequence = [item]
+    data.save_as(folder / f"{step.appointment_id}.wl", enforce_file_format=True)
+
+
+class Wlmscpfs:
+    """DCMTK's worklist, serving a folder of files."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self._command = ["wlmscpfs", "--single-process", "-csk", "-dfp", folder, str(self.port)]
+
+    def __enter__(self):
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        wait_for(self._listens)
+        return self
+
+    def __exit__(self, *error):
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _listens(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+
+START, TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
+ALIKE = [
+    ({}, {}),
+    ({"Modality": "MR"}, {}),
+    ({"ScheduledStationAETitle": STATION}, {}),
+    ({START: "20260316"}, {}),
+    ({START: "20260317-"}, {}),
+    ({START: "-20260316"}, {}),
+    ({START: "20260316-20260317", TIME: "0930-1430"}, {}),
+    ({TIME: "0900-1330"}, {}),
+    ({"ScheduledPerformingPhysicianName": "House*"}, {}),
+    ({"ScheduledPerformingPhysicianName": "Wils?n^*"}, {}),
+    ({}, {"PatientName": "Yamada*"}),
+    ({}, {"PatientName": "Weber^Anna"}),
+    ({}, {"PatientName": "Web*"}),
+    ({}, {"PatientID": "P-1"}),
+    ({"Modality": "CT", START: "20260317"}, {"PatientID": "P-3"}),
+    ({"Modality": "US"}, {"PatientName": "*"}),
+]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_dcmtk_finds_the_same_among_the_same(node, ctx, bookings, tmp_path):
+    weber = factories.patient(ctx, patient_id="P-3", patient_name="Weber^Anna")
+    for day, hour, physician in ((16, 8, "House^Gregory"), (17, 8, "Wilson^James"), (17, 13, "")):
+        factories.appointment(
+            ctx,
+            patient=weber,
+            start_at=AFTERNOON.replace(day=day, hour=hour),
+            scheduled_performing_physician_name=physician,
+        )
+    folder = tmp_path / "CLINIC"
+    folder.mkdir()
+    (folder / "lockfile").touch()
+    for step in worklist.scheduled_steps(ctx, WorklistQuery(Dataset())).steps:
+        worklist_file(folder, step)
+    with Wlmscpfs(tmp_path) as dcmtk:
+        for step, keys in ALIKE:
+            ours, theirs = (sorted(accessions(peer, query(step, **keys))) for peer in (node, dcmtk))
+            assert ours == theirs, (step, keys)
 
 
 def test_an_empty_stored_value_fails_a_key_with_a_value():
