@@ -1,6 +1,10 @@
-"""`python -m benchmarks`: the ingest figures; `python -m benchmarks.viewer` has the viewer's."""
+"""`python -m benchmarks`: the ingest figures, then those of queries (`benchmarks.query`).
 
-from benchmarks.ingest import main
+`python -m benchmarks.viewer` has the viewer's.
+"""
+
+from benchmarks import ingest, query
 
 if __name__ == "__main__":
-    main()
+    ingest.main()
+    query.main([])
