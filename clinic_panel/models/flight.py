@@ -60,6 +60,8 @@ class AssociationRecord(Base):
     reason: Mapped[str] = mapped_column(String(160), default="")
     # `abstract`, `offered` (transfer syntaxes), `accepted` (one or empty), `result` (PS3.8 9.3.3).
     contexts: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    contexts_offered: Mapped[int] = mapped_column(default=0)
+    contexts_accepted: Mapped[int] = mapped_column(default=0)
     # Service to number of requests, and of those that failed.
     requests: Mapped[dict[str, Any]] = mapped_column(default=dict)
     failures: Mapped[int] = mapped_column(default=0)

@@ -137,6 +137,8 @@ def _write(row: AssociationRecord, flight: Flight, now: datetime) -> None:
     row.implementation = _clean(flight.implementation, 96)
     row.ending, row.reason = flight.ending, _clean(flight.reason, 160)
     row.contexts, row.requests = list(flight.contexts), dict(flight.requests)
+    row.contexts_offered = len(flight.contexts)
+    row.contexts_accepted = sum(context["result"] == 0 for context in flight.contexts)
     row.failures, row.instances = flight.failures, flight.instances
     row.received_bytes = flight.received_bytes
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, defer, selectinload
 
 from clinic_panel import validation
 from clinic_panel.context import Context
@@ -114,6 +114,7 @@ def flights_on(ctx: Context, day: date) -> list[FlightRow]:
     query = (
         select(AssociationRecord)
         .where(AssociationRecord.started_at >= begin, AssociationRecord.started_at < end)
+        .options(defer(AssociationRecord.contexts))  # a device may offer a hundred
         .order_by(AssociationRecord.id.desc())
         .limit(SHOWN_AT_MOST)
     )
@@ -149,8 +150,8 @@ def row_of(ctx: Context, row: AssociationRecord, answers: int | None) -> FlightR
         failures=row.failures,
         instances=row.instances,
         received_bytes=row.received_bytes,
-        contexts_accepted=sum(context["result"] == 0 for context in row.contexts),
-        contexts_offered=len(row.contexts),
+        contexts_accepted=row.contexts_accepted,
+        contexts_offered=row.contexts_offered,
         worklist_answers=answers,
     )
 
