@@ -34,6 +34,7 @@ class Request:
     comment: str = ""
     identifier: bytes = b""
     syntax: UID | None = None
+    destination: str = ""  # of a C-MOVE
     took_s: float = 0.0
 
     def done(self) -> Asked:
@@ -127,6 +128,8 @@ def asked_of(request: Request) -> Asked:
             pass
     except Exception:  # noqa: BLE001 - the peer was told already
         return asked
+    if request.destination:
+        identifier.MoveDestination = request.destination
     return replace(asked, identifier=identifier)
 
 

@@ -229,6 +229,8 @@ class Recorder:
             return
         kind = type(event.message).__name__
         command = event.message.command_set
+        if kind == "C_STORE_RQ" and is_ours:
+            return  # of a C-GET, whose own answer counts them
         if kind.endswith("_RQ") and kind != "C_CANCEL_RQ":
             number = command.get("MessageID", 0)
             notes.pending[is_ours, number] = self._begun(event, kind.removesuffix("_RQ"))
@@ -237,8 +239,10 @@ class Recorder:
             request, status = notes.pending.get(number), command.get("Status", 0)
             if request is None:
                 return
+            delivered = command.get("NumberOfCompletedSuboperations")
+            request.answers = request.answers if delivered is None else int(delivered)
             if status in _PENDING:
-                request.answers += 1
+                request.answers += delivered is None
                 return
             del notes.pending[number]
             self._answered(notes, request, status, str(command.get("ErrorComment", "")))
@@ -255,6 +259,7 @@ class Recorder:
             request.identifier = event.message.data_set.getvalue()[: IDENTIFIER_BYTES + 1]
             request.received_bytes = len(request.identifier)
             request.syntax = context.transfer_syntax[0] if context else None
+            request.destination = str(command.get("MoveDestination") or "").strip()
         return request
 
     def _answered(self, notes: Notes, request: Request, status: int, comment: str) -> None:

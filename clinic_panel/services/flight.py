@@ -56,6 +56,7 @@ OPEN_VALUES = frozenset(
         "InstanceNumber",
         "BodyPartExamined",
         "RetrieveAETitle",
+        "MoveDestination",
         "CodeValue",
         "CodingSchemeDesignator",
     }

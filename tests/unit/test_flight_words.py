@@ -5,6 +5,9 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydicom import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.dsutils import encode
 
 from clinic_panel.components.flights import copied, words, worklist
 from clinic_panel.components.flights.detail import content
@@ -12,7 +15,9 @@ from clinic_panel.components.flights.statuses import meaning
 from clinic_panel.components.flights.table import line
 from clinic_panel.components.flights.verdicts import verdict
 from clinic_panel.models.flight import Ending, Service
+from clinic_panel.services.flight import asked_keys
 from clinic_panel.services.flight_view import Candidate, FlightDetail, FlightRow, RequestRow
+from listener.notes import Request, asked_of
 
 AT = datetime(2026, 3, 16, 13, 0, tzinfo=UTC)
 KEYS = (
@@ -185,3 +190,21 @@ def test_what_is_copied_for_an_engineer_names_no_patient(ctx):
     assert "PatientName: a pattern" in text
     assert "0 answers of 1 bookings compared" in text
     assert not [secret for secret in ("Iv", "Anna", "Ivanova") if secret in text]
+
+
+def test_a_transfer_says_where_to_and_how_many_and_not_whose(ctx):
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", "1.2.3.4"
+    noted = Request(AT, 0.0, Service.MOVE, destination="WORK", answers=120)
+    noted.identifier, noted.syntax = encode(identifier, True, True), ImplicitVRLittleEndian
+    keys = tuple(asked_keys(asked_of(noted).identifier))
+    assert {key["keyword"]: words.asked(key) for key in keys} == {
+        "MoveDestination": "WORK",
+        "QueryRetrieveLevel": "STUDY",
+        "StudyInstanceUID": "one exact value",
+    }
+    moved = query(service=Service.MOVE, keys=keys, answers=120, statuses={"B000": 1})
+    shown = str(content(ctx, FlightDetail(flight(), (), (moved,), 0), {}))
+    assert "120 objects delivered" in shown
+    assert "could not be delivered" in shown
+    assert "1.2.3.4" not in shown

@@ -83,12 +83,15 @@ def _figures(one: RequestRow) -> str:
     obvious = one.service in (Service.WORKLIST, Service.ECHO) or not one.sop_class_uid
     name = "" if obvious else words.uid_name(one.sop_class_uid)
     answers = words.plural(one.answers, "answer") if one.service in ASKING else ""
+    if one.service in RETRIEVING:
+        answers = f"{words.plural(one.answers, 'object')} delivered"
     amount = words.size(one.received_bytes) if one.service is Service.STORE else ""
     times = f"{count:,} times" if count > 1 else ""
     return " · ".join(filter(None, (name, times, answers, amount, took)))
 
 
 ASKING = (Service.WORKLIST, Service.FIND)
+RETRIEVING = (Service.MOVE, Service.GET)
 
 
 def _statuses(one: RequestRow) -> Block:

@@ -67,6 +67,7 @@ NOUNS = {
     "ReferringPhysicianName": "referring physician",
     "ScheduledPerformingPhysicianName": "performing physician",
     "QueryRetrieveLevel": "level",
+    "MoveDestination": "destination",
     NOT_SCHEDULED: "status of the visit",
 }
 _HOW = {
