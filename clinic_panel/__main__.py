@@ -393,6 +393,18 @@ def simulate() -> None:
     """Play other people's devices."""
 
 
+def _check_services(
+    settings: Settings, aet: str, host: str, port: int | None, *, as_json: bool
+) -> int:
+    from datetime import datetime
+
+    from clinic_panel.exercise.lines import TESTER, Target
+    from clinic_panel.simulator.check import check_services
+
+    target = Target(host, port or settings.dicom_port, settings.ae_title, aet or TESTER)
+    return check_services(target, datetime.now(settings.zone), as_json=as_json)
+
+
 @simulate.command("modality")
 @click.option("--aet", default="", help="AE title to call from; default: each room's own.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the clinic is.")
@@ -402,6 +414,8 @@ def simulate() -> None:
 @click.option("--interval", type=float, default=0.0, help="Seconds between two studies.")
 @click.option("--patience", type=float, default=0.0, help="Seconds to wait for somebody to come.")
 @click.option("--arrived-only", is_flag=True, help="Leave those who have not checked in.")
+@click.option("--check", is_flag=True, help="Exercise every service and say what passed.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: print JSON.")
 @_at_home
 def simulate_modality(
     settings: Settings,
@@ -413,8 +427,17 @@ def simulate_modality(
     interval: float,
     patience: float,
     arrived_only: bool,
+    check: bool,
+    as_json: bool,
 ) -> None:
-    """Verify, ask the worklist, and send today's images over the network."""
+    """Verify, ask the worklist, and send today's images over the network.
+
+    With --check it sends no images of patients: it exercises every service as PS3.4 describes it
+    and ends with 1 when something failed. It leaves one small study of the patient "Service Check",
+    the same each time.
+    """
+    if check:
+        raise click.exceptions.Exit(_check_services(settings, aet, host, port, as_json=as_json))
     from clinic_panel.simulator.modality import Modality
     from clinic_panel.simulator.modality import simulate_modality as run
 

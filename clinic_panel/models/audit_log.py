@@ -42,6 +42,7 @@ class Action(StrEnum):
     RETRY = "retry"
     COMMIT = "commit"
     REFUSED = "association refused"
+    EXERCISE = "check service"
 
 
 class AuditEntry(Base):

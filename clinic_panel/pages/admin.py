@@ -15,6 +15,7 @@ from clinic_panel.components.admin.devices import Devices
 from clinic_panel.components.admin.job_list import JobList
 from clinic_panel.components.admin.letterhead import LetterheadSettings
 from clinic_panel.components.admin.section import Section
+from clinic_panel.components.admin.service_check import ServiceCheck
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.live import Live
 from clinic_panel.components.tab_bar import TabBar
@@ -36,6 +37,7 @@ SECTIONS: tuple[type[Section], ...] = (
     JobList,
     ArchiveWarnings,
     Devices,
+    ServiceCheck,
     LetterheadSettings,
 )
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict, NotFound, Unconfirmed
+from clinic_panel.exercise.specimens import STUDY_UID as CHECKED_STUDY_UID
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Study
@@ -73,6 +74,8 @@ def unmatched_studies(
 ) -> list[UnmatchedStudy]:
     """Return the studies that belong to no booking, the newest first; the list is audited.
 
+    The study that every service check sends is left out: it waits for nobody.
+
     Parameters
     ----------
     again
@@ -86,7 +89,7 @@ def unmatched_studies(
     ctx.require(Permission.STUDY_LINK)
     query = (
         select(Study)
-        .where(Study.appointment_pk.is_(None))
+        .where(Study.appointment_pk.is_(None), Study.study_instance_uid != CHECKED_STUDY_UID)
         .order_by(Study.last_received_at.desc())
         .limit(limit)
     )
