@@ -72,7 +72,7 @@ def storage_classes(further: Iterable[str] = ()) -> list[str]:
 
 
 def supported_contexts(settings: Settings) -> list[PresentationContext]:
-    """Return what the listener accepts: C-ECHO, queries, steps, storage and its commitment."""
+    """Return what the listener accepts: echo, queries, steps, retrieve, storage, commitment."""
     plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
     classes = storage_classes(settings.uids("private_storage_classes"))
     syntaxes = transfer_syntaxes(settings.uids("private_transfer_syntaxes"))
@@ -80,6 +80,8 @@ def supported_contexts(settings: Settings) -> list[PresentationContext]:
     storage = copied([build_context(classes[0], syntaxes)] * len(classes))
     for context, uid in zip(storage, classes, strict=True):
         context.abstract_syntax = uid
+        # Whoever fetches by C-GET stores as SCP, if it says so (PS3.7 D.3.3.4).
+        context.scu_role = context.scp_role = True
     # Those who ask us are SCU; those whom we asked come back as SCP, to report (PS3.4 J.3.3).
     commitment = build_context(StorageCommitmentPushModel, plain)
     commitment.scu_role = commitment.scp_role = True
@@ -88,7 +90,7 @@ def supported_contexts(settings: Settings) -> list[PresentationContext]:
         build_context(ModalityWorklistInformationFind, plain),
         build_context(ModalityPerformedProcedureStep, plain),
         build_context(ModalityPerformedProcedureStepRetrieve, plain),
-        *(build_context(model.find_sop_class_uid, plain) for model in MODELS),
+        *(build_context(uid, plain) for model in MODELS for uid in model.sop_class_uids),
         commitment,
         *storage,
     ]

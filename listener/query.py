@@ -37,7 +37,14 @@ type Answer = tuple[int | Dataset, Dataset | None]
 
 # Service class application information of extended negotiation, as far as we support it (PS3.4
 # C.5.1.1.1): relational queries, ranges of date and time as one; no fuzzy names, no time zones.
-EXTENDED = {model.find_sop_class_uid: b"\1\1" for model in MODELS}
+# Of retrieval there is nothing more than relational (C.5.2.1.1, C.5.3.1.1).
+EXTENDED = {
+    uid: application_information
+    for model in MODELS
+    for uid, application_information in zip(
+        model.sop_class_uids, (b"\1\1", b"\1", b"\1"), strict=True
+    )
+}
 
 
 def handle_extended(event: Event) -> dict[UID, bytes]:

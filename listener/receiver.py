@@ -158,6 +158,8 @@ class BoundedDUL(DULServiceProvider):
         super().__init__(assoc)
         self.limits = limits
         self.is_broken_off = False
+        # A TLS connection is for one thread at a time; sub-operations are sent from another.
+        self.turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
 
     def break_off(self) -> None:
         """Abort at the next turn: what came is no PDU, or not one for now (PS3.8 9.2.2 Evt19)."""
@@ -167,6 +169,8 @@ class BoundedDUL(DULServiceProvider):
     def run_reactor(self) -> None:
         """Serve the connection until it ends; nothing that goes wrong leaves this thread."""
         connection: socket.socket | None = self.socket.socket
+        if isinstance(connection, ssl.SSLSocket):
+            self.turn = threading.Lock()
         try:
             self._serve()
         except Exception as error:  # noqa: BLE001 - the edge: the peer is told, the process lives
@@ -188,18 +192,24 @@ class BoundedDUL(DULServiceProvider):
         self.assoc.is_aborted, self.assoc.is_established = True, False
         self.assoc._kill = self._kill_thread = True
 
+    def _send(self, pdu: Any) -> None:
+        with self.turn:
+            super()._send(pdu)
+
     def _read_pdu_data(self) -> None:
         """Read one PDU; a peer that lets us wait for the rest of it is hung up on."""
         is_associated = self.state_machine.current_state == "Sta6"
         patience_s = self.limits.idle_s if is_associated else self.limits.artim_s
         deadline = time.monotonic() + patience_s
         try:
-            head = self._exactly(_HEADER, deadline)
+            with self.turn:
+                head = self._exactly(_HEADER, deadline)
             length = int.from_bytes(head[2:], "big")
             if not self.may_read(head[0], length):
                 self.break_off()
                 return
-            body = self._exactly(length, deadline)
+            with self.turn:
+                body = self._exactly(length, deadline)
         except OSError:
             self.socket.close()
             return
@@ -361,7 +371,8 @@ class EventDrivenDUL(BoundedDUL):
     def _read(self, sock: socket.socket) -> None:
         while True:
             try:
-                count = sock.recv_into(self._view[self._have :])
+                with self.turn:
+                    count = sock.recv_into(self._view[self._have :])
             except OSError:
                 count = 0
             if count == 0:
@@ -463,7 +474,8 @@ class EventDrivenDUL(BoundedDUL):
         answer = request.response(self._sink.finish())
         self._idle_timer.restart()  # it was we who took the time
         try:
-            self.socket.socket.sendall(answer)
+            with self.turn:
+                self.socket.socket.sendall(answer)
         except OSError:
             self.socket.close()
 
@@ -489,17 +501,27 @@ class LibraryAssociation(Association):
     ) -> None:
         super().__init__(ae, "acceptor")
         self.is_established: bool
+        # Requests that are answered here, by their kind, past the library's service classes.
+        self.served: dict[type, Callable[[Association, Any, Any], None]] = {}
         self._on_end = on_end
         self.dimse = BoundedDIMSE(self, limits)
         self.dul = BoundedDUL(self, limits)
         self._start_timers()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Answer a C-STORE that the library would abort over or pass in silence; it has the rest.
+        """Answer what is served here, and a C-STORE that the library would abort over or pass in
+        silence; it has the rest.
 
         The service of a request is that of its presentation context (PS3.7 9.1.1.1.9).
         """
-        context = self._accepted_cx.get(context_id)
+        context, serve = self._accepted_cx.get(context_id), self.served.get(type(msg))
+        if serve is not None and context is not None and _is_request(msg):
+            self.dimse.cancel_req = {}
+            self._is_paused = True
+            serve(self, msg, context)
+            self._is_paused = False
+            self.dimse.cancel_req = {}
+            return
         if isinstance(msg, C_STORE) and context is not None and msg.MessageID is not None:
             msg.Priority = 0 if msg.Priority is None else msg.Priority  # nothing depends on it
             if msg._dataset_path is None:
@@ -588,6 +610,11 @@ class EventDrivenAssociation(LibraryAssociation):
             self.abort()
             return True
         return not self.dul.is_alive()
+
+
+def _is_request(message: Any) -> bool:
+    """Whether to answer a message, also one that lacks what the library would wait for."""
+    return message.MessageID is not None and message.MessageIDBeingRespondedTo is None
 
 
 def quiet_libraries() -> None:

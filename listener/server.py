@@ -9,6 +9,7 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.transport import (
     AddressInformation,
     AssociationSocket,
@@ -19,6 +20,7 @@ from pynetdicom.transport import (
 from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, SettingsError
+from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.services import associations, dicom, flight
 from clinic_panel.services.ingest import Ingest
 from listener import handlers, mpps, query, receiver
@@ -29,6 +31,7 @@ from listener.contexts import copied, supported_contexts
 from listener.limits import Admission, Limits
 from listener.processes import turn_lock
 from listener.recorder import Recorder
+from listener.retrieve import Retrieval
 from listener.storage import IndexWriter, Storage, StoreSink
 
 log = logging.getLogger(__name__)
@@ -88,6 +91,8 @@ class Node:
         )
         self.commitments = Commitments(ctx)
         self.audits = Audits(ctx)
+        self._decoder = IsolatedDecoder()
+        self.retrieval = Retrieval(ctx, self._decoder)
         self._associations: dict[Association, str] = {}
         self._refused: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
@@ -141,6 +146,7 @@ class Node:
         self.audits.close()
         if self._turns is not None:
             self._turns.close()
+        self._decoder.close()
         self._server = None
 
     def _entity(self) -> AE:
@@ -157,9 +163,13 @@ class Node:
 
     def new_association(self, entity: AE) -> Association:
         """Make the association of a connection, on the receiver that was chosen."""
-        if not self.accelerated:
-            return receiver.LibraryAssociation(entity, self.limits, self._ended)
-        return receiver.EventDrivenAssociation(entity, self.limits, self._ended, self._sink_of)
+        association = (
+            receiver.EventDrivenAssociation(entity, self.limits, self._ended, self._sink_of)
+            if self.accelerated
+            else receiver.LibraryAssociation(entity, self.limits, self._ended)
+        )
+        association.served = {C_MOVE: self.retrieval.serve, C_GET: self.retrieval.serve}
+        return association
 
     def _sink_of(self, association: Association) -> receiver.Sink:
         requestor = association.requestor

@@ -148,7 +148,7 @@ class OutgoingLink:
 
 @contextlib.contextmanager
 def associated(
-    calling: Caller | str,
+    caller: Caller,
     remote: Remote,
     proposed: Sequence[tuple[str, Sequence[str]]],
     on_wait: Callable[[], None] = lambda: None,
@@ -157,8 +157,6 @@ def associated(
 
     Parameters
     ----------
-    calling
-        Who we are; an AE title alone has no files for TLS.
     proposed
         SOP Class UID and transfer syntaxes of each presentation context, 128 at most.
 
@@ -170,7 +168,6 @@ def associated(
     # Those who only name what is sent, as the web process does, need no DICOM library.
     from clinic_panel.dimse.association import Proposal, opened
 
-    caller = Caller(calling) if isinstance(calling, str) else calling
     contexts = [Proposal(sop_class, syntaxes) for sop_class, syntaxes in proposed]
     link = OutgoingLink(opened(caller, remote, contexts), on_wait)
     try:

@@ -210,8 +210,8 @@ def send_all(sock: socket.socket, buffers: Sequence[Buffer], wait: Callable[[], 
     left = list(buffers)
     while left:
         try:
-            sent = sock.sendmsg(left[:IOV_MAX])
-        except BlockingIOError:
+            sent = sock.sendmsg(left[:IOV_MAX], [], socket.MSG_DONTWAIT)
+        except (BlockingIOError, TimeoutError):
             wait()
             continue
         done = 0

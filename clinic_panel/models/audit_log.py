@@ -36,6 +36,7 @@ class Action(StrEnum):
     DISCONTINUE = "discontinue exam"
     LINK = "link"
     FORWARD = "forward"
+    RETRIEVE = "retrieve"
     DRAFT = "draft"
     SIGN = "sign"
     HAND_OUT = "hand out"

@@ -26,7 +26,9 @@ from clinic_panel.services.query_levels import MODELS
 from listener.commitment import ACTION_STATUSES
 from listener.conformance.markup import attribute, named, table, uid_table
 from listener.contexts import storage_classes, transfer_syntaxes
+from listener.conversation import PENDING_EVERY, STATUSES
 from listener.mpps import STATUS_OF, WHEN
+from listener.retrieve import LOST_IN_A_ROW
 from listener.statuses import MEANINGS
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -49,6 +51,7 @@ def offered() -> tuple[Offered, ...]:
         str(ModalityPerformedProcedureStepRetrieve),
     )
     find = tuple(model.find_sop_class_uid for model in MODELS)
+    fetch = tuple(uid for model in MODELS for uid in model.sop_class_uids[1:])
     return (
         Offered("Verification", (str(Verification),), "yes", "no"),
         Offered("Storage", (), "yes, Annex A", "yes, what was stored"),
@@ -56,6 +59,7 @@ def offered() -> tuple[Offered, ...]:
         Offered("Modality Worklist", (str(ModalityWorklistInformationFind),), "yes", "no"),
         Offered("Modality Performed Procedure Step", steps, "yes", "no"),
         Offered("Query", find, "yes", "no"),
+        Offered("Retrieve", fetch, "yes", "no"),
     )
 
 
@@ -73,7 +77,8 @@ def overview() -> str:
     return "\n\n".join(
         [
             "An archive and worklist node for an imaging clinic. It stores objects of every class "
-            "as they come, answers worklist and archive queries, and forwards what it holds.",
+            "as they come, answers worklist and archive queries, lets others fetch, and forwards "
+            "what it holds.",
             table(("Service", "SOP classes", "SCU", "SCP"), rows),
             "Unless a service says otherwise, its presentation contexts are accepted in "
             + ", ".join(named(uid) for uid in _UNCOMPRESSED)
@@ -91,6 +96,7 @@ def chapters() -> str:
         ("Modality Worklist", _worklist),
         ("Modality Performed Procedure Step", _performed),
         ("Query", _query),
+        ("Retrieve", _retrieve),
     )
     return "\n\n".join(
         f"### 4.{number} {title}\n\n{chapter()}" for number, (title, chapter) in enumerate(told, 1)
@@ -251,6 +257,44 @@ def _query() -> str:
             "Title are in every answer.",
             table(("Level", "Attribute", "VR", "Key"), keys),
             _find_statuses(query.LIMIT),
+        ]
+    )
+
+
+def _retrieve() -> str:
+    rows = [
+        (model.name, f"`{model.move_sop_class_uid}`", f"`{model.get_sop_class_uid}`")
+        for model in MODELS
+    ]
+    return "\n\n".join(
+        [
+            "SCP of C-MOVE and C-GET at every level of their models:",
+            table(("Model", "C-MOVE", "C-GET"), rows),
+            "The unique key of each upper level is required, one value each, unless relational "
+            "retrieval was agreed by extended negotiation (PS3.4 C.4.2.2.2). At the level itself "
+            "one patient, or a list of UIDs. With Patient ID, Issuer of Patient ID narrows when it "
+            "is given; other keys are ignored. Nothing that matches is Success without "
+            "sub-operations. Priority is passed on to the sub-operations and has no other effect.",
+            "**Move destinations** are the active peers of the administration page that have an "
+            "address. Sub-operations name the requestor as Move Originator. There is one "
+            "presentation context for each pair of SOP class and stored transfer syntax and one a "
+            "class for Explicit and Implicit VR Little Endian, and as many associations one after "
+            "the other as 128 contexts each allow. An association that breaks is asked for again, "
+            f"and given up after {LOST_IN_A_ROW} in a row on which nothing was answered; the "
+            "object at which it broke counts as failed.",
+            "**C-GET** sends back on the association that asked, for those storage classes for "
+            "which it took the SCP role (PS3.7 D.3.3.4).",
+            "**Encoding.** Objects go out in the transfer syntax they are kept in, byte for byte. "
+            "Where that is not accepted they are written anew as Explicit or Implicit VR Little "
+            "Endian: values keep their bytes; RLE, JPEG, JPEG-LS, JPEG 2000 are decoded frame by "
+            "frame (colour as RGB), and icons, padding and signatures behind the pixels are left "
+            "out. What cannot be decoded, such as video and single bits, counts as failed.",
+            f"Pending responses come after {PENDING_EVERY} sub-operations and each second. What "
+            "was sent is audited, an entry a study.",
+            table(
+                ("Status of C-MOVE, C-GET", "When"),
+                [(f"{code:04X}", when) for code, when in STATUSES.items()],
+            ),
         ]
     )
 

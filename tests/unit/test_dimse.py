@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pynetdicom import _config
 from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP, DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
@@ -19,6 +20,14 @@ from clinic_panel.dimse.store import LinkLost, StoreSender
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, J2K = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def whole():
+    """A listener started by a test before has the library take data sets in pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
+        yield
 
 
 class Bytes:
