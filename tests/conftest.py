@@ -23,6 +23,8 @@ from clinic_panel.context import Actor, Context, system
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine, upgrade
 
+# Processes must speak up by themselves, as on a machine where nobody set this.
+os.environ.pop("PYTHONUNBUFFERED", None)
 # A busy machine is slow, not wrong; what never comes is.
 hypothesis_settings.register_profile("clinic", deadline=None)
 hypothesis_settings.load_profile("clinic")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -58,6 +59,7 @@ _OFFERED = (
 )
 
 type Tell = Callable[[str], None]
+AT_ONCE: Tell = partial(print, flush=True)  # whoever reads it through a pipe waits for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Modality:
     zone: tzinfo = UTC  # the clinic's: what it calls today, and the times in the images
 
 
-def simulate_modality(modality: Modality, tell: Tell = print) -> int:
+def simulate_modality(modality: Modality, tell: Tell = AT_ONCE) -> int:
     """Verify, ask the worklist, perform each step and send its images; tell one line a service.
 
     Returns

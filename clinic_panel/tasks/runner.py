@@ -50,6 +50,7 @@ LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD, JobKind.COMMITMENT)
 STOPPABLE = (JobKind.FORWARD, JobKind.COMMITMENT)
 FINAL = (NotFound, GivenUp)
 LOCAL_AT_ONCE = 8
+AT_ONCE = partial(print, flush=True)  # whoever started the worker waits for its ``ready``
 FETCH_S = 20.0  # what is computed is here at once, or was lost with its process
 LONGEST_SLEEP_S = 30.0  # a change that nobody announced is found after so long
 AFTER_TROUBLE_S = 2.0
@@ -344,7 +345,7 @@ class Runner:
             turn.future.cancel()
 
 
-def work(settings: Settings, tell: Callable[[str], Any] = print) -> None:
+def work(settings: Settings, tell: Callable[[str], Any] = AT_ONCE) -> None:
     """Run the worker of a home until SIGINT or SIGTERM; says ``ready`` once it claims jobs.
 
     Raises
