@@ -63,6 +63,7 @@ class IndexWriter:
             queue.SimpleQueue()
         )
         self._committing = threading.Lock()
+        self._is_next = False  # the thread has a batch in hand and waits to commit: join it
         self._thread = threading.Thread(target=self._run, name="index-writer")
         self._closed = False
 
@@ -82,7 +83,7 @@ class IndexWriter:
         """
         if self._committing.acquire(blocking=False):
             try:
-                if self._waiting.empty() and not self._closed:
+                if not self._is_next and self._waiting.empty() and not self._closed:
                     mine: Future[Outcome] = Future()
                     self._write([(received, mine)])
                     return mine.result(0)
@@ -114,7 +115,9 @@ class IndexWriter:
             batch = []
             with contextlib.suppress(queue.Empty):
                 batch.append(self._waiting.get(timeout=TIDY_EVERY_S))
+                self._is_next = True
             with self._committing:
+                self._is_next = False
                 while len(batch) < BATCH and not self._waiting.empty():
                     batch.append(self._waiting.get())
                 ending = None in batch
