@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
     UID,
     DigitalXRayImageStorageForPresentation,
@@ -39,9 +38,10 @@ from pynetdicom.sop_class import (
 from clinic_panel.dimse import commitment
 from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import ClinicError, PeerUnavailable
-from clinic_panel.imaging.phantom import CT_SLICES, Identity
+from clinic_panel.imaging.phantom import CT_SLICES
 from clinic_panel.simulator import performed
 from clinic_panel.simulator.objects import Booking, images_for
+from clinic_panel.simulator.worklist import read_item, worklist_keys
 
 TIMEOUT_S = 30.0
 POLL_S = 10.0  # between two looks at the worklist while nobody has arrived
@@ -142,68 +142,6 @@ def _query(modality: Modality, stations: Sequence[str]) -> list[Booking]:
                 elif code != 0x0000:
                     raise PeerUnavailable(f"The worklist was answered with {_shown(status)}.")
     return found
-
-
-def worklist_keys(station_ae_title: str, today: datetime) -> Dataset:
-    """Return the identifier of a worklist query: what to match, and what to return (PS3.4 K.6)."""
-    step = Dataset()
-    step.ScheduledStationAETitle = station_ae_title
-    step.ScheduledProcedureStepStartDate = today.strftime("%Y%m%d")
-    for keyword in (
-        "ScheduledProcedureStepStartTime",
-        "Modality",
-        "ScheduledProcedureStepDescription",
-        "ScheduledProcedureStepID",
-        "ScheduledProcedureStepStatus",
-    ):
-        setattr(step, keyword, "")
-    keys = Dataset()
-    keys.SpecificCharacterSet = "ISO_IR 192"
-    keys.ScheduledProcedureStepSequence = DicomSequence([step])
-    for keyword in (
-        "AccessionNumber",
-        "IssuerOfPatientID",
-        "PatientBirthDate",
-        "PatientID",
-        "PatientName",
-        "PatientSex",
-        "ReferringPhysicianName",
-        "RequestedProcedureDescription",
-        "RequestedProcedureID",
-        "StudyInstanceUID",
-    ):
-        setattr(keys, keyword, "")
-    return keys
-
-
-def read_item(item: Dataset) -> Booking:
-    """Take what the images need out of a worklist item."""
-    step = item.ScheduledProcedureStepSequence[0]
-    description = _text(item, "RequestedProcedureDescription")
-    station = _text(step, "ScheduledStationAETitle")
-    return Booking(
-        identity=Identity(
-            patient_name=_text(item, "PatientName"),
-            patient_id=_text(item, "PatientID"),
-            issuer_of_patient_id=_text(item, "IssuerOfPatientID"),
-            patient_birth_date=_text(item, "PatientBirthDate"),
-            patient_sex=_text(item, "PatientSex"),
-            accession_number=_text(item, "AccessionNumber"),
-            study_instance_uid=_text(item, "StudyInstanceUID"),
-            study_description=description,
-            study_id=_text(item, "RequestedProcedureID"),
-            referring_physician_name=_text(item, "ReferringPhysicianName"),
-            station_ae_title=station,
-        ),
-        modality=_text(step, "Modality"),
-        station_ae_title=station,
-        start=_text(step, "ScheduledProcedureStepStartDate")
-        + _text(step, "ScheduledProcedureStepStartTime"),
-        status=_text(step, "ScheduledProcedureStepStatus"),
-        step_id=_text(step, "ScheduledProcedureStepID"),
-        step_description=_text(step, "ScheduledProcedureStepDescription") or description,
-        requested_procedure_id=_text(item, "RequestedProcedureID"),
-    )
 
 
 def _send_all(modality: Modality, waiting: list[Booking], tell: Tell) -> int:
@@ -360,10 +298,6 @@ def _associated(
 
 def _own_title(modality: Modality) -> str:
     return modality.ae_title or (modality.stations[0] if modality.stations else "SIMULATOR")
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    return str(ds.get(keyword) or "")
 
 
 def _shown(status: Dataset) -> str:

@@ -28,7 +28,7 @@ SUBJECT_COLUMNS: list[dict[str, Any]] = [
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "130px", "shown": 1},
 ]
 COLUMNS: list[dict[str, Any]] = [
-    {"id": "service", "label": "Service", "strong": True, "sub": "section", "width": "118px"},
+    {"id": "service", "label": "Service", "strong": True, "sub": "section", "width": "146px"},
     {"id": "asked", "label": "Asked for", "wrap": True},
     {"id": "expected", "label": "Expected", "wrap": True, "hide": "first"},
     {"id": "came", "label": "Came", "wrap": True},
