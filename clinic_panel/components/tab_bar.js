@@ -7,6 +7,12 @@ export function render({ model, el }) {
     return h("button", { class: "tab", type: "button", role: "tab", id: `tab-${entry.id}`, "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1", onclick: () => open(entry.id) },
       entry.label, entry.count ? h("span", { class: `chip ${entry.tone || ""}` }, String(entry.count)) : "");
   }
+  // On a phone the strip is wider than the screen: the open tab is moved into it, sideways only.
+  function reveal() {
+    const box = strip.getBoundingClientRect(), tab = strip.querySelector('[aria-selected="true"]')?.getBoundingClientRect();
+    if (tab && tab.left < box.left) strip.scrollLeft += tab.left - box.left - 24;
+    else if (tab && tab.right > box.right) strip.scrollLeft += tab.right - box.right + 24;
+  }
   function write() {
     const focused = strip.contains(el.getRootNode().activeElement);
     strip.replaceChildren(...model.tabs.map(tab));
@@ -24,5 +30,7 @@ export function render({ model, el }) {
   });
   write();
   model.on(["tabs", "active"], write);
+  model.on("active", reveal);
   el.append(strip);
+  requestAnimationFrame(reveal);
 }
