@@ -44,15 +44,15 @@ def _model() -> str:
     return """One application entity serves a clinic. Its title is set by the site.
 
 ```
-modality -> [ listener: one process, one port ] -> archive folder, then index (SQL database)
-              C-ECHO, C-STORE, worklist, query ...        |
-peer     <- [ worker: C-STORE of what peers are owed ] <--+
+modality -> [ listener: one port, all services below as SCP ] -> archive folder, then index (SQL)
+peer     <- [ listener: sub-operations of C-MOVE and C-GET  ] <-+
+peer     <- [ worker: what peers are owed or asked for      ] <-+
 ```
 
-- The *listener* accepts associations and acts as SCP of every service below.
-- The *worker* initiates associations: it forwards stored objects to peers that an administrator
-  marked for it.
-- Both share archive and index with the dashboards, which speak no DICOM on the network.
+- The *listener* accepts associations; as Move SCP it initiates those to the move destinations.
+- The *worker* initiates all others: it forwards stored objects to peers that an administrator
+  marked for it, and does what chapter 4 says of our roles as SCU.
+- Both share archive and index with the dashboards.
 
 Real-world activity and sequence: a booking appears in the worklist; the modality queries it,
 performs the study and stores the images; the study is matched to its booking by Study Instance UID,
@@ -155,6 +155,8 @@ def _security() -> str:
         [
             "- **TLS** (PS3.15 B.12, BCP 195): TLS 1.2 at least, 1.3 preferred, server certificate "
             "always; with authorities given, a client certificate is required.\n"
+            "- **Calls to peers** marked for TLS are encrypted, TLS 1.2 at least; the peer must "
+            "show a certificate of the authorities given (or of the system's).\n"
             "- **Access**: unknown calling AE titles are rejected, audited once a minute and shown "
             "to the administrator. An AE title proves nothing: use client certificates.\n"
             "- **Audit**: reception by series, conflicts, replacements and refusals are entries of "
