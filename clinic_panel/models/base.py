@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
-from sqlalchemy import JSON, Date, DateTime, Enum, Integer, MetaData, String, Text, Time
+from sqlalchemy import JSON, Date, DateTime, Enum, Integer, MetaData, String, Text, Time, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 from sqlalchemy.types import BigInteger, TypeDecorator, TypeEngine
@@ -13,6 +13,8 @@ from sqlalchemy.types import BigInteger, TypeDecorator, TypeEngine
 # Characters of one value (PS3.5 Table 6.2-1); PN: three groups of 64 and two separators.
 _LENGTH = {"AE": 16, "CS": 16, "DS": 16, "IS": 12, "LO": 64, "PN": 194, "SH": 16, "UI": 64}
 
+# Of a name: that it has more than one component group. Asked in these words an index knows it.
+HAS_GROUPS = text("patient_name LIKE '%=%'")
 # SQLite counts up only a plain INTEGER key; PostgreSQL's audit and slot tables outgrow 32 bits.
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 

@@ -13,11 +13,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from clinic_panel.models.base import Base, BigKey, dicom
+from clinic_panel.models.base import HAS_GROUPS, Base, BigKey, dicom
 
 if TYPE_CHECKING:
     from clinic_panel.models.appointment import Appointment
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 QUIET = timedelta(seconds=1)
 # A modality that still examines, or owes images it announced, is waited for no longer than this.
 OVERDUE = timedelta(minutes=15)
-# Of a name: that it has more than one component group. Asked in these words an index knows it.
-HAS_GROUPS = text("patient_name LIKE '%=%'")
 
 
 class Study(Base):

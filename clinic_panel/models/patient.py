@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Text, UniqueConstraint, event
+from sqlalchemy import Index, Text, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_panel import validation
 from clinic_panel.errors import Conflict
-from clinic_panel.models.base import Base, dicom
+from clinic_panel.models.base import HAS_GROUPS, Base, dicom
 
 if TYPE_CHECKING:
     from clinic_panel.models.appointment import Appointment
@@ -21,7 +21,21 @@ class Patient(Base):
     """One person. Identified by ID *and* issuer: another site may reuse the number."""
 
     __tablename__ = "patient"
-    __table_args__ = (UniqueConstraint("issuer_of_patient_id", "patient_id"),)
+    __table_args__ = (
+        UniqueConstraint("issuer_of_patient_id", "patient_id"),
+        # As for studies: what a name begins with, and later groups of names in several scripts.
+        Index(
+            "ix_patient_search_name",
+            "search_name",
+            postgresql_ops={"search_name": "text_pattern_ops"},
+        ),
+        Index(
+            "ix_patient_name_groups",
+            "search_name",
+            sqlite_where=HAS_GROUPS,
+            postgresql_where=HAS_GROUPS,
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[str] = dicom("PatientID", index=True)
@@ -34,7 +48,7 @@ class Patient(Base):
     patient_comments: Mapped[str] = dicom("PatientComments")
     allergies: Mapped[str] = dicom("Allergies")
     # All component groups of the name, folded, so that one LIKE finds any script.
-    search_name: Mapped[str] = mapped_column(Text, default="", index=True)
+    search_name: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column()

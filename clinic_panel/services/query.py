@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.imaging.matching import days
-from clinic_panel.models.imaging import HAS_GROUPS, Instance, Series, Study
+from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.user import Permission
-from clinic_panel.services import searches
+from clinic_panel.services import narrowing, searches
 from clinic_panel.services.query_keys import ArchiveKey, ArchiveQuery, Row, same_patient
 from clinic_panel.services.query_levels import QueryLevel
 from clinic_panel.services.searches import Search
@@ -97,13 +96,13 @@ def _narrowed(key: ArchiveKey, wanted: list[str], dialect: str) -> Iterator[Colu
     if len(wanted) > _LOOKED_UP:
         return
     if key.keyword == "PatientName":
-        yield or_(*(_name_fits(one, dialect) for one in wanted))
+        yield or_(*(narrowing.name_fits(Study, Study.id, one, dialect) for one in wanted))
     elif key.keyword == "SOPClassesInStudy":
         images = select(_image.id).join(_its_series, _image.series_pk == _its_series.id)
         images = images.where(_its_series.study_pk == Study.id, _image.sop_class_uid.in_(wanted))
         yield images.correlate(Study).exists()
     elif key.keyword == "ModalitiesInStudy":
-        yield or_(*(_holds(key.column, one) for one in wanted))
+        yield or_(*(narrowing.holds(key.column, one) for one in wanted))
     elif key.vr == "DA" and len(wanted) == 1:
         first, last = days(wanted[0])
         if first is not None:
@@ -113,36 +112,4 @@ def _narrowed(key: ArchiveKey, wanted: list[str], dialect: str) -> Iterator[Colu
     elif key.vr == "UI":
         yield key.column.in_(wanted)
     elif key.vr in ("AE", "CS", "LO", "SH"):
-        yield or_(*(_begins(key.column, one, dialect) for one in wanted))
-
-
-def _begins(column: Any, pattern: str, dialect: str) -> ColumnElement[bool]:
-    """Compare what an index helps with: the text up to the first wildcard, or a piece after it."""
-    first = pattern.replace("?", "*").partition("*")[0]
-    if first == pattern:
-        return column == pattern
-    if not first:
-        return _holds(column, pattern)
-    if dialect == "sqlite":  # its LIKE knows no case, and so no index
-        return column.op("GLOB")(first.replace("[", "[[]") + "*")
-    return column.startswith(first, autoescape=True)
-
-
-def _holds(column: Any, pattern: str) -> ColumnElement[bool]:
-    """Leave out texts in which the longest literal piece of a pattern does not occur."""
-    longest = max(pattern.replace("?", "*").split("*"), key=len)
-    return column.contains(longest, autoescape=True)
-
-
-def _name_fits(pattern: str, dialect: str) -> ColumnElement[bool]:
-    """Leave out names of which no component group begins like a pattern, or holds its piece."""
-    pieces = validation.folded(pattern.replace("?", "*")).split("*")
-    if not pieces[0].strip():
-        longest = max((piece.strip() for piece in pieces), key=len)
-        return Study.search_name.contains(longest, autoescape=True)
-    # Two searches that each have their index, which one with OR has not.
-    first = select(Study.id).where(_begins(Study.search_name, pieces[0] + "*", dialect))
-    later = select(Study.id).where(
-        HAS_GROUPS, Study.search_name.contains(" " + pieces[0], autoescape=True)
-    )
-    return Study.id.in_(union_all(first, later))
+        yield or_(*(narrowing.begins(key.column, one, dialect) for one in wanted))

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from clinic_panel.imaging import charset
 from clinic_panel.imaging.encoding import Template
 from clinic_panel.imaging.identifiers import Asked, Key, date_text, time_text
-from clinic_panel.imaging.matching import days, plain, text_of
+from clinic_panel.imaging.matching import days, is_universal, plain, text_of
 from clinic_panel.models.performed import PerformedStatus
 
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
@@ -163,6 +163,7 @@ class WorklistQuery:
     @property
     def narrowed(self) -> StepFilter:
         """What the database may leave out before the keys are compared."""
+        name = text_of(self.identifier, "PatientName")
         first, last = days(text_of(self.step, START_DATE))
         return StepFilter(
             first_day=first,
@@ -172,7 +173,7 @@ class WorklistQuery:
             patient_id=next(iter(plain(self.identifier, "PatientID")), ""),
             accession_number=next(iter(plain(self.identifier, "AccessionNumber")), ""),
             study_instance_uids=plain(self.identifier, "StudyInstanceUID"),
-            patient_name=text_of(self.identifier, "PatientName").strip("*"),
+            patient_name="" if is_universal(name) else name,
         )
 
     def excluded_by(self, step: ScheduledStep) -> str:
