@@ -85,6 +85,8 @@ def wildcard_matches(key: str, have: str) -> bool:
         if at < len(key) and key[at] == "*":
             star, resume = at, here
             at += 1
+            if at == len(key):
+                return True
         elif at < len(key) and key[at] in ("?", have[here]):
             at, here = at + 1, here + 1
         elif star >= 0:
