@@ -185,7 +185,7 @@ def worklist_queries() -> dict[str, Dataset]:
         ),
         "a modality's day": keys(Modality="CT", ScheduledProcedureStepStartDate=today),
         "all of the day": keys(ScheduledProcedureStepStartDate=today),
-        "a station's patient": keys("P*", "Huber31^*", ScheduledStationAETitle="STATION7"),
+        "a station's patient": keys("", "Huber31^*", ScheduledStationAETitle="STATION7"),
     }
 
 
