@@ -70,7 +70,9 @@ class Settings(param.Parameterized):
     dicom_tls_cert = param.String(default="", constant=True, doc="PEM certificate for DICOM TLS.")
     dicom_tls_key = param.String(default="", constant=True, doc="PEM key of that certificate.")
     dicom_tls_ca = param.String(
-        default="", constant=True, doc="PEM authorities whose client certificates are required."
+        default="",
+        constant=True,
+        doc="PEM authorities of the devices that call us or that we call with TLS; required then.",
     )
     ae_title = param.String(
         default="CLINIC",

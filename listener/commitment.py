@@ -17,7 +17,7 @@ from clinic_panel.context import Context
 from clinic_panel.dimse import commitment
 from clinic_panel.dimse.model import NO_RESOURCES, NO_SUCH_INSTANCE, PROCESSING_FAILURE
 from clinic_panel.errors import ClinicError, Conflict, NotUnderstood
-from clinic_panel.services import commitments
+from clinic_panel.services import commitments, confirming
 from listener.contexts import storage_classes
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,22 @@ class Commitments:
                 self._held[taken.request_id] = _Held(event.assoc)
             self._changed.set()
         return SUCCESS
+
+    def handle_report(self, event: Event) -> tuple[int, Dataset | None]:
+        """Answer one N-EVENT-REPORT: what a peer says of studies that we forwarded to it."""
+        peer = event.assoc.requestor.ae_title
+        try:
+            result = commitment.decode_result(event.event_information)
+            known = confirming.note(self._ctx, peer, result)
+        except NotUnderstood:
+            return INVALID_ARGUMENT, None
+        except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
+            log.error("a commitment result of %s failed: %s", peer, type(error).__name__)
+            return PROCESSING_FAILURE, None
+        log.info(
+            "%s confirms %d instances, %d not", peer, len(result.committed), len(result.failed)
+        )
+        return (SUCCESS if known else NO_SUCH_INSTANCE), None
 
     def heard(self, event: Event) -> None:
         """A message came: it may be the answer to a report of ours."""

@@ -304,6 +304,7 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_N_CREATE, mpps.handle_create, [node.ctx]),
                 (evt.EVT_N_SET, mpps.handle_set, [node.ctx]),
                 (evt.EVT_N_GET, mpps.handle_get, [node.ctx]),
+                (evt.EVT_N_EVENT_REPORT, node.commitments.handle_report),
             ],
             request_handler=_Connection,
         )

@@ -16,6 +16,7 @@ from clinic_panel.components.part import HERE, Part
 NAVIGATION: tuple[dict[str, str], ...] = (
     {"id": "schedule", "label": "Schedule", "href": "/schedule", "icon": "calendar"},
     {"id": "patients", "label": "Patients", "href": "/patients", "icon": "people"},
+    {"id": "fetch", "label": "Archives", "href": "/fetch", "icon": "download"},
     {"id": "reports", "label": "Reports", "href": "/reports", "icon": "report"},
     {"id": "analytics", "label": "Analytics", "href": "/analytics", "icon": "analytics"},
     {"id": "devices", "label": "Devices", "href": "/devices", "icon": "devices"},
@@ -25,8 +26,8 @@ NAVIGATION: tuple[dict[str, str], ...] = (
 
 VISIBLE: dict[str, frozenset[str]] = {
     "receptionist": frozenset({"schedule", "patients"}),
-    "technologist": frozenset({"schedule", "patients", "devices"}),
-    "clinician": frozenset({"schedule", "patients", "reports", "analytics"}),
+    "technologist": frozenset({"schedule", "patients", "fetch", "devices"}),
+    "clinician": frozenset({"schedule", "patients", "fetch", "reports", "analytics"}),
     "analyst": frozenset({"analytics"}),
     "admin": frozenset({"schedule", "patients", "reports", "analytics", "devices", "admin"}),
 }

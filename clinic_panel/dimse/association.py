@@ -75,6 +75,13 @@ class _Connection(AssociationSocket):
             self.provider_queue.put(primitive)
             self._ready.set()
 
+    def _shutdown_socket(self) -> None:
+        """Close, also when the other side was faster: the library leaves it to the collector."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
 
 class _Entity(AE):
     """An application entity that calls."""

@@ -28,7 +28,7 @@ from clinic_panel.errors import NotUnderstood, PeerFailure, PeerUnavailable
 
 SOP_CLASS, SOP_INSTANCE = StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 REQUEST = 1  # Action Type ID (PS3.4 Table J.3-1)
-SAME_ASSOCIATION_S = 5.0  # for how long a result is awaited where it was asked for
+SAME_ASSOCIATION_S = 2.0  # for how long a result is awaited where it was asked for
 REPORT_ANSWER_S = 30.0
 
 # As lenient as the archive: old devices begin components with a zero.

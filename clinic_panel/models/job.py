@@ -19,6 +19,8 @@ class JobKind(StrEnum):
     FORWARD = "forward"
     SETTLE_STUDY = "settle study"
     COMMITMENT = "commitment"
+    CONFIRM = "confirm"
+    FETCH = "fetch"
 
 
 class JobState(StrEnum):

@@ -24,6 +24,8 @@ class Peer(Base):
     host: Mapped[str] = mapped_column(String(255), default="")
     port: Mapped[int] = mapped_column(default=104)
     forwards: Mapped[bool] = mapped_column(default=False)
+    # Whether it is asked by storage commitment for what it was sent.
+    commits: Mapped[bool] = mapped_column(default=False)
     # Encrypted when we call; and where it wants the results of its storage commitment requests.
     uses_tls: Mapped[bool] = mapped_column(default=False)
     reports_on_same: Mapped[bool] = mapped_column(default=False)
@@ -39,6 +41,17 @@ class ForwardingState(StrEnum):
     WAITING = "waiting"
     DELIVERED = "delivered"
     REFUSED = "refused"
+
+
+class Confirmation(Base):
+    """One storage commitment request of ours that a peer has not answered yet (PS3.4 J)."""
+
+    __tablename__ = "confirmation"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    peer_pk: Mapped[int] = mapped_column(ForeignKey("peer.id"), index=True)
+    transaction_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    asked_at: Mapped[datetime]
 
 
 class Forwarding(Base):
@@ -57,6 +70,9 @@ class Forwarding(Base):
     # DIMSE status of the last answer; None: no answer yet.
     last_status: Mapped[int | None]
     delivered_at: Mapped[datetime | None]
+    # When the peer said that it keeps it, and the request that asks for that now.
+    confirmed_at: Mapped[datetime | None]
+    confirmation_pk: Mapped[int | None] = mapped_column(ForeignKey("confirmation.id"), index=True)
     created_at: Mapped[datetime]
 
     peer: Mapped[Peer] = relationship()

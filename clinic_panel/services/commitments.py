@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from clinic_panel.archive import Archive
 from clinic_panel.context import Context
 from clinic_panel.dimse.model import (
-    CLASS_CONFLICT,
     CLASS_NOT_SUPPORTED,
     DUPLICATE_TRANSACTION,
-    NO_SUCH_INSTANCE,
-    PROCESSING_FAILURE,
     Reference,
     Remote,
     Request,
@@ -35,13 +30,11 @@ from clinic_panel.errors import (
     Conflict,
     GivenUp,
     NotFound,
-    NotUnderstood,
     PeerUnavailable,
     Unavailable,
 )
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.commitment import CommitmentItem, CommitmentRequest, CommitmentState
-from clinic_panel.models.imaging import Instance
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.site import Topic
@@ -64,40 +57,12 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Unchecked:
-    """One instance to look at, beside what the index says of it (empty: nothing)."""
-
-    item_id: int
-    sop_class_uid: str
-    indexed_class_uid: str
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """A result that is due, and where the device listens; None: nobody knows."""
 
     result: Result
     ae_title: str
     remote: Remote | None
-
-
-@dataclass(frozen=True, slots=True)
-class CommitmentRow:
-    """One request, for a table."""
-
-    id: int
-    ae_title: str
-    address: str
-    state: CommitmentState
-    instances: int
-    failures: dict[str, Any]
-    attempts: int
-    last_error: str
-    asked_at: datetime
-    give_up_at: datetime | None
-    finished_at: datetime | None
 
 
 def ask(
@@ -199,58 +164,6 @@ def _add_items(
     )
 
 
-def unchecked(ctx: Context, request_id: int, *, limit: int = 100) -> list[Unchecked]:
-    """Return instances of a request that nobody looked at yet, in the order they were named."""
-    ctx.require(Permission.JOB_RUN)
-    query = (
-        select(
-            CommitmentItem.id,
-            CommitmentItem.sop_class_uid,
-            Instance.sop_class_uid,
-            Instance.path,
-            Instance.sha256,
-        )
-        .join(
-            Instance,
-            Instance.sop_instance_uid == CommitmentItem.sop_instance_uid,
-            isouter=True,
-        )
-        .where(CommitmentItem.request_pk == request_id, CommitmentItem.reason.is_(None))
-        .order_by(CommitmentItem.id)
-        .limit(limit)
-    )
-    with ctx.read() as session:
-        return [
-            Unchecked(id_, asked, indexed or "", path or "", sha256 or "")
-            for id_, asked, indexed, path, sha256 in session.execute(query)
-        ]
-
-
-def check(store: Archive, item: Unchecked) -> int:
-    """Read one object off the disk and compare it; return 0 or the Failure Reason."""
-    if not item.path:
-        return NO_SUCH_INSTANCE
-    if item.indexed_class_uid != item.sop_class_uid:
-        return CLASS_CONFLICT
-    try:
-        digest, _ = store.digests(item.path)
-    except NotFound:
-        return NO_SUCH_INSTANCE
-    except (NotUnderstood, OSError):
-        return PROCESSING_FAILURE
-    return 0 if digest == item.sha256 else PROCESSING_FAILURE
-
-
-def note_checked(ctx: Context, reasons: Mapping[int, int]) -> None:
-    """Keep what was found, by id of the item, so that nothing is read twice."""
-    ctx.require(Permission.JOB_RUN)
-    with ctx.begin() as session:
-        session.execute(
-            update(CommitmentItem),
-            [{"id": item_id, "reason": reason} for item_id, reason in reasons.items()],
-        )
-
-
 def conclude(ctx: Context, request_id: int) -> Report | None:
     """Close the check and return the report that is due now.
 
@@ -267,7 +180,7 @@ def conclude(ctx: Context, request_id: int) -> Report | None:
     ctx.require(Permission.JOB_RUN)
     now = ctx.clock()
     with ctx.begin() as session:
-        row = _locked(session, request_id)
+        row = locked(session, request_id)
         if row.state is CommitmentState.REPORTED:
             return None
         if row.state is not CommitmentState.TO_REPORT:  # checked just now, or asked for once more
@@ -299,7 +212,7 @@ def note_failure(ctx: Context, request_id: int, why: str) -> None:
     ctx.require(Permission.JOB_RUN)
     now = ctx.clock()
     with ctx.begin() as session:
-        row = _locked(session, request_id)
+        row = locked(session, request_id)
         row.attempts += 1
         row.last_error = why[:256]
         is_over = row.give_up_at is not None and now >= row.give_up_at
@@ -317,7 +230,7 @@ def note_reported(ctx: Context, request_id: int) -> None:
     """Keep that the device has its result; the list of instances is needed no more."""
     ctx.require(Permission.DICOM_WRITE)
     with ctx.begin() as session:
-        row = _locked(session, request_id)
+        row = locked(session, request_id)
         row.state, row.finished_at = CommitmentState.REPORTED, ctx.clock()
         row.held_until_at, row.last_error = None, ""
         session.execute(delete(CommitmentItem).where(CommitmentItem.request_pk == row.id))
@@ -355,7 +268,7 @@ def take(ctx: Context, request_id: int) -> Result | None:
     ctx.require(Permission.DICOM_WRITE)
     now = ctx.clock()
     with ctx.begin() as session:
-        row = _locked(session, request_id)
+        row = locked(session, request_id)
         held = row.held_until_at
         if row.state is not CommitmentState.TO_REPORT or held is None or held <= now:
             return None
@@ -368,60 +281,10 @@ def let_go(ctx: Context, request_id: int) -> None:
     """Leave the report to the worker, at once: the association that asked is over."""
     ctx.require(Permission.DICOM_WRITE)
     with ctx.begin() as session:
-        row = _locked(session, request_id)
+        row = locked(session, request_id)
         if row.held_until_at is not None:
             row.held_until_at = None
             jobs.enqueue(ctx, session, JobKind.COMMITMENT, [row.id])
-
-
-# --- for the administrator ---
-
-
-def requests(ctx: Context, *, limit: int = 200) -> list[CommitmentRow]:
-    """Return the latest requests, those that need a person first.
-
-    Raises
-    ------
-    Forbidden
-        The actor is no administrator.
-    """
-    ctx.require(Permission.ADMIN)
-    query = (
-        select(CommitmentRequest)
-        .order_by(
-            (CommitmentRequest.state == CommitmentState.GIVEN_UP).desc(),
-            CommitmentRequest.id.desc(),
-        )
-        .limit(limit)
-    )
-    with ctx.read() as session:
-        return [
-            CommitmentRow(**{name: getattr(row, name) for name in _SHOWN})
-            for row in session.scalars(query)
-        ]
-
-
-_SHOWN = tuple(CommitmentRow.__dataclass_fields__)
-
-
-def retry(ctx: Context, request_id: int) -> None:
-    """Report again, for another day; also at once what waits for its next try.
-
-    Raises
-    ------
-    Forbidden, NotFound
-        The actor is no administrator; there is no such request.
-    Conflict
-        The device has its result.
-    """
-    ctx.require(Permission.ADMIN)
-    with ctx.begin() as session:
-        row = _locked(session, request_id)
-        if row.state is CommitmentState.REPORTED:
-            raise Conflict("The device has the result of this request already.")
-        jobs.enqueue(ctx, session, JobKind.COMMITMENT, [row.id])
-        audit.record(ctx, session, Action.RETRY, row, ae_title=row.ae_title)
-        changes.announce(session, Topic.ADMIN)
 
 
 def wake(ctx: Context, session: Session, ae_title: str) -> None:
@@ -440,7 +303,14 @@ def _digest(references: Sequence[Reference]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _locked(session: Session, request_id: int) -> CommitmentRequest:
+def locked(session: Session, request_id: int) -> CommitmentRequest:
+    """Return a request whose row the caller's transaction holds.
+
+    Raises
+    ------
+    NotFound
+        There is no such request.
+    """
     row = session.get(CommitmentRequest, request_id, with_for_update=True)
     if row is None:
         raise NotFound

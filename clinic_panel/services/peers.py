@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from clinic_panel import validation
 from clinic_panel.context import Context
+from clinic_panel.dimse.model import Caller, Remote
 from clinic_panel.errors import Conflict, Invalid, NotFound
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.job import JobKind
@@ -30,6 +31,7 @@ class PeerForm:
     is_active: bool = True
     uses_tls: bool = False
     reports_on_same: bool = False
+    commits: bool = False
 
     def checked(self) -> PeerForm:
         """Return the form as it is kept.
@@ -40,7 +42,7 @@ class PeerForm:
             A rule is broken; the error names the field.
         """
         host = self.host.strip()
-        if self.forwards and not host:
+        if (self.forwards or self.commits) and not host:
             raise Invalid("A peer that studies go to needs an address.", field="host")
         if len(host) > 255 or not host.isascii() or any(c.isspace() for c in host):
             raise Invalid("This is no host name or address.", field="host")
@@ -55,6 +57,7 @@ class PeerForm:
             self.is_active,
             self.uses_tls,
             self.reports_on_same,
+            self.commits,
         )
 
 
@@ -71,6 +74,7 @@ class PeerRow:
     is_active: bool
     uses_tls: bool
     reports_on_same: bool
+    commits: bool
     version: int
 
 
@@ -138,12 +142,39 @@ def change(ctx: Context, peer_id: int, version: int, form: PeerForm) -> PeerRow:
             session.flush()
             if peer.forwards and peer.is_active:
                 jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
+            if peer.commits and peer.is_active:
+                jobs.enqueue(ctx, session, JobKind.CONFIRM, [peer.id])
             commitments.wake(ctx, session, peer.ae_title)
             audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
             changes.announce(session, Topic.ADMIN)
             return _row(peer)
     except IntegrityError:
         raise _taken() from None
+
+
+def test(ctx: Context, peer_id: int) -> float:
+    """Call a peer (C-ECHO) and return the seconds until it answered; it may take as many as 20.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The actor is no administrator; there is no such peer.
+    Invalid
+        It has no address.
+    PeerUnavailable, PeerFailure
+        It does not answer as it should; the message says at which step.
+    """
+    from clinic_panel.dimse.echo import echo
+
+    ctx.require(Permission.ADMIN)
+    with ctx.read() as session:
+        peer = session.get(Peer, peer_id)
+        if peer is None:
+            raise NotFound
+        if not peer.host:
+            raise Invalid("This device has no address to call.", field="host")
+        remote = Remote(peer.ae_title, peer.host, peer.port, peer.uses_tls)
+    return echo(Caller.of(ctx.settings), remote)
 
 
 def _taken() -> Invalid:

@@ -76,6 +76,7 @@ class StudyForwarding:
     waiting: int
     delivered: int
     refused: int
+    confirmed: int  # of those delivered, by storage commitment
     last_status: int | None  # the highest DIMSE status of those that are not delivered
     last_delivered_at: datetime | None
 
@@ -207,6 +208,8 @@ def record(ctx: Context, peer_id: int, answers: Sequence[tuple[int, int]]) -> bo
             if owed.state is ForwardingState.DELIVERED:
                 owed.delivered_at = now
                 delivered.append(owed.instance_pk)
+        if delivered and session.get_one(Peer, peer_id).commits:
+            jobs.enqueue(ctx, session, JobKind.CONFIRM, [peer_id])
         _audit(ctx, session, peer_id, delivered)
         changes.announce(session, Topic.ADMIN)
     return settled
@@ -235,6 +238,7 @@ def forwarding_state(ctx: Context, *, limit: int = 500) -> list[StudyForwarding]
             waiting,
             delivered,
             refused,
+            func.sum(case((Forwarding.confirmed_at.is_not(None), 1), else_=0)),
             func.max(case((not_done, Forwarding.last_status))),
             func.max(Forwarding.delivered_at),
         )

@@ -9,7 +9,7 @@ from clinic_panel.context import Context
 from clinic_panel.dimse import commitment
 from clinic_panel.dimse.model import Caller
 from clinic_panel.errors import PeerFailure, PeerUnavailable
-from clinic_panel.services import commitments
+from clinic_panel.services import commitments, safekeeping
 
 NOTE_EVERY_S = 2.0  # what was read by then is not read again after a kill
 
@@ -45,11 +45,11 @@ def settle(ctx: Context, request_id: int, stopping: threading.Event) -> None:
 
 
 def _check(ctx: Context, request_id: int, stopping: threading.Event) -> None:
-    while not stopping.is_set() and (items := commitments.unchecked(ctx, request_id)):
+    while not stopping.is_set() and (items := safekeeping.unchecked(ctx, request_id)):
         reasons: dict[int, int] = {}
         until = time.monotonic() + NOTE_EVERY_S
         for item in items:
-            reasons[item.item_id] = commitments.check(ctx.store, item)
+            reasons[item.item_id] = safekeeping.check(ctx.store, item)
             if stopping.is_set() or time.monotonic() > until:
                 break
-        commitments.note_checked(ctx, reasons)
+        safekeeping.note_checked(ctx, reasons)

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
-from clinic_panel.tasks import commitment, report, sync
+from clinic_panel.tasks import commitment, confirm, fetch, report, sync
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
 from clinic_panel.tasks.turns import Turn, too_slow
@@ -45,9 +45,14 @@ from clinic_panel.tasks.work import Outcome, Work, describe, run_all
 log = logging.getLogger(__name__)
 
 COMPUTED = (JobKind.REPORT_PDF, JobKind.THUMBNAIL)
-LOCAL = (JobKind.SETTLE_STUDY, JobKind.FORWARD, JobKind.COMMITMENT)
-# These look whether to stop, and are given back when they did.
-STOPPABLE = (JobKind.FORWARD, JobKind.COMMITMENT)
+# Carried out in threads: they wait for other machines, or for the disk.
+CARRIED: Mapping[JobKind, Callable[[Context, int, threading.Event], None]] = {
+    JobKind.FORWARD: sync.forward,
+    JobKind.COMMITMENT: commitment.settle,
+    JobKind.CONFIRM: confirm.confirm,
+    JobKind.FETCH: fetch.carry,
+}
+LOCAL = (JobKind.SETTLE_STUDY, *CARRIED)
 FINAL = (NotFound, GivenUp)
 LOCAL_AT_ONCE = 8
 AT_ONCE = partial(print, flush=True)  # whoever started the worker waits for its ``ready``
@@ -236,10 +241,8 @@ class Runner:
     def _carry_out(self, claimed: Claim) -> None:
         """Do one job that needs no computing; runs in a thread of its own."""
         try:
-            if claimed.kind is JobKind.FORWARD:
-                sync.forward(self._ctx, claimed.subject_id, self._stopping)
-            elif claimed.kind is JobKind.COMMITMENT:
-                commitment.settle(self._ctx, claimed.subject_id, self._stopping)
+            if claimed.kind in CARRIED:
+                CARRIED[claimed.kind](self._ctx, claimed.subject_id, self._stopping)
             elif dicom.settle_study(self._ctx, claimed.subject_id):
                 thumbnails.refresh(self._ctx, claimed.subject_id)
             outcome = Outcome()
@@ -299,7 +302,7 @@ class Runner:
     def _settle(self, claimed: Claim, outcome: Outcome) -> None:
         if outcome.error:
             self._note_failure(claimed, outcome)
-        elif self._stopping.is_set() and claimed.kind in STOPPABLE:
+        elif self._stopping.is_set() and claimed.kind in CARRIED:
             jobs.release(self._ctx, [claimed])  # stopped before the end
         else:
             jobs.finish(self._ctx, [(claimed, None)])

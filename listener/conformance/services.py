@@ -18,7 +18,15 @@ from pynetdicom.sop_class import (
 from clinic_panel.config import Settings
 from clinic_panel.dimse.model import FAILURE_REASONS
 from clinic_panel.imaging.identifiers import PENDING_UNSUPPORTED, Key
-from clinic_panel.services import commitments, query, query_keys, worklist, worklist_keys
+from clinic_panel.services import (
+    commitments,
+    confirming,
+    query,
+    query_keys,
+    worklist,
+    worklist_keys,
+)
+from clinic_panel.services.fetching import MOST_FOUND
 from clinic_panel.services.performed import MOST_MESSAGES
 from clinic_panel.services.performed_attributes import ATTRIBUTES, Attribute
 from clinic_panel.services.performed_reading import MOST_OBJECTS, MOST_REQUESTS, MOST_SERIES
@@ -53,13 +61,13 @@ def offered() -> tuple[Offered, ...]:
     find = tuple(model.find_sop_class_uid for model in MODELS)
     fetch = tuple(uid for model in MODELS for uid in model.sop_class_uids[1:])
     return (
-        Offered("Verification", (str(Verification),), "yes", "no"),
+        Offered("Verification", (str(Verification),), "yes", "yes"),
         Offered("Storage", (), "yes, Annex A", "yes, what was stored"),
-        Offered("Storage Commitment", (str(StorageCommitmentPushModel),), "no", "yes"),
+        Offered("Storage Commitment", (str(StorageCommitmentPushModel),), "yes", "yes"),
         Offered("Modality Worklist", (str(ModalityWorklistInformationFind),), "yes", "no"),
         Offered("Modality Performed Procedure Step", steps, "yes", "no"),
-        Offered("Query", find, "yes", "no"),
-        Offered("Retrieve", fetch, "yes", "no"),
+        Offered("Query", find, "yes", "yes, Study Root"),
+        Offered("Retrieve", fetch, "yes", "yes, C-MOVE in Study Root"),
     )
 
 
@@ -104,7 +112,10 @@ def chapters() -> str:
 
 
 def _verification() -> str:
-    return "SCP: C-ECHO is answered with 0000 on any accepted association."
+    return (
+        "SCP: C-ECHO is answered with 0000 on any accepted association. SCU: an administrator "
+        "calls a device to test it."
+    )
 
 
 def _storage() -> str:
@@ -160,6 +171,12 @@ def _commitment() -> str:
             f"devices that want it there or have no address, for {grace} s by default. It is "
             f"tried again for {commitments.REPORT_FOR.days} day until it is acknowledged, across "
             "restarts.",
+            "**As SCU**, the worker asks peers marked for it to commit to what was forwarded, at "
+            f"most {confirming.AT_ONCE} instances a request, under a new Transaction UID each. The "
+            "result is taken on the same association or on a new one, on which the peer proposes "
+            "the SCP role; one that stays away for "
+            f"{confirming.ANSWER_WITHIN.seconds // 3600} h is asked for anew. What the peer does "
+            "not hold is sent again.",
             table(
                 ("Status of N-ACTION", "When"),
                 [(f"{int(code):04X}", when) for code, when in ACTION_STATUSES.items()],
@@ -257,6 +274,10 @@ def _query() -> str:
             "Title are in every answer.",
             table(("Level", "Attribute", "VR", "Key"), keys),
             _find_statuses(query.LIMIT),
+            "**As SCU**, studies of another archive are searched (C-FIND, Study Root, STUDY "
+            f"level, at most {MOST_FOUND} answers, then C-CANCEL) and sent here by it (C-MOVE, "
+            "Study Root, to our own AE title). When a forwarding association broke with an object "
+            "under way, the archive is asked for it (IMAGE level) before it is sent again.",
         ]
     )
 

@@ -40,6 +40,10 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(f"{self.address}{path}", method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()
+
 
 @contextlib.contextmanager
 def orthanc(
@@ -87,5 +91,6 @@ def orthanc(
             assert process.poll() is None
         yield Orthanc(process, port, f"http://127.0.0.1:{http}")
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -32,7 +32,7 @@ from clinic_panel.models.imaging import Instance
 from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.user import Role
 from clinic_panel.resources import now
-from clinic_panel.services import commitments, dicom, jobs, peers
+from clinic_panel.services import commitment_list, dicom, jobs, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.tasks.commitment import settle
 from listener.server import Node
@@ -334,10 +334,10 @@ def test_after_a_day_a_person_is_told_and_can_try_again(ctx, clock, admin, node)
 
     with pytest.raises(GivenUp):
         work(ctx)
-    [row] = commitments.requests(admin)
+    [row] = commitment_list.requests(admin)
     assert row.state is CommitmentState.GIVEN_UP
     assert "nothing listens at this port" in row.last_error
-    commitments.retry(admin, row.id)
+    commitment_list.retry(admin, row.id)
     assert job(ctx).state is JobState.QUEUED
     with pytest.raises(PeerUnavailable):  # for another day
         work(ctx)

@@ -8,7 +8,7 @@ from typing import Any
 
 from clinic_panel.dimse.model import FAILURE_REASONS
 from clinic_panel.models.commitment import CommitmentState
-from clinic_panel.services.commitments import CommitmentRow
+from clinic_panel.services.commitment_list import CommitmentRow
 
 STATES = {
     CommitmentState.CHECKING: ("Checking", "blue"),

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_panel.components.admin import commitment_board
+from clinic_panel.components.admin.peer_form import EditPeer
 from clinic_panel.components.admin.section import Section
+from clinic_panel.components.background import Background
 from clinic_panel.components.board import Board
-from clinic_panel.components.tasks import Done, Field, Task, Values
-from clinic_panel.context import Context
-from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.components.tasks import Done
+from clinic_panel.errors import ClinicError
 from clinic_panel.models.site import Topic
-from clinic_panel.services import associations, commitments, peers, sync
+from clinic_panel.services import associations, commitment_list, peers, sync
 from clinic_panel.services.associations import Refusal
 from clinic_panel.services.peers import PeerForm, PeerRow
 from clinic_panel.services.sync import StudyForwarding
 
 PEER_COLUMNS: list[dict[str, Any]] = [
     {"id": "name", "label": "Name", "sub": "ae_title", "strong": True},
-    {"id": "address", "label": "Address", "width": "200px", "hide": "first"},
+    {"id": "address", "label": "Address", "sub": "test", "wrap": True, "width": "240px"},
     {
         "id": "forwards",
         "label": "Studies",
@@ -33,7 +34,7 @@ PEER_COLUMNS: list[dict[str, Any]] = [
         "width": "110px",
         "tones": {"Active": "green", "Off": "outline"},
     },
-    {"id": "actions", "label": "Actions", "kind": "actions", "width": "110px", "shown": 1},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "200px", "shown": 2},
 ]
 FORWARDING_COLUMNS: list[dict[str, Any]] = [
     {"id": "study", "label": "Study", "strong": True, "width": "120px"},
@@ -43,7 +44,7 @@ FORWARDING_COLUMNS: list[dict[str, Any]] = [
         "label": "State",
         "kind": "chip",
         "width": "130px",
-        "tones": {"Waiting": "amber", "Delivered": "green", "Refused": "red"},
+        "tones": {"Waiting": "amber", "Delivered": "blue", "Confirmed": "green", "Refused": "red"},
     },
     {"id": "figures", "label": "Images", "wrap": True, "sub": "last"},
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "130px", "shown": 1},
@@ -66,6 +67,8 @@ class Devices(Section):
 
     def build(self) -> list[Any]:
         """Make the tables."""
+        self.background = Background()
+        self.tests: dict[int, str] = {}  # by peer: how the last call went
         self.peers = Board(
             title="Archives and devices",
             columns=PEER_COLUMNS,
@@ -97,15 +100,38 @@ class Devices(Section):
     def reload(self) -> None:
         """Show who may call, who was turned away, and what is still owed."""
         self.known = {row.id: row for row in peers.peers(self.ctx)}
-        self.peers.rows = [_peer_line(row) for row in self.known.values()]
+        self._show_peers()
         titles = {row.ae_title for row in self.known.values()}
         self.refused.rows = self._refusal_lines(titles)
         owed = sync.forwarding_state(self.ctx)
         self.states = {f"{row.study_id}-{row.peer_id}": row for row in owed}
         self.forwarding.rows = [self._state_line(key, row) for key, row in self.states.items()]
         self.commitments.rows = [
-            commitment_board.line(row, self.moment) for row in commitments.requests(self.ctx)
+            commitment_board.line(row, self.moment) for row in commitment_list.requests(self.ctx)
         ]
+
+    def _show_peers(self) -> None:
+        self.peers.rows = [
+            _peer_line(row, self.tests.get(row.id, "")) for row in self.known.values()
+        ]
+
+    def _test(self, row: PeerRow) -> Done:
+        """Call a device; the answer comes into its row."""
+
+        def tell(outcome: float | ClinicError) -> None:
+            at = f"{self.ctx.clock().astimezone(self.ctx.zone):%H:%M:%S}"
+            if isinstance(outcome, ClinicError):
+                self.tests[row.id] = f"{at}: {outcome.message}"
+                self.tasks.notice.say(outcome.message, "problem")
+            else:
+                self.tests[row.id] = f"{at}: answered in {outcome * 1000:.0f} ms"
+                self.tasks.notice.say(f"{row.peer_name} answers.", "success")
+            self._show_peers()
+
+        self.tests[row.id] = "Calling …"
+        self._show_peers()
+        self.background.ask(lambda: peers.test(self.ctx, row.id), tell)
+        return Done("")
 
     def _refusal_lines(self, known: set[str]) -> list[dict[str, Any]]:
         # Newest first: the first of each title says when and from where it last tried.
@@ -131,13 +157,16 @@ class Devices(Section):
         ]
 
     def _state_line(self, key: str, row: StudyForwarding) -> dict[str, Any]:
-        state = "Refused" if row.refused else "Waiting" if row.waiting else "Delivered"
+        is_confirmed = row.confirmed and row.confirmed == row.delivered
+        arrived = "Confirmed" if is_confirmed else "Delivered"
+        state = "Refused" if row.refused else "Waiting" if row.waiting else arrived
         figures = [
             f"{count} {word}"
             for count, word in (
                 (row.delivered, "delivered"),
                 (row.waiting, "waiting"),
                 (row.refused, "refused"),
+                (row.confirmed, "confirmed"),
             )
             if count
         ]
@@ -151,7 +180,7 @@ class Devices(Section):
             "state": state,
             "figures": ", ".join(figures),
             "last": last or self.moment(row.last_delivered_at),
-            "actions": [{"id": "send", "label": "Send again"}] if state != "Delivered" else [],
+            "actions": [{"id": "send", "label": "Send again"}] if state != arrived else [],
         }
 
     def _acted(self, event: Any) -> None:
@@ -161,6 +190,8 @@ class Devices(Section):
         match event.new["action"]:
             case "add":
                 self.tasks.open(EditPeer(self.ctx))
+            case "test":
+                self.tasks.attempt(lambda: self._test(self.known[key]))
             case "edit":
                 self.tasks.open(EditPeer(self.ctx, self.known[key]))
             case "allow":
@@ -181,108 +212,22 @@ class Devices(Section):
         return Done(f"Study {row.study_id} is sent to {row.peer_name} again.")
 
     def _report(self, request_id: int) -> Done:
-        commitments.retry(self.ctx, request_id)
+        commitment_list.retry(self.ctx, request_id)
         return Done("The result is reported again.")
 
 
-class EditPeer(Task):
-    """Another archive or device."""
-
-    submit_label = "Save"
-
-    def __init__(self, ctx: Context, row: PeerRow | None = None) -> None:
-        self.ctx, self.row = ctx, row
-        self.title = "Add a device" if row is None else "Edit a device"  # type: ignore[misc]
-
-    def fields(self) -> list[Field]:
-        """Ask for the names it goes by and where it is."""
-        row = self.row
-        return [
-            {
-                "name": "peer_name",
-                "label": "Name",
-                "required": True,
-                "value": row.peer_name if row else "",
-                "width": "half",
-            },
-            {
-                "name": "ae_title",
-                "label": "AE title",
-                "required": True,
-                "value": row.ae_title if row else "",
-                "width": "half",
-            },
-            {
-                "name": "host",
-                "label": "Host name or address",
-                "value": row.host if row else "",
-                "width": "half",
-                "help": "Needed when we call it: to forward, or to report what is safe.",
-            },
-            {
-                "name": "port",
-                "label": "Port",
-                "kind": "number",
-                "value": str(row.port if row else 104),
-                "width": "half",
-            },
-            {
-                "name": "forwards",
-                "label": "Forward every new study there",
-                "kind": "checkbox",
-                "value": bool(row and row.forwards),
-            },
-            {
-                "name": "uses_tls",
-                "label": "Encrypt when calling it (TLS)",
-                "kind": "checkbox",
-                "value": bool(row and row.uses_tls),
-            },
-            {
-                "name": "reports_on_same",
-                "label": "Wants storage commitment results on the association that asked",
-                "kind": "checkbox",
-                "value": bool(row and row.reports_on_same),
-            },
-            {
-                "name": "is_active",
-                "label": "May call and be called",
-                "kind": "checkbox",
-                "value": row.is_active if row else True,
-            },
-        ]
-
-    def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
-        """Keep it."""
-        del agreed
-        if not str(values["port"]).isdigit():
-            raise Invalid("A port is between 1 and 65535.", field="port")
-        form = PeerForm(
-            peer_name=values["peer_name"],
-            ae_title=values["ae_title"],
-            host=values["host"],
-            port=int(values["port"]),
-            forwards=bool(values["forwards"]),
-            is_active=bool(values["is_active"]),
-            uses_tls=bool(values["uses_tls"]),
-            reports_on_same=bool(values["reports_on_same"]),
-        )
-        if self.row is None:
-            peers.add(self.ctx, form)
-            return Done("The device may call from now on.")
-        peers.change(self.ctx, self.row.id, self.row.version, form)
-        return Done("Saved.")
-
-
-def _peer_line(row: PeerRow) -> dict[str, Any]:
+def _peer_line(row: PeerRow, test: str) -> dict[str, Any]:
+    edit = {"id": "edit", "label": "Edit", "icon": "edit"}
+    call = {"id": "test", "label": "Test", "title": "Call it (C-ECHO)"}
     return {
         "id": row.id,
         "label": row.peer_name,
         "name": row.peer_name,
         "ae_title": row.ae_title,
         "address": f"{row.host}:{row.port}" if row.host else "",
+        "test": test,
         "forwards": "Forwarded" if row.forwards else "",
         "state": "Active" if row.is_active else "Off",
         "tone": "" if row.is_active else "muted",
-        "actions": [{"id": "edit", "label": "Edit", "icon": "edit"}],
+        "actions": [call, edit] if row.host else [edit],
     }
