@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from clinic_panel.models.appointment import Appointment
@@ -26,6 +36,7 @@ from clinic_panel.models.performed import (
 )
 from clinic_panel.services.performed_reading import SeriesMade
 
+HOLD = {"key_share": True}  # FOR NO KEY UPDATE: as an UPDATE locks a row
 _AT_ONCE = 500
 
 
@@ -36,15 +47,11 @@ def _table(model: type[Any]) -> Table:
 
 _object, _series = _table(AnnouncedObject), _table(PerformedSeries)
 _step, _request = _table(PerformedProcedureStep), _table(PerformedStepRequest)
-_MISSING = (
-    select(_object.c.id, _series.c.step_pk)
-    .join(_series, _object.c.series_pk == _series.c.id)
+_OWING = (
+    select(_series.c.step_pk)
+    .join(_object, _object.c.series_pk == _series.c.id)
     .where(_object.c.is_missing, _object.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
-)
-_FOUND = (
-    update(_object)
-    .where(_object.c.id.in_(bindparam("ids", expanding=True)))
-    .values(is_missing=False)
+    .distinct()
 )
 _FEWER = (
     update(_step)
@@ -106,7 +113,8 @@ def strike(session: Session, uids: Sequence[str]) -> list[int]:
 
     Their rows are locked next: steps before visits, everywhere in this order.
     """
-    return _strike(session, [tuple(row) for row in session.execute(_MISSING, {"uids": list(uids)})])
+    steps = session.scalars(_OWING, {"uids": list(uids)}).all()
+    return _strike(session, steps, _object.c.sop_instance_uid.in_(uids))
 
 
 def recount(session: Session, study: Study) -> list[int]:
@@ -117,24 +125,36 @@ def recount(session: Session, study: Study) -> list[int]:
     concerned = [PerformedStepRequest.study_instance_uid == study.study_instance_uid]
     if study.appointment_pk is not None:
         concerned.append(PerformedStepRequest.appointment_pk == study.appointment_pk)
-    query = (
-        select(_object.c.id, _series.c.step_pk)
-        .join(_series, _object.c.series_pk == _series.c.id)
-        .join(Instance, Instance.sop_instance_uid == _object.c.sop_instance_uid)
-        .where(
-            _object.c.is_missing,
-            _series.c.step_pk.in_(select(PerformedStepRequest.step_pk).where(or_(*concerned))),
-        )
+    owing = (
+        select(_step.c.id)
+        .join(_request, _request.c.step_pk == _step.c.id)
+        .where(_step.c.number_missing > 0, or_(*concerned))
+        .distinct()
     )
-    return _strike(session, [tuple(row) for row in session.execute(query)])
+    here = exists().where(Instance.sop_instance_uid == _object.c.sop_instance_uid)
+    return _strike(session, session.scalars(owing).all(), here)
 
 
-def _strike(session: Session, found: Sequence[tuple[Any, ...]]) -> list[int]:
-    if not found:
+def _strike(session: Session, steps: Sequence[int], came: ColumnElement[bool]) -> list[int]:
+    """Strike off what came of steps; counted by what this changes, for a list may be new by now."""
+    if not steps:
         return []
-    for some in batched((pk for pk, _ in found), _AT_ONCE):
-        session.execute(_FOUND, {"ids": list(some)})
-    counts = Counter(step_pk for _, step_pk in found)
+    locked = select(_step.c.id).where(_step.c.id.in_(steps)).order_by(_step.c.id)
+    session.execute(locked.with_for_update(key_share=True))
+    theirs = select(_series.c.id).where(_series.c.step_pk.in_(steps))
+    found = (
+        update(_object)
+        .where(_object.c.is_missing, _object.c.series_pk.in_(theirs), came)
+        .values(is_missing=False)
+        .returning(_object.c.series_pk)
+    )
+    by_series = Counter(session.scalars(found))
+    if not by_series:
+        return []
+    homes = select(_series.c.id, _series.c.step_pk).where(_series.c.id.in_(by_series))
+    counts: Counter[int] = Counter()
+    for series_pk, step_pk in session.execute(homes):
+        counts[step_pk] += by_series[series_pk]
     rows = [{"pk": step_pk, "found": count} for step_pk, count in sorted(counts.items())]
     session.connection().execute(_FEWER, rows)
     query = (
@@ -148,10 +168,20 @@ def _strike(session: Session, found: Sequence[tuple[Any, ...]]) -> list[int]:
 
 def complete_all(session: Session, appointment_ids: Iterable[int]) -> None:
     """Let visits be read at once where nothing is owed to them any more."""
-    session.flush()
     for pk in appointment_ids:
-        visit = session.get_one(Appointment, pk, with_for_update=True, populate_existing=True)
-        complete(session, visit)
+        complete(session, held(session, pk))
+
+
+def held(session: Session, appointment_id: int) -> Appointment:
+    """Return a visit as it is now, and keep it so: image and step of one modality come together.
+
+    Two that change a row read before would be a conflict, and the modality told to come again.
+    Rows that refer to the visit may be added meanwhile, or two who added some would wait for ever.
+    """
+    session.flush()
+    return session.get_one(
+        Appointment, appointment_id, with_for_update=HOLD, populate_existing=True
+    )
 
 
 def tallies(session: Session, appointment_ids: Iterable[int]) -> Mapping[int, Tally]:

@@ -282,8 +282,7 @@ class Batch:
             return
         self._topics.add(Topic.SCHEDULE)
         if parent.status not in MOVED_ON or parent.images_at is None:
-            booking = self._session.get_one(Appointment, parent.appointment_pk)
-            booking.receive_images(self._now)
+            announced.held(self._session, parent.appointment_pk).receive_images(self._now)
 
     def _make_parents(self, missing: Sequence[Received]) -> None:
         """Make studies, matched to their bookings, and series, with their thumbnail job."""

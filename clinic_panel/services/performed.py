@@ -143,7 +143,7 @@ def _in_progress(session: Session, sop_instance_uid: str) -> PerformedProcedureS
     query = select(PerformedProcedureStep).where(
         PerformedProcedureStep.sop_instance_uid == sop_instance_uid
     )
-    step = session.scalar(query.with_for_update())
+    step = session.scalar(query.with_for_update(key_share=True))
     if step is None:
         raise StepRefused(Reason.UNKNOWN)
     if step.performed_procedure_step_status.is_final:
@@ -273,7 +273,8 @@ def _visits(session: Session, step: PerformedProcedureStep) -> Sequence[Appointm
     """The bookings of a step; held, so that nobody's edit is lost to a message or undoes it."""
     ids = select(PerformedStepRequest.appointment_pk).where(PerformedStepRequest.step_pk == step.id)
     query = select(Appointment).where(Appointment.id.in_(ids)).order_by(Appointment.id)
-    return session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
+    query = query.with_for_update(key_share=True)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def _duplicate(ctx: Context, message: Message) -> StepRefused:

@@ -123,15 +123,15 @@ def start(ctx, data, uid):
 class Made:
     """A CT series of one booking: what the modality announces, and the images it sends."""
 
-    def __init__(self, ctx, booking, count=3):
-        self.ctx = ctx
+    def __init__(self, ctx, booking, count=3, series_uid="1.2.3"):
+        self.ctx, self.series_uid = ctx, series_uid
         who = person(ctx, booking)
         self.images = [
             received(
                 ctx,
                 dcmread(get_testdata_file("CT_small.dcm")),
                 StudyInstanceUID=booking.study_instance_uid,
-                SeriesInstanceUID="1.2.3",
+                SeriesInstanceUID=series_uid,
                 PatientID=who.patient_id,
             )
             for _ in range(count)
@@ -139,7 +139,12 @@ class Made:
 
     @property
     def series(self):
-        return series([image.uid for image in self.images], SeriesInstanceUID="1.2.3")
+        return self.announced(len(self.images))
+
+    def announced(self, count):
+        """The series with its first images."""
+        uids = [image.uid for image in self.images[:count]]
+        return series(uids, SeriesInstanceUID=self.series_uid)
 
     def arrive(self, *images):
         dicom.index_batch(self.ctx, [self.images[n] for n in images])

@@ -1,7 +1,10 @@
 """Modality Performed Procedure Step over real sockets, with pynetdicom as the modality."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from datetime import date, time, timedelta
+from functools import partial
 from io import BytesIO
 
 import pytest
@@ -34,6 +37,7 @@ from clinic_panel.models.performed import (
     PerformedStepRequest,
 )
 from clinic_panel.services import dicom, matching, workflow
+from clinic_panel.services.performed_attributes import Reason, StepRefused
 from listener.server import Node
 from tests import factories
 from tests.integration.peer import STATION, associated
@@ -493,6 +497,52 @@ def test_a_step_goes_with_its_study_when_that_is_linked_by_hand(ctx, clock):
     assert visit(ctx, other).status is S.IMAGES_ARRIVING
     matching.unlink_study(ctx, study.id)
     assert (line(ctx, other).exam_status, visit(ctx, other).status) == (None, S.BOOKED)
+
+
+def test_images_and_messages_that_come_together_lose_nothing(ctx, clock):
+    bookings = [factories.appointment(ctx, status=S.ARRIVED) for _ in range(4)]
+    mades = [Made(ctx, booking, 12, f"1.2.{n}") for n, booking in enumerate(bookings)]
+    uids = [generate_uid() for _ in bookings]
+    ready = threading.Barrier(2 * len(bookings))
+
+    def send(made):
+        ready.wait()
+        for n in range(12):
+            made.arrive(n)
+
+    def report(booking, made, uid):
+        ready.wait()
+        start(ctx, begun(booking), uid)
+        for count in (4, 8, 12):
+            said = item(PerformedSeriesSequence=[made.announced(count)])
+            tell(ctx, uid, said if count < 12 else ended(made.series))
+
+    with ThreadPoolExecutor(2 * len(bookings)) as modalities:
+        work = [modalities.submit(send, made) for made in mades]
+        work += map(partial(modalities.submit, report), bookings, mades, uids)
+        for each in work:
+            each.result()
+    clock.advance(seconds=2)
+    for study in rows(ctx, Study):
+        assert dicom.settle_study(ctx, study.id)
+    for booking in bookings:
+        shown = line(ctx, booking)
+        assert (shown.announced, shown.missing, shown.image_count) == (12, 0, 12)
+        assert (shown.status, shown.exam_status) == (S.TO_READ, PerformedStatus.COMPLETED)
+
+
+def test_of_two_who_create_one_instance_one_is_told(ctx):
+    booking, uid = factories.appointment(ctx), generate_uid()
+
+    def act(_):
+        try:
+            return start(ctx, begun(booking), uid).status
+        except StepRefused as refused:
+            return refused.reason
+
+    with ThreadPoolExecutor(4) as modalities:
+        told = list(modalities.map(act, range(4)))
+    assert sorted(told) == sorted([PerformedStatus.IN_PROGRESS, *[Reason.DUPLICATE] * 3])
 
 
 @SQLITE
