@@ -153,24 +153,28 @@ def test_failed_jobs_are_retried(page, ctx):
     assert next(tab for tab in page.tabs.tabs if tab["id"] == "jobs")["count"] == 0
 
 
-def test_a_conflict_is_shown_and_acknowledged(page, ctx):
+def test_what_came_twice_is_shown_and_acknowledged(page, ctx):
     study(ctx)
     with ctx.begin() as session:
         instance = session.scalars(select(Instance)).one()
-        session.add(
-            InstanceConflict(
-                instance_pk=instance.id,
-                sha256="f" * 64,
-                path="f/f/" + "f" * 64 + ".dcm",
-                size_bytes=525_000,
-                source_ae_title="CT1",
-                received_at=ctx.clock(),
+        for digit, superseded_at in (("e", None), ("f", ctx.clock())):
+            session.add(
+                InstanceConflict(
+                    instance_pk=instance.id,
+                    sha256=digit * 64,
+                    path=f"{digit}/{digit}/" + digit * 64 + ".dcm",
+                    size_bytes=525_000,
+                    source_ae_title="CT1",
+                    received_at=ctx.clock(),
+                    superseded_at=superseded_at,
+                )
             )
-        )
     warnings = section(page, "archive")
-    [row] = shown(warnings.board, source="CT1", size="0.5 MB")
+    [later] = shown(warnings.board, what="a later object with other content", size="0.5 MB")
+    [earlier] = shown(warnings.board, what="the earlier object, which was replaced", source="CT1")
 
-    press(warnings.board, row["id"], "seen")
+    press(warnings.board, later["id"], "seen")
+    press(warnings.board, earlier["id"], "seen")
 
     assert warnings.board.rows == []
 

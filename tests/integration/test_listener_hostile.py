@@ -225,6 +225,8 @@ def test_a_pdu_that_drips_in_is_not_waited_for(start, is_associated):
                 peer.send(b"x")
                 if select.select([peer.socket], [], [], 0.05)[0]:
                     break
+            else:
+                pytest.fail("it would have waited for ever")
             assert peer.answer()[0] in (0, 3, ABORT)
         node.stop()
 
