@@ -181,6 +181,8 @@ def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, 
         found.append({"id": "why", "label": "Not on the scanner?", "href": why})
     if ctx.may(Permission.PATIENT_READ):
         found.append({"id": "patient", "label": "Record", "href": f"/patients?id={row.patient_pk}"})
+    if _exam(row) is E.IN_PROGRESS and ctx.may(Permission.SCHEDULE_WRITE):
+        found.append({"id": "end_exam", "label": "End examination…"})  # last: seldom meant
     return found
 
 

@@ -1,4 +1,4 @@
-"""Forms of a visit that is booked: moved, cancelled."""
+"""Forms of a visit: moved, cancelled, its examination ended."""
 
 from __future__ import annotations
 
@@ -113,25 +113,58 @@ class Cancel(Task):
 
     def fields(self) -> list[Field]:
         """Return the usual reasons, and room for another."""
-        return [
-            {
-                "name": "usual",
-                "label": "Reason",
-                "kind": "choice",
-                "options": [{"value": reason, "label": reason} for reason in self.REASONS],
-            },
-            {"name": "other", "label": "Or another reason", "max_length": workflow.MAX_REASON},
-        ]
+        return _reasons(self.REASONS)
 
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Cancel it; *Undo* takes it back while the time is still free."""
-        reason = values["other"] or values["usual"]
-        if not reason:
-            raise Invalid("Choose a reason, or write one.", field="usual")
-        workflow.cancel(self.ctx, self.row.id, reason)
+        workflow.cancel(self.ctx, self.row.id, _reason(values))
 
         def back() -> Done:
             workflow.undo_cancel(self.ctx, self.row.id)
             return Done("The appointment stands again.")
 
         return Done("Appointment cancelled.", back)
+
+
+class EndExam(Task):
+    """End an examination whose device does not report the end, with the reason."""
+
+    title = "End the examination"
+    submit_label = "End examination"
+    REASONS = ("The device did not report the end",)
+
+    def __init__(self, ctx: Context, row: AppointmentRow) -> None:
+        self.ctx, self.row = ctx, row
+        then = "goes on to be read" if row.image_count else "can be moved or cancelled again"
+        self.intro = (
+            f"{row.display_name}: {row.requested_procedure_description}. The appointment {then}; "
+            "what the device reports or sends later is still kept."
+        )
+
+    def fields(self) -> list[Field]:
+        """Return the usual reason, and room for another."""
+        return _reasons(self.REASONS)
+
+    def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
+        """End it."""
+        workflow.end_exam(self.ctx, self.row.id, _reason(values))
+        return Done("Examination ended.")
+
+
+def _reasons(usual: tuple[str, ...]) -> list[Field]:
+    return [
+        {
+            "name": "usual",
+            "label": "Reason",
+            "kind": "choice",
+            "options": [{"value": reason, "label": reason} for reason in usual],
+        },
+        {"name": "other", "label": "Or another reason", "max_length": workflow.MAX_REASON},
+    ]
+
+
+def _reason(values: Values) -> str:
+    reason = values["other"] or values["usual"]
+    if not reason:
+        raise Invalid("Choose a reason, or write one.", field="usual")
+    return reason

@@ -90,6 +90,9 @@ class PerformedStepRequest(Base):
     requested_procedure_id: Mapped[str] = dicom("RequestedProcedureID")
     scheduled_procedure_step_id: Mapped[str] = dicom("ScheduledProcedureStepID")
     appointment_pk: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
+    # A person ended the examination here, for the device did not report the end.
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str] = mapped_column(String(256), default="")
 
     step: Mapped[PerformedProcedureStep] = relationship(back_populates="requests")
 

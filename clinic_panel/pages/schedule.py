@@ -20,7 +20,7 @@ from clinic_panel.components.live import Live, Pace
 from clinic_panel.components.patient_form import NewPatient
 from clinic_panel.components.tasks import Done, TaskDialog
 from clinic_panel.components.unmatched import LinkStudy
-from clinic_panel.components.visit_forms import Cancel, Move, moved
+from clinic_panel.components.visit_forms import Cancel, EndExam, Move, moved
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
 from clinic_panel.models.site import Topic
@@ -176,6 +176,8 @@ class Desk:
                 self.tasks.attempt(lambda: Move(self.ctx, row))
             case "cancel":
                 self.tasks.attempt(lambda: Cancel(self.ctx, row))
+            case "end_exam":
+                self.tasks.attempt(lambda: EndExam(self.ctx, row))
             case action if action in STEPS:
                 self.tasks.attempt(partial(STEPS[action], self.ctx, row.id))
 

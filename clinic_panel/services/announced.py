@@ -208,6 +208,7 @@ def _tallies[Key](
             _step.c.number_missing,
             _step.c.discontinuation_code_meaning,
             _step.c.discontinuation_code_value,
+            _request.c.ended_reason,
             _step.c.id,
         )
         .join(_request, _request.c.step_pk == _step.c.id)
@@ -216,12 +217,12 @@ def _tallies[Key](
         .order_by(_step.c.id)
     )
     found: dict[Key, Tally] = {}
-    for one, said, owed, meaning, value, _ in session.execute(query):
+    for one, said, owed, meaning, value, ended, _ in session.execute(query):
         before = found.get(one, Tally())
         found[one] = Tally(
             announced=before.announced + said,
             missing=before.missing + owed,
-            discontinuation=meaning or value or before.discontinuation,
+            discontinuation=meaning or value or ended or before.discontinuation,
         )
     return found
 

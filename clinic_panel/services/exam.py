@@ -7,32 +7,86 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from clinic_panel.models.appointment import Appointment
-from clinic_panel.models.imaging import Study
+from clinic_panel.context import Context
+from clinic_panel.errors import Conflict
+from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.imaging import QUIET, Study
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.performed import (
     PerformedProcedureStep,
     PerformedStatus,
     PerformedStepRequest,
 )
-from clinic_panel.services import announced
+from clinic_panel.services import announced, jobs
 
 
 def follow(session: Session, visit: Appointment) -> None:
-    """Bring a visit to where its steps are: one in progress decides, else one completed."""
+    """Bring a visit to where its steps are: one in progress decides, else one completed.
+
+    A step that a person ended counts as broken off, whatever its modality says later: the visit
+    may stand elsewhere by then. Only where images came does its own end count.
+    """
     session.flush()
     query = (
-        select(PerformedProcedureStep.performed_procedure_step_status)
+        select(
+            PerformedProcedureStep.performed_procedure_step_status, PerformedStepRequest.ended_at
+        )
         .join(PerformedStepRequest, PerformedStepRequest.step_pk == PerformedProcedureStep.id)
         .where(PerformedStepRequest.appointment_pk == visit.id)
-        .distinct()
     )
-    statuses = set(session.scalars(query))
+    steps = session.execute(query).all()
+    statuses = {
+        status
+        for status, ended_at in steps
+        if ended_at is None or (status.is_final and visit.images_at is not None)
+    }
+    if not statuses and steps and visit.exam_status is not None:  # None: moved since, or anew
+        statuses = {PerformedStatus.DISCONTINUED}
     for status in PerformedStatus:  # in the order in which they prevail
         if status in statuses:
             visit.follow_exam(status)
             announced.complete(session, visit)
             return
     visit.exam_status = None
+
+
+def end(ctx: Context, session: Session, visit: Appointment, reason: str) -> None:
+    """End the examination of a visit in the place of a modality that does not say so.
+
+    The steps stay as their modality told them, and open to what it may still say.
+
+    Raises
+    ------
+    Conflict
+        The examination is over, or did not begin; nothing changed.
+    """
+    going_on = (
+        select(PerformedProcedureStep.id)
+        .join(PerformedStepRequest, PerformedStepRequest.step_pk == PerformedProcedureStep.id)
+        .where(
+            PerformedStepRequest.appointment_pk == visit.id,
+            PerformedProcedureStep.performed_procedure_step_status == PerformedStatus.IN_PROGRESS,
+        )
+        .order_by(PerformedProcedureStep.id)
+        .with_for_update(of=PerformedProcedureStep, **announced.HOLD)
+    )
+    steps = session.scalars(going_on).all()  # before the visit, as everywhere
+    visit = announced.held(session, visit.id)
+    is_going_on = visit.status is AppointmentStatus.IMAGES_ARRIVING
+    if not is_going_on or visit.exam_status is not PerformedStatus.IN_PROGRESS:
+        raise Conflict("The examination is over already.")
+    session.execute(
+        update(PerformedStepRequest)
+        .where(
+            PerformedStepRequest.appointment_pk == visit.id,
+            PerformedStepRequest.step_pk.in_(steps),
+            PerformedStepRequest.ended_at.is_(None),
+        )
+        .values(ended_at=ctx.clock(), ended_reason=reason)
+    )
+    follow(session, visit)
+    made = session.scalars(select(Study.id).where(Study.appointment_pk == visit.id)).all()
+    jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, made, delay=QUIET)
 
 
 def join(session: Session, study: Study, visit: Appointment) -> None:

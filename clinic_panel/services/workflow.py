@@ -25,7 +25,7 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.patient import Patient
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes, numbers, slots
+from clinic_panel.services import audit, changes, exam, numbers, slots
 from clinic_panel.services.catalogue import (
     ProcedureRow,
     RoomRow,
@@ -56,6 +56,7 @@ __all__ = [
     "cancel",
     "check_in",
     "day_summary",
+    "end_exam",
     "find_bookings",
     "free_slots",
     "move",
@@ -261,6 +262,28 @@ def undo_no_show(ctx: Context, appointment_id: int) -> AppointmentRow:
         The actor may not, there is no such visit, or it is no no-show.
     """
     return _step(ctx, appointment_id, Action.CHANGE, lambda _session, row: row.reappear())
+
+
+def end_exam(ctx: Context, appointment_id: int, reason: str) -> AppointmentRow:
+    """End an examination whose modality does not report the end.
+
+    Without images the visit stands as before it, with images it goes on to be read. What the
+    modality said is kept, and what it says later too.
+
+    Raises
+    ------
+    Forbidden, NotFound, Conflict
+        The actor may not, there is no such visit, or its examination is over already.
+    Invalid
+        No reason is given.
+    """
+    kept = validation.short_text(reason, "ended_reason", limit=MAX_REASON, required=True)
+
+    def end(session: Session, row: Appointment) -> None:
+        exam.end(ctx, session, row, kept)
+        changes.announce(session, Topic.STUDIES)
+
+    return _step(ctx, appointment_id, Action.DISCONTINUE, end)
 
 
 def _step(

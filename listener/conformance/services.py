@@ -242,8 +242,10 @@ def _performed() -> str:
             "A booking shows *In progress*, *Completed* or *Discontinued* with the reason, and how "
             "many of the objects announced in the Performed Series Sequence are not here. With all "
             "of them it can be read at once. Its scheduled step is STARTED while in progress and "
-            "leaves the worklist when completed. Messages that come late move back no booking that "
-            "is to be read or reported.",
+            "leaves the worklist when completed. Where a modality never reports the end, a person "
+            "can end the examination for the booking; the step stays in progress, a later N-SET is "
+            "accepted and moves the booking only where images came. Messages that come late move "
+            "back no booking that is to be read or reported.",
             "Types required of the attributes; those of type 2 that are left out are taken as "
             "empty. Further attributes are kept.",
             table(("Attribute", "N-CREATE", "N-SET", "Final state"), rows(ATTRIBUTES)),

@@ -23,10 +23,10 @@ from pynetdicom.sop_class import (
 )
 from sqlalchemy import select, update
 
-from clinic_panel.errors import Conflict
+from clinic_panel.errors import Conflict, Forbidden, Invalid
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.imaging import OVERDUE, Study
+from clinic_panel.models.imaging import OVERDUE, QUIET, Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.performed import (
     AnnouncedObject,
@@ -36,6 +36,7 @@ from clinic_panel.models.performed import (
     PerformedStepMessage,
     PerformedStepRequest,
 )
+from clinic_panel.models.user import Role
 from clinic_panel.services import dicom, matching, workflow
 from clinic_panel.services.performed_attributes import Reason, StepRefused
 from listener.server import Node
@@ -456,6 +457,82 @@ def test_a_step_broken_off_before_any_image_leaves_the_visit_as_it_was(ctx):
     assert line(ctx, booking).exam_status is PerformedStatus.IN_PROGRESS, "taken up again"
     with pytest.raises(Conflict):
         workflow.cancel(ctx, booking.id, "Too late")
+
+
+SILENT = "The device did not report the end"
+
+
+def test_what_a_dead_device_left_open_is_ended_at_the_desk_and_its_late_end_still_taken(
+    scanner, ctx, as_role
+):
+    """Whatever the desk did meanwhile stands; what the device said is kept as it said it."""
+    booking, uid = factories.appointment(ctx, status=S.ARRIVED), generate_uid()
+    with ctx.begin() as session:
+        session.get_one(Appointment, booking.id).checked_in_at = ctx.clock()
+    desk = as_role(Role.TECHNOLOGIST)
+    with pytest.raises(Conflict):
+        workflow.end_exam(desk, booking.id, SILENT)
+    assert create(scanner, begun(booking), uid).Status == 0x0000
+    with pytest.raises(Invalid):
+        workflow.end_exam(desk, booking.id, " ")
+    with pytest.raises(Forbidden):
+        workflow.end_exam(as_role(Role.CLINICIAN), booking.id, SILENT)
+
+    shown = workflow.end_exam(desk, booking.id, SILENT)
+    assert (shown.status, shown.exam_status) == (S.ARRIVED, PerformedStatus.DISCONTINUED)
+    assert shown.discontinuation == SILENT
+    with pytest.raises(Conflict):
+        workflow.end_exam(desk, booking.id, SILENT)
+    [step] = rows(ctx, PerformedProcedureStep)
+    assert step.performed_procedure_step_status is PerformedStatus.IN_PROGRESS, "as received"
+    assert len(rows(ctx, PerformedStepMessage)) == 1
+    entries = [e for e in rows(ctx, AuditEntry) if e.action is Action.DISCONTINUE]
+    assert [(e.username, e.subject_id, e.patient_pk) for e in entries] == [
+        (desk.actor.username, booking.id, booking.patient_pk)
+    ]
+    assert SILENT not in str(entries[0].detail)
+
+    workflow.cancel(desk, booking.id, "Device not available")
+    assert change(scanner, item(PerformedProcedureStepDescription="x"), uid).Status == 0x0000
+    assert change(scanner, ended(series([generate_uid()])), uid).Status == 0x0000
+    assert visit(ctx, booking).status is S.CANCELLED
+    [step] = rows(ctx, PerformedProcedureStep)
+    assert step.performed_procedure_step_status is PerformedStatus.COMPLETED
+
+
+def test_a_late_end_touches_no_visit_that_was_moved_or_begun_anew(ctx):
+    booking, uid, again = factories.appointment(ctx), generate_uid(), generate_uid()
+    start(ctx, begun(booking), uid)
+    shown = workflow.end_exam(ctx, booking.id, SILENT)
+    assert shown.status is S.BOOKED
+    place = workflow.Place(shown.room_pk, shown.start_at + timedelta(days=1))
+    workflow.move(ctx, shown.id, shown.version, place, confirmed=True)
+    tell(ctx, uid, item(PerformedProcedureStepDescription="x"))
+    assert (visit(ctx, booking).status, visit(ctx, booking).exam_status) == (S.BOOKED, None)
+    start(ctx, begun(booking), again)
+    tell(ctx, uid, ended(series([generate_uid()])))
+    assert visit(ctx, booking).exam_status is PerformedStatus.IN_PROGRESS
+    assert visit(ctx, booking).status is S.IMAGES_ARRIVING
+
+
+def test_an_examination_ended_at_the_desk_goes_on_to_be_read_with_the_images_that_came(ctx, clock):
+    booking, uid = factories.appointment(ctx, status=S.ARRIVED), generate_uid()
+    made = Made(ctx, booking)
+    start(ctx, begun(booking), uid)
+    made.arrive(0, 1)
+    settle(ctx, clock, seconds=5)
+    shown = workflow.end_exam(ctx, booking.id, SILENT)
+    assert (shown.status, shown.discontinuation) == (S.IMAGES_ARRIVING, SILENT)
+    [job] = session_jobs(ctx)
+    assert job.not_before_at == clock() + QUIET, "not when it would be overdue"
+    settle(ctx, clock, seconds=5)
+    assert visit(ctx, booking).status is S.TO_READ
+    with pytest.raises(Conflict):
+        workflow.end_exam(ctx, booking.id, SILENT)
+    tell(ctx, uid, ended(made.series))
+    shown = line(ctx, booking)
+    assert (shown.status, shown.missing) == (S.TO_READ, 1)
+    assert shown.exam_status is PerformedStatus.COMPLETED, "images prove what it says"
 
 
 def test_late_messages_do_not_move_back_what_is_reported(ctx):

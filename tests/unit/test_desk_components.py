@@ -10,6 +10,7 @@ import pytest
 from clinic_panel.components import schedule
 from clinic_panel.components.patient_form import ResolvePatient, form_of, patient_fields
 from clinic_panel.components.tasks import Change, Done, Task, TaskDialog
+from clinic_panel.components.visit_forms import EndExam
 from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context
 from clinic_panel.errors import Conflict, Invalid, Unconfirmed
@@ -150,6 +151,30 @@ def test_a_line_says_how_the_examination_goes_and_keeps_what_else_is_known(
     assert (line["status"], line["status_tone"], line["status_live"]) == (chip, tone, live)
     assert line["exam"] == note
     assert line["owed"] == ("3 of 120 still missing" if "missing" in values else "")
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "exam", "is_offered"),
+    [
+        (Role.TECHNOLOGIST, S.IMAGES_ARRIVING, E.IN_PROGRESS, True),
+        (Role.RECEPTIONIST, S.IMAGES_ARRIVING, E.IN_PROGRESS, True),
+        (Role.CLINICIAN, S.IMAGES_ARRIVING, E.IN_PROGRESS, False),
+        (Role.TECHNOLOGIST, S.IMAGES_ARRIVING, E.COMPLETED, False),
+        (Role.TECHNOLOGIST, S.IMAGES_ARRIVING, None, False),
+        (Role.TECHNOLOGIST, S.ARRIVED, E.DISCONTINUED, False),
+        (Role.TECHNOLOGIST, S.TO_READ, E.IN_PROGRESS, False),
+    ],
+)
+def test_an_examination_can_be_ended_only_while_it_is_in_progress(role, status, exam, is_offered):
+    row = visit(status, exam_status=exam)
+    assert ("End examination…" in offered(role, row)) is is_offered
+
+
+def test_ending_an_examination_asks_why():
+    form = EndExam(context(Role.TECHNOLOGIST), visit(S.IMAGES_ARRIVING, exam_status=E.IN_PROGRESS))
+    assert [field["name"] for field in form.fields()] == ["usual", "other"]
+    with pytest.raises(Invalid, match="Choose a reason"):
+        form.submit({"usual": "", "other": ""}, frozenset())
 
 
 def test_a_room_is_busy_until_its_modality_is_done():
