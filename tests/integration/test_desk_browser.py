@@ -152,6 +152,25 @@ def test_the_row_and_the_viewer_follow_the_examination(clinic, sign_in):
     expect(line(page, "Muster, Maria")).not_to_contain_text("missing")
 
 
+def test_an_examination_that_a_device_left_open_is_ended_from_its_row(clinic, sign_in):
+    with clinic.ctx.read() as session:
+        visit = session.get_one(Appointment, clinic.book().id)
+    steps.start(clinic.ctx, steps.begun(visit), generate_uid())
+    page = sign_in(Role.TECHNOLOGIST)
+    row = line(page, "Muster, Maria")
+    expect(row).to_contain_text("In progress")
+    row.get_by_role("button", name="More actions").click()
+    expect(page.get_by_role("menuitem", name="Cancel")).to_have_count(0)
+    page.get_by_role("menuitem", name="End examination").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("radio", name="The device did not report the end").check()
+    form.get_by_role("button", name="End examination").click()
+    expect(row).to_contain_text("Discontinued")
+    expect(row).to_contain_text("The device did not report the end")
+    row.get_by_role("button", name="More actions").click()
+    expect(page.get_by_role("menuitem", name="Cancel")).to_be_visible()
+
+
 def test_the_desk_registers_books_and_checks_in_a_patient_and_takes_it_back(clinic, sign_in):
     page = sign_in(Role.RECEPTIONIST)
     expect(page.get_by_text("No appointments on this day.")).to_be_visible()
