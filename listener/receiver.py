@@ -3,8 +3,9 @@
 pynetdicom's reactor polls, sleeps 1 ms between PDUs, reads 4 KiB at a time and builds four objects
 for every fragment; a peer's declared PDU length is believed whatever it says. Here the thread waits
 on the socket, reads into one bounded buffer, and passes the data sets of C-STORE requests to a
-`Sink` without building anything. Every other PDU and message takes the library's own way, so that
-association, release, abort, C-ECHO, C-FIND and all N-services stay the library's.
+`Sink` without building anything; the answers to what a C-GET sends are read from their bytes.
+Every other PDU and message takes the library's own way, so that association, release, abort,
+C-ECHO, C-FIND and all N-services stay the library's.
 
 This reaches into private parts of pynetdicom and therefore holds for the versions in `TESTED`
 only; elsewhere, and where eventfd is missing, `is_supported` says no and the listener takes
@@ -34,6 +35,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 
+from clinic_panel.dimse.messages import store_response
 from listener import statuses
 from listener.commands import StoreRequest, store_request
 from listener.limits import Limits
@@ -246,7 +248,7 @@ class BoundedDUL(DULServiceProvider):
 
 
 class EventDrivenDUL(BoundedDUL):
-    """The reactor without sleeps, with a short way for C-STORE data sets."""
+    """The reactor without sleeps, with a short way for C-STORE, its data sets and its answers."""
 
     def __init__(self, assoc: "EventDrivenAssociation", limits: Limits, sink: Sink) -> None:
         super().__init__(assoc, limits)
@@ -434,7 +436,8 @@ class EventDrivenDUL(BoundedDUL):
             context_id, control, value = view[pos + 4], view[pos + 5], view[pos + 6 : stop]
             request = self._request
             if request is None:
-                if control & 3 != 3 or not self._begin(context_id, bytes(value)):
+                whole = bytes(value) if control & 3 == 3 else b""  # a command, not a part of one
+                if not (self._begin(context_id, whole) or self._answered(context_id, whole)):
                     rest = bytes(view[pos:end])
                     self._pass_on(b"\x04\0" + len(rest).to_bytes(4, "big") + rest)
                     return True
@@ -461,6 +464,23 @@ class EventDrivenDUL(BoundedDUL):
             return False
         self._request = request
         self._sink.begin(request, str(context.transfer_syntax[0]))
+        return True
+
+    def _answered(self, context_id: int, command: bytes) -> bool:
+        """Hand the answer to a C-STORE of ours to the thread that waits for it, as the library
+        would; False when the message is none, or not whole.
+        """
+        context = self.assoc._accepted_cx.get(context_id)
+        if context is None or not context.as_scu or self.assoc.dimse.message is not None:
+            return False
+        try:
+            responded_to, status = store_response(command)
+        except ValueError:
+            return False
+        answer = C_STORE()
+        answer.MessageIDBeingRespondedTo, answer.Status = responded_to, status
+        self.assoc.dimse.msg_queue.put((context_id, answer))
+        self.assoc.wake()  # it takes off the queue what nobody waits for
         return True
 
     def _flush(self) -> None:

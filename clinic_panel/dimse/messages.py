@@ -124,15 +124,30 @@ def store_status(command: bytes, message_id: int) -> int:
     ValueError
         It is none, or one to another request.
     """
+    responded_to, status = store_response(command)
+    if responded_to != message_id:
+        raise ValueError("this is the answer to another C-STORE")
+    return status
+
+
+def store_response(command: bytes) -> tuple[int, int]:
+    """Return the Message ID that a C-STORE-RSP responds to, and its status.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
     found = _elements(command)
+    responded_to, status = found.get(0x0120, b""), found.get(0x0900, b"")
     if (
         found.get(0x0100) != struct.pack("<H", _C_STORE_RSP)
-        or found.get(0x0120) != struct.pack("<H", message_id)
         or found.get(0x0800) != struct.pack("<H", _NO_DATA_SET)
-        or len(found.get(0x0900, b"")) != 2
+        or len(responded_to) != 2
+        or len(status) != 2
     ):
-        raise ValueError("this is no answer to the C-STORE")
-    return int.from_bytes(found[0x0900], "little")
+        raise ValueError("this is no answer to a C-STORE")
+    return int.from_bytes(responded_to, "little"), int.from_bytes(status, "little")
 
 
 def _elements(command: bytes) -> dict[int, bytes]:

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.uid import generate_uid
 from pynetdicom import AE, _config, build_role, evt
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import (
     CTImageStorage,
@@ -38,6 +39,7 @@ from clinic_panel.models.imaging import Instance
 from clinic_panel.models.user import Role
 from clinic_panel.services import dicom, peers
 from clinic_panel.services.peers import PeerForm
+from listener.commands import StoreRequest
 from listener.limits import Limits
 from listener.server import Node
 from tests import factories
@@ -689,6 +691,94 @@ def test_a_get_is_cancelled_in_the_middle(node, kept):
     assert counts == [3, 2, 0, 0]
     assert again[:2] == (0x0000, [None, 5, 0, 0])
     assert set(got) == set(kept.uids)  # decoded to implicit on the way
+
+
+class InPieces(DIMSEServiceProvider):
+    """Sends every message in PDUs of a few bytes."""
+
+    maximum_pdu_size = 40
+
+
+@only_sqlite
+@both_receivers
+@pytest.mark.parametrize("service", [DIMSEServiceProvider, InPieces])
+def test_what_the_other_side_answers_is_counted_whole_or_in_pieces(node, kept, service):
+    kept.add(*["CT_small.dcm"] * 5)
+    wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
+    statuses = iter([0x0000, 0xB007, 0xA700, 0x0000, 0xC123])
+    roles = {CTImageStorage: {"scp_role": True}}
+
+    def answer(event):
+        event.assoc.dimse.__class__ = service
+        return next(statuses)
+
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, answer=answer) as (peer, got):
+        answers = last(peer.send_c_get(wanted, GET))
+
+    assert answers == (0xB000, [None, 2, 2, 1], [kept.uids[2], kept.uids[4]])
+    assert len(got) == 2
+
+
+def response(event, message_id):
+    """A C-STORE-RSP as its PDU."""
+    request = event.request
+    uids = (request.AffectedSOPClassUID.encode(), request.AffectedSOPInstanceUID.encode())
+    return StoreRequest(event.context.context_id, message_id, *uids).response(0x0000)
+
+
+def to_another(event):
+    return response(event, event.request.MessageID + 1)
+
+
+def twice(event):
+    return response(event, event.request.MessageID)  # the library answers as well
+
+
+def request_in_its_place(event):
+    said = response(event, event.request.MessageID)
+    return said.replace(b"\0\0\0\x01\2\0\0\0\x01\x80", b"\0\0\0\x01\2\0\0\0\x30\0")
+
+
+@only_sqlite
+@both_receivers
+@pytest.mark.parametrize("lie", [to_another, twice, request_in_its_place])
+def test_an_answer_that_lies_ends_the_association_and_nothing_else(node, kept, lie):
+    kept.add(*["CT_small.dcm"] * 3)
+    wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
+    roles = {CTImageStorage: {"scp_role": True}}
+
+    def answer(event):
+        event.assoc.dul.socket.socket.sendall(lie(event))
+        return 0x0000
+
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, answer=answer) as (peer, got):
+        connection = peer.dul.socket.socket
+        *_, (status, _) = peer.send_c_get(wanted, GET)
+        assert "Status" not in status
+        wait_for(lambda: peer.is_aborted and not peer.dul.is_alive())
+        connection.close()  # pynetdicom may leave it open
+        assert len(got) < 3
+    wait_for(lambda: not node._associations)
+
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles) as (peer, got):
+        assert last(peer.send_c_get(wanted, GET))[:2] == (0x0000, [None, 3, 0, 0])
+
+
+@only_sqlite
+@both_receivers
+def test_a_get_ends_with_its_association(node, kept):
+    kept.add(*["CT_small.dcm"] * 3)
+    roles = {CTImageStorage: {"scp_role": True}}
+
+    def answer(event):
+        event.assoc.abort()
+        event.assoc.dimse.msg_queue.put((None, None))  # else it waits for us itself
+        return 0x0000
+
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, answer=answer) as (peer, _):
+        list(peer.send_c_get(asked("STUDY", StudyInstanceUID=kept.studies[0]), GET))
+
+    wait_for(lambda: not node._associations)
 
 
 @only_sqlite
