@@ -300,7 +300,9 @@ class EventDrivenDUL(BoundedDUL):
             self._sink.discard()
             self._view = memoryview(b"")
             self._waker.close()
-            self.to_user_queue.put(None)  # a thread that still waits for A-ASSOCIATE-RQ goes home
+            # A thread that still waits, for A-ASSOCIATE-RQ or for an answer, goes home.
+            self.to_user_queue.put(None)
+            self.assoc.dimse.msg_queue.put((None, None))
 
     def _serve(self) -> None:
         sock: socket.socket = self.socket.socket

@@ -46,7 +46,7 @@ from tests import factories
 from tests.conftest import free_port
 from tests.integration.orthanc import answers as listening
 from tests.integration.orthanc import orthanc
-from tests.integration.peer import STATION, associated, wait_for
+from tests.integration.peer import STATION, associated, pdu, pdv, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -762,6 +762,26 @@ def test_an_answer_that_lies_ends_the_association_and_nothing_else(node, kept, l
 
     with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles) as (peer, got):
         assert last(peer.send_c_get(wanted, GET))[:2] == (0x0000, [None, 3, 0, 0])
+
+
+@only_sqlite
+def test_an_answer_inside_another_keeps_nobody_waiting(node, kept):
+    kept.add(*["CT_small.dcm"] * 3)
+    roles = {CTImageStorage: {"scp_role": True}}
+
+    def answer(event):
+        context_id, body = event.context.context_id, twice(event)[6:]
+        half = pdv(1, body[6:30], context_id=context_id)
+        event.assoc.dul.socket.socket.sendall(pdu(4, half + body))
+        connections.append(event.assoc.dul.socket.socket)
+        wait_for(lambda: not node._associations)
+        return 0x0000
+
+    connections = []
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, answer=answer) as (peer, _):
+        list(peer.send_c_get(asked("STUDY", StudyInstanceUID=kept.studies[0]), GET))
+        wait_for(lambda: peer.is_aborted)
+    connections[0].close()
 
 
 @only_sqlite
