@@ -116,8 +116,9 @@ def settle_study(ctx: Context, study_id: int) -> bool:
         study = session.get(Study, study_id, with_for_update=True)
         if study is None:
             raise NotFound("This study does not exist.")
-        if not study.is_quiet(ctx.clock()):
-            jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study_id], delay=QUIET)
+        if not study.is_quiet(now := ctx.clock()):
+            rest = study.last_received_at + QUIET - now  # no longer: somebody waits for the images
+            jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study_id], delay=rest)
             return False
         visit = study.appointment
         announced.complete_all(session, announced.recount(session, study))

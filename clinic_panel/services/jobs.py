@@ -216,7 +216,9 @@ def finish(
                 job.state, job.finished_at, job.error = JobState.DONE, now, ""
                 _let_go(job)
             else:
-                _queue(job, max(job.not_before_at, now + AGAIN_AFTER), attempts=0)
+                asked_for_later = job.not_before_at > now
+                due = job.not_before_at if asked_for_later else now + AGAIN_AFTER
+                _queue(job, due, attempts=0)
         if held:
             changes.announce(session, Topic.JOBS, *topics)
     return [claimed for claimed, _ in results if claimed.job_id in held]
