@@ -179,6 +179,7 @@ class Editor {
       const drop = h("button", { class: "btn small square bare", type: "button", "aria-label": `Remove key image ${at + 1}`, onclick: () => {
         this.images = this.images.toSpliced(at, 1);
         this.imagesTouched = true;
+        this.saved("");  // until the database has it
         this.pictures();
         this.save();
       } }, icon("close"));
