@@ -176,7 +176,7 @@ class Rail {
 
 // Text over the picture. Each corner is one node; it is written only when its text changes.
 class Overlay {
-  constructor(notice) {
+  constructor() {
     this.node = make("div", "overlay");
     this.parts = {};
     for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom"]) {
@@ -186,7 +186,7 @@ class Overlay {
     this.identity = make("span");
     this.state = make("em");
     this.parts.banner.append(this.name, this.identity, this.state);
-    this.notice = make("div", "notice", notice);
+    this.notice = make("div", "notice");
     this.star = make("div", "star", "★ Key image");
     this.star.hidden = true;
     this.scale = make("div", "scale");

@@ -1,60 +1,115 @@
-// Frames: fetched by key, kept within a budget of bytes, the shown one first, then its neighbours in
-// the direction of travel, then the rest of the stack.
+// Frames: fetched by key, kept within one budget of bytes for all panes. Each pane stands somewhere
+// in its stack (a lane): what the panes show comes first, then their neighbours in the direction of
+// travel, pane by pane, then the rest of the stacks.
 const FLIGHTS = 6; // browsers open six connections to one HTTP/1.1 origin
-const IDLE_FLIGHTS = 3; // filling the stack leaves room for what the reader asks next
+const IDLE_FLIGHTS = 3; // filling the stacks leaves room for what the reader asks next
 
-class FrameStore {
-  constructor({load, arrived, failed}) {
-    Object.assign(this, {load, arrived, failed});
-    this.frames = new Map(); // key -> frame, oldest first
-    this.flights = new Map(); // key -> {index, abort}
-    this.problems = new Map(); // key -> Error
+class Lane {
+  constructor(store) {
+    this.store = store;
     this.stack = [];
     this.places = new Map(); // key -> index in the stack
     this.index = 0;
     this.direction = 1;
-    this.bytes = 0;
-    this.capacity = 256 * 2 ** 20;
-    this.ahead = 24;
-    this.full = true; // whether to fill the whole stack when idle
+    this.frameBytes = 0;
+    this.awake = true; // a pane that is not seen asks for nothing
+    this.counted = {at: -1, loaded: 0};
+  }
+
+  get key() {
+    return this.stack[this.index]?.key;
+  }
+
+  get loaded() {
+    const {counted, store} = this;
+    if (counted.at !== store.changes) {
+      counted.at = store.changes;
+      counted.loaded = 0;
+      for (const entry of this.stack) if (store.frames.has(entry.key)) counted.loaded += 1;
+    }
+    return counted.loaded;
+  }
+
+  // How many images ahead fit in this lane's share of the budget, with those behind.
+  get reach() {
+    const {capacity, lanes, ahead} = this.store;
+    if (!this.frameBytes) return ahead;
+    return Math.min(ahead, Math.floor((0.9 * capacity) / lanes.size / (1.25 * this.frameBytes)));
   }
 
   show(stack) {
     this.stack = stack;
     this.places = new Map(stack.map((entry, index) => [entry.key, index]));
-    for (const [key, flight] of this.flights) if (!this.places.has(key)) flight.abort.abort();
-  }
-
-  get loaded() {
-    let count = 0;
-    for (const entry of this.stack) if (this.frames.has(entry.key)) count += 1;
-    return count;
+    this.frameBytes = 0;
+    this.counted.at = -1;
+    this.store.dropBeyond(Infinity);
   }
 
   want(index) {
+    const {store} = this;
     const entry = this.stack[index];
     if (index !== this.index) {
       this.direction = index > this.index ? 1 : -1;
       // Coming to an image that failed for a passing reason asks for it again.
-      if (entry && this.problems.get(entry.key)?.passing) this.problems.delete(entry.key);
+      if (entry && store.problems.get(entry.key)?.passing) store.problems.delete(entry.key);
     }
     this.index = index;
     if (!entry) return;
-    const far = this.ahead + 4;
-    if (this.flights.size > FLIGHTS) {
-      for (const [key, flight] of this.flights) {
-        if (Math.abs((this.places.get(key) ?? Infinity) - index) > far) flight.abort.abort();
-      }
-    }
-    if (!this.frames.has(entry.key)) this.fetch(entry, "high");
-    this.prefetch();
+    if (store.flights.size > FLIGHTS) store.dropBeyond(store.ahead + 5);
+    if (!store.frames.has(entry.key)) store.fetch(entry, "high");
+    store.prefetch();
   }
 
   retry(index) {
     const entry = this.stack[index];
     if (!entry) return;
-    this.problems.delete(entry.key);
-    this.fetch(entry, "high");
+    this.store.problems.delete(entry.key);
+    this.store.fetch(entry, "high");
+  }
+
+  ask(index) {
+    const entry = this.stack[index];
+    if (entry) this.store.ask(entry);
+  }
+
+  close() {
+    this.store.lanes.delete(this);
+    this.show([]);
+  }
+}
+
+class FrameStore {
+  constructor({load, arrived, failed}) {
+    Object.assign(this, {load, arrived, failed});
+    this.frames = new Map(); // key -> frame, oldest first
+    this.flights = new Map(); // key -> {abort}
+    this.problems = new Map(); // key -> Error
+    this.lanes = new Set();
+    this.changes = 0;
+    this.bytes = 0;
+    this.capacity = 256 * 2 ** 20;
+    this.ahead = 24;
+    this.full = true; // whether to fill the whole stacks when idle
+  }
+
+  lane() {
+    const lane = new Lane(this);
+    this.lanes.add(lane);
+    return lane;
+  }
+
+  // How far a frame is from what any pane shows; infinite where it is in no pane's stack.
+  distance(key) {
+    let least = Infinity;
+    for (const {places, index} of this.lanes) {
+      const place = places.get(key);
+      if (place !== undefined) least = Math.min(least, Math.abs(place - index));
+    }
+    return least;
+  }
+
+  dropBeyond(far) {
+    for (const [key, flight] of this.flights) if (this.distance(key) >= far) flight.abort.abort();
   }
 
   async fetch(entry, priority) {
@@ -72,7 +127,7 @@ class FrameStore {
       if (error.name !== "AbortError") {
         this.problems.set(key, error);
         this.failed(key, error);
-      } else if (this.stack[this.index]?.key === key) {
+      } else if (this.distance(key) === 0) {
         this.fetch(entry, "high"); // left and come back to while the request was dropped
       }
     }
@@ -80,45 +135,52 @@ class FrameStore {
   }
 
   prefetch() {
-    const {stack, index, direction, ahead} = this;
-    for (let step = 1; step <= ahead && this.flights.size < FLIGHTS; step += 1) {
-      this.ask(index + direction * step);
-      if (step % 4 === 1) this.ask(index - direction * Math.ceil(step / 4));
+    const lanes = [...this.lanes].filter((lane) => lane.awake);
+    for (let step = 1; step <= this.ahead && this.flights.size < FLIGHTS; step += 1) {
+      for (const lane of lanes) {
+        if (step > lane.reach) continue;
+        lane.ask(lane.index + lane.direction * step);
+        if (step % 4 === 1) lane.ask(lane.index - lane.direction * Math.ceil(step / 4));
+      }
     }
     if (!this.full || this.flights.size) return;
     const room = 0.9 * this.capacity;
-    for (let step = 1; step < stack.length && this.flights.size < IDLE_FLIGHTS; step += 1) {
+    const most = Math.max(0, ...lanes.map((lane) => lane.stack.length));
+    for (let step = 1; step < most && this.flights.size < IDLE_FLIGHTS; step += 1) {
       if (this.bytes > room) return;
-      this.ask(index + step);
-      this.ask(index - step);
+      for (const lane of lanes) {
+        if (this.flights.size >= IDLE_FLIGHTS) return;
+        lane.ask(lane.index + step);
+        lane.ask(lane.index - step);
+      }
     }
   }
 
-  ask(index) {
-    const entry = this.stack[index];
-    if (entry && this.flights.size < FLIGHTS && !this.frames.has(entry.key)) this.fetch(entry, "low");
+  ask(entry) {
+    if (this.flights.size < FLIGHTS && !this.frames.has(entry.key)) this.fetch(entry, "low");
   }
 
+  // What a pane shows stays; of the rest goes what no pane holds, then what is farthest from the eye.
   keep(key, frame) {
     this.frames.set(key, frame);
     this.bytes += frame.bytes;
-    while (this.bytes > this.capacity && this.frames.size > 1) {
+    this.changes += 1;
+    for (const lane of this.lanes) if (lane.places.has(key)) lane.frameBytes = frame.bytes;
+    while (this.bytes > this.capacity) {
       let victim = null;
-      let distance = -1;
+      let farthest = 0;
       for (const candidate of this.frames.keys()) {
-        const place = this.places.get(candidate);
-        if (place === undefined) {
-          victim = candidate; // another series: the oldest first
-          break;
-        }
-        if (Math.abs(place - this.index) > distance) {
-          distance = Math.abs(place - this.index);
+        const distance = this.distance(candidate);
+        if (distance > farthest) {
+          farthest = distance;
           victim = candidate;
         }
+        if (distance === Infinity) break; // the oldest of another series
       }
+      if (victim === null) return;
       this.bytes -= this.frames.get(victim).bytes;
       this.frames.delete(victim);
-      if (victim === key) break;
+      if (victim === key) return;
     }
   }
 }

@@ -1,9 +1,10 @@
-// Gestures: wheel, mouse, touch and keys turned into the viewer's verbs.
+// Gestures: wheel, mouse and touch turned into the verbs of the pane they are over, keys into those
+// of the active one.
 const TOOLS = ["window", "scroll", "pan", "zoom"];
 const WHEEL_STEP = 40; // pixels of a touchpad's wheel that make one image
 
-function listen(viewer) {
-  const {port} = viewer;
+function listen(pane) {
+  const {port} = pane;
   const pointers = new Map();
   let drag = null;
   let rolled = 0;
@@ -16,7 +17,7 @@ function listen(viewer) {
   port.addEventListener("wheel", (event) => {
     event.preventDefault();
     if (event.ctrlKey || event.metaKey) {
-      viewer.zoomAt(Math.exp(-event.deltaY / (event.deltaMode ? 12 : 400)), ...at(event));
+      pane.zoomAt(Math.exp(-event.deltaY / (event.deltaMode ? 12 : 400)), ...at(event));
       return;
     }
     // A notch is one image however far it claims to roll; a touchpad adds up.
@@ -24,7 +25,9 @@ function listen(viewer) {
     rolled = notch ? 0 : rolled + event.deltaY;
     const step = notch ? Math.sign(event.deltaY) : Math.trunc(rolled / WHEEL_STEP);
     if (!notch) rolled -= step * WHEEL_STEP;
-    if (step) viewer.step(step);
+    if (!step) return;
+    pane.area.activate(pane);
+    pane.step(step);
   }, {passive: false});
 
   port.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -34,9 +37,9 @@ function listen(viewer) {
     port.focus({preventScroll: true});
     port.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, at(event));
-    let tool = event.button === 2 ? "zoom" : event.button === 1 || event.shiftKey ? "pan" : viewer.tool;
+    let tool = event.button === 2 ? "zoom" : event.button === 1 || event.shiftKey ? "pan" : pane.area.tool;
     const alone = event.button === 0 && !event.shiftKey && pointers.size === 1;
-    if (alone && viewer.shapes.press(tool, at(event), event.pointerType)) tool = "shape";
+    if (alone && pane.shapes.press(tool, at(event), event.pointerType)) tool = "shape";
     drag = {tool, moved: 0, from: at(event)};
     if (event.button === 1) event.preventDefault();
   });
@@ -44,8 +47,8 @@ function listen(viewer) {
   port.addEventListener("pointermove", (event) => {
     const [x, y] = at(event);
     if (!pointers.has(event.pointerId)) {
-      viewer.probe(x, y);
-      if (viewer.shapes.draft) viewer.shapes.drag([x, y]); // the last leg of an angle
+      pane.probe(x, y);
+      if (pane.shapes.draft) pane.shapes.drag([x, y]); // the last leg of an angle
       return;
     }
     const [oldX, oldY] = pointers.get(event.pointerId);
@@ -57,16 +60,16 @@ function listen(viewer) {
     if (!drag) return;
     const dx = x - oldX;
     const dy = y - oldY;
-    if (drag.tool === "shape") viewer.shapes.drag([x, y]);
-    else if (drag.tool === "window") viewer.windowBy(dx, dy);
-    else if (drag.tool === "pan") viewer.moveBy(dx, dy);
-    else if (drag.tool === "zoom") viewer.zoomAt(Math.exp(-dy / 150), ...drag.from);
+    if (drag.tool === "shape") pane.shapes.drag([x, y]);
+    else if (drag.tool === "window") pane.windowBy(dx, dy);
+    else if (drag.tool === "pan") pane.moveBy(dx, dy);
+    else if (drag.tool === "zoom") pane.zoomAt(Math.exp(-dy / 150), ...drag.from);
     else if (drag.tool === "scroll") {
       drag.moved += dy;
-      const pace = Math.max(4, Math.min(24, port.clientHeight / Math.max(viewer.count, 1)));
+      const pace = Math.max(4, Math.min(24, port.clientHeight / Math.max(pane.count, 1)));
       const step = Math.trunc(drag.moved / pace);
       drag.moved -= step * pace;
-      if (step) viewer.step(step);
+      if (step) pane.step(step);
     }
   });
 
@@ -78,33 +81,35 @@ function listen(viewer) {
     const [c, d] = [...pointers.values()];
     const after = Math.hypot(c[0] - d[0], c[1] - d[1]);
     const now = [(c[0] + d[0]) / 2, (c[1] + d[1]) / 2];
-    viewer.moveBy(now[0] - middle[0], now[1] - middle[1]);
-    if (before > 0) viewer.zoomAt(after / before, ...now);
-    viewer.shapes.cancel();
+    pane.moveBy(now[0] - middle[0], now[1] - middle[1]);
+    if (before > 0) pane.zoomAt(after / before, ...now);
+    pane.shapes.cancel();
     drag = null;
   }
 
   const release = (event) => {
     pointers.delete(event.pointerId);
     if (drag?.tool === "shape") {
-      if (event.type === "pointercancel") viewer.shapes.cancel();
-      else if (viewer.shapes.release()) viewer.drawn();
-      viewer.marks.update();
-      viewer.report(); // which shape is chosen
+      if (event.type === "pointercancel") pane.shapes.cancel();
+      else if (pane.shapes.release()) pane.drawn();
+      pane.area.marks.update();
+      pane.report(); // which shape is chosen
     }
     drag = null;
   };
   port.addEventListener("pointerup", release);
   port.addEventListener("pointercancel", release);
-  port.addEventListener("pointerleave", () => viewer.probe(null));
+  port.addEventListener("pointerleave", () => pane.probe(null));
 
   port.addEventListener("dblclick", (event) => {
     if (event.target.closest("button, input, select")) return;
-    const found = viewer.shown && viewer.shapes.under(at(event));
-    if (found) viewer.write(found.id);
-    else viewer.fit();
+    const found = pane.shown && pane.shapes.under(at(event));
+    if (found) pane.write(found.id);
+    else pane.fit();
   });
+}
 
+function listenForKeys(viewer) {
   const keys = (event) => {
     if (event.defaultPrevented || event.altKey) return;
     const inside = event.composedPath().includes(viewer.root);
@@ -121,42 +126,43 @@ function listen(viewer) {
 }
 
 function again(viewer, {key, shiftKey}) {
-  const {shapes} = viewer;
+  const {ledger} = viewer;
   const wanted = key.toLowerCase();
-  if (wanted === "y" || (wanted === "z" && shiftKey)) shapes.redo();
-  else if (wanted === "z") shapes.undo();
+  if (wanted === "y" || (wanted === "z" && shiftKey)) ledger.redo();
+  else if (wanted === "z") ledger.undo();
   else return false;
   return true;
 }
 
 function nudge(viewer, {key, shiftKey}) {
   const way = {ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0]}[key];
-  if (!shiftKey || !way || !viewer.shapes.selected) return false;
-  viewer.shapes.nudge(...way);
+  if (!shiftKey || !way || !viewer.ledger.selected) return false;
+  viewer.ledger.nudge(...way);
   return true;
 }
 
 function press(viewer, key) {
-  const far = viewer.count - 1;
+  const {active: pane} = viewer;
+  const far = pane.count - 1;
   const moves = {
-    ArrowUp: () => viewer.step(-1), ArrowLeft: () => viewer.step(-1),
-    ArrowDown: () => viewer.step(1), ArrowRight: () => viewer.step(1),
-    PageUp: () => viewer.step(-10), PageDown: () => viewer.step(10),
-    Home: () => viewer.go(0), End: () => viewer.go(far),
-    "[": () => viewer.nextSeries(-1), "]": () => viewer.nextSeries(1),
+    ArrowUp: () => pane.step(-1), ArrowLeft: () => pane.step(-1),
+    ArrowDown: () => pane.step(1), ArrowRight: () => pane.step(1),
+    PageUp: () => pane.step(-10), PageDown: () => pane.step(10),
+    Home: () => pane.go(0), End: () => pane.go(far),
+    "[": () => pane.nextSeries(-1), "]": () => pane.nextSeries(1),
     w: () => viewer.use("window"), s: () => viewer.use("scroll"),
     p: () => viewer.use("pan"), z: () => viewer.use("zoom"),
-    i: () => viewer.flip(), f: () => viewer.fit(), o: () => viewer.actual(),
-    r: () => viewer.reset(), k: () => viewer.toggleKey(), " ": () => viewer.play(!viewer.playing),
-    "+": () => viewer.zoomAt(1.2), "-": () => viewer.zoomAt(1 / 1.2),
+    i: () => pane.flip(), f: () => pane.fit(), o: () => pane.actual(),
+    r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
+    "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
     "?": () => viewer.help.showModal(), m: () => viewer.marks.toggle(),
-    Delete: () => viewer.shapes.remove(), Backspace: () => viewer.shapes.remove(),
-    Enter: () => viewer.shapes.place(viewer.tool) && viewer.drawn(), Escape: () => viewer.letGo(),
+    Delete: () => viewer.ledger.remove(), Backspace: () => viewer.ledger.remove(),
+    Enter: () => pane.shapes.place(viewer.tool) && pane.drawn(), Escape: () => pane.letGo(),
   };
   for (const [kind, {key: own}] of Object.entries(MEASURES)) moves[own] = () => viewer.use(kind);
   const move = moves[key.length === 1 ? key.toLowerCase() : key];
   if (move) move();
-  else if (/^[1-9]$/.test(key)) viewer.preset(Number(key) - 1);
+  else if (/^[1-9]$/.test(key)) pane.preset(Number(key) - 1);
   else return false;
   return true;
 }

@@ -16,23 +16,22 @@ class Marks {
       return button;
     }));
     tools.classList.add("kinds");
-    this.undo = makeButton("undo", "Undo", "", () => viewer.shapes.undo());
+    this.undo = makeButton("undo", "Undo", "", () => viewer.ledger.undo());
     this.undo.title = "Undo (Ctrl+Z)";
-    this.redo = makeButton("redo", "Redo", "", () => viewer.shapes.redo());
+    this.redo = makeButton("redo", "Redo", "", () => viewer.ledger.redo());
     this.redo.title = "Redo (Ctrl+Y)";
     const head = make("div", "marks-head");
     head.append(make("strong", "", "Measurements"), this.undo, this.redo, makeButton("close", "Close measurements", "", () => this.toggle(false)));
     this.list = make("ul", "found");
     this.none = make("p", "none", "Nothing measured yet. Choose a tool and draw on the image.");
     this.node.append(head, tools, this.none, this.list);
-    for (const kind of ["pointerdown", "wheel"]) this.node.addEventListener(kind, (event) => event.stopPropagation());
   }
 
   toggle(open = this.node.hidden) {
     this.node.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
     if (open) this.update();
-    else this.viewer.port.focus({preventScroll: true});
+    else this.viewer.active.port.focus({preventScroll: true});
   }
 
   update() {
@@ -41,7 +40,7 @@ class Marks {
     this.button.setAttribute("aria-pressed", String(measuring));
     for (const button of this.node.querySelectorAll("[data-kind]")) button.setAttribute("aria-pressed", String(button.dataset.kind === viewer.tool));
     if (this.node.hidden) return;
-    const {list, past, future, selected} = viewer.shapes;
+    const {list, past, future, selected} = viewer.ledger;
     this.undo.disabled = !past.length;
     this.redo.disabled = !future.length;
     this.none.hidden = list.length > 0;
@@ -64,8 +63,8 @@ class Marks {
     go.disabled = !place;
     go.setAttribute("aria-label", `Go to ${one.text || label}${place ? `, image ${place.index + 1}` : ""}`);
     go.addEventListener("click", () => viewer.jump(one));
-    const words = makeButton("text", `Text of ${label}`, "", () => viewer.jump(one) && viewer.write(one.id));
-    const away = makeButton("close", `Delete ${one.text || label}`, "", () => viewer.shapes.remove(one.id));
+    const words = makeButton("text", `Text of ${label}`, "", () => viewer.jump(one) && viewer.active.write(one.id));
+    const away = makeButton("close", `Delete ${one.text || label}`, "", () => viewer.ledger.remove(one.id));
     item.append(go, words, away);
     return item;
   }

@@ -1,36 +1,40 @@
-// Reader: where the reader stands and what they can do, by mouse, touch, key or from Python.
-class Reader extends Parts {
+// Reader: where the reader stands in one pane and what they can do there, by mouse, touch, key or
+// from Python.
+class Reader {
   get state() {
     return this.states.get(this.current);
   }
 
   get stack() {
-    return this.store.stack;
+    return this.lane.stack;
   }
 
   get count() {
-    return this.store.stack.length;
+    return this.lane.stack.length;
   }
 
   get entry() {
-    return this.state ? this.store.stack[this.state.index] : undefined;
+    return this.state ? this.lane.stack[this.state.index] : undefined;
+  }
+
+  get chosen() {
+    return this.area.find(this.current);
   }
 
   open(id, index = 0) {
-    const series = this.series.find((one) => one.id === id);
+    const series = this.area.find(id);
     if (!series) return;
     this.play(false);
     this.current = id;
-    if (!this.states.has(id)) {
-      this.states.set(id, {index, center: 0, width: 0, invert: false, camera: new Camera()});
-    }
-    this.store.show(series.stack);
+    // Brought here from another pane, a series looks as it does there.
+    if (!this.states.has(id)) this.states.set(id, this.area.stateOf(id) ?? stateAt(index));
+    this.lane.show(series.stack);
     const {state} = this;
     state.index = Math.max(0, Math.min(series.stack.length - 1, state.index));
-    this.store.want(state.index);
-    this.rail.update(this.series, id);
+    this.lane.want(state.index);
     this.chrome();
     this.schedule();
+    this.area.hung();
     this.report();
   }
 
@@ -39,8 +43,26 @@ class Reader extends Parts {
   }
 
   nextSeries(step) {
-    const place = this.series.findIndex((one) => one.id === this.current) + step;
-    if (this.series[place]) this.open(this.series[place].id);
+    const {series} = this.area;
+    const place = series.findIndex((one) => one.id === this.current) + step;
+    if (series[place]) this.open(series[place].id);
+  }
+
+  // More of the series arrived: the reader stays at the image, wherever it moves in the stack.
+  renew() {
+    const held = this.entry?.key;
+    const {chosen, state} = this;
+    if (!chosen) {
+      this.current = null;
+      this.lane.show([]);
+    } else {
+      this.lane.show(chosen.stack);
+      const place = held ? this.lane.places.get(held) : undefined;
+      state.index = Math.max(0, Math.min(chosen.stack.length - 1, place ?? state.index));
+      this.lane.want(state.index);
+    }
+    this.chrome();
+    this.schedule();
   }
 
   go(index) {
@@ -49,21 +71,13 @@ class Reader extends Parts {
     const bounded = Math.max(0, Math.min(this.count - 1, Math.round(index)));
     if (bounded === state.index) return;
     state.index = bounded;
-    this.store.want(bounded);
+    this.lane.want(bounded);
     this.schedule();
     this.report();
   }
 
   step(by) {
     if (this.state) this.go(this.state.index + by);
-  }
-
-  use(tool) {
-    if (!TOOLS.includes(tool) && !(tool in MEASURES)) return;
-    this.shapes.cancel();
-    this.tool = tool;
-    this.chrome();
-    this.report();
   }
 
   setWindow(center, width) {
@@ -83,13 +97,9 @@ class Reader extends Parts {
     this.setWindow(state.center + dy * pace, Math.max(least, state.width + dx * pace));
   }
 
-  get chosen() {
-    return this.series.find((one) => one.id === this.current);
-  }
-
   get windows() {
     const series = this.chosen;
-    const usual = series?.presets ?? this.model.presets?.[series?.modality] ?? [];
+    const usual = series?.presets ?? this.area.model.presets?.[series?.modality] ?? [];
     const {info} = this.shown ?? {};
     if (!info) return usual;
     const label = info.format === "rgb8" ? "Original" : "Automatic";
@@ -159,56 +169,7 @@ class Reader extends Parts {
     this.schedule();
   }
 
-  toggleKey() {
-    const {entry, keyImages} = this;
-    if (!entry) return;
-    if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
-    const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
-    this.reporting = true;
-    try {
-      this.model.key_images = [...keyImages].map((key) => {
-        const [id, frame] = key.split("/").map(Number);
-        return {series_id: places.get(key) ?? "", instance_id: id, frame};
-      });
-    } finally {
-      this.reporting = false;
-    }
-    this.schedule();
-  }
-
   // -- measurements --------------------------------------------------------------------------
-
-  placeOf(one) {
-    const key = keyOf(one);
-    for (const series of this.series) {
-      const index = series.stack.findIndex((entry) => entry.key === key);
-      if (index >= 0) return {series, index};
-    }
-    return null;
-  }
-
-  jump(one) {
-    const place = this.placeOf(one);
-    if (!place) return false;
-    this.select(place.series.id);
-    this.go(place.index);
-    this.shapes.selected = one.id;
-    this.shapes.draw();
-    this.marks.update();
-    this.schedule();
-    return true;
-  }
-
-  // A list changed by hand: Python is told at once, since it keeps it.
-  marked() {
-    this.reporting = true;
-    try {
-      this.model.measurements = this.shapes.list;
-    } finally {
-      this.reporting = false;
-    }
-    this.marks.update();
-  }
 
   drawn() {
     const {shapes} = this;
@@ -220,10 +181,9 @@ class Reader extends Parts {
     const {shapes} = this;
     if (shapes.draft || shapes.held) shapes.cancel();
     else if (shapes.selected) {
-      shapes.selected = null;
-      shapes.draw();
-      this.marks.update();
-    } else if (this.tool in MEASURES) this.use("window");
+      this.area.ledger.choose(null);
+      this.area.marks.update();
+    } else if (this.area.tool in MEASURES) this.area.use("window");
   }
 
   // Words beside a shape, typed on the image.
@@ -243,7 +203,7 @@ class Reader extends Parts {
       open = false;
       const text = input.value.trim();
       input.remove();
-      if (keep && text !== one.text) this.shapes.rewrite(id, {text});
+      if (keep && text !== one.text) this.area.ledger.rewrite(id, {text});
       this.port.focus({preventScroll: true});
     };
     input.addEventListener("keydown", (event) => {
@@ -256,38 +216,36 @@ class Reader extends Parts {
     input.focus();
   }
 
-  fullScreen() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else this.root.requestFullscreen?.().catch(() => {}); // refused by the browser's policy
-  }
-
   // -- cine ----------------------------------------------------------------------------------
 
   play(on) {
     const wanted = on && this.count > 1;
     if (wanted === this.playing) return;
     this.playing = wanted;
-    this.playButton.replaceChildren(iconOf(wanted ? "pause" : "play"));
-    this.playButton.setAttribute("aria-label", wanted ? "Pause" : "Play");
-    this.playButton.setAttribute("aria-pressed", String(wanted));
+    this.area.chrome();
     this.due = performance.now();
     if (wanted) this.schedule();
   }
 
   get interval() {
-    const rate = Number(this.rate.value);
+    const rate = Number(this.area.rate.value);
     return rate ? 1000 / rate : this.shown?.info.frame_time_ms || 100;
   }
 
   advance(now) {
     if (!this.playing || now < this.due) return;
     const next = (this.state.index + 1) % this.count;
-    this.store.want(next);
+    this.lane.want(next);
     const {key} = this.stack[next];
-    if (!this.store.frames.has(key) && !this.store.problems.has(key)) return; // wait, do not skip
+    const {frames, problems} = this.area.store;
+    if (!frames.has(key) && !problems.has(key)) return; // wait, do not skip
     this.state.index = next;
     // Keep the recorded pace, but do not race to catch up after a pause.
     this.due = Math.max(this.due + this.interval, now - this.interval);
     this.report();
   }
+}
+
+function stateAt(index) {
+  return {index, center: 0, width: 0, invert: false, camera: new Camera()};
 }

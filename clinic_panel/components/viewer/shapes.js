@@ -1,8 +1,7 @@
-// Shapes: the measurements drawn over the picture, and the hand that draws, moves and undoes them.
+// Shapes: the measurements drawn over the picture of one pane, and the hand that draws and moves them.
 const SVG = "http://www.w3.org/2000/svg";
 const NEAR = 7; // screen pixels that count as on a line
 const NEAR_HANDLE = {mouse: 9, pen: 14, touch: 22};
-const UNDO_STEPS = 100;
 
 function svgOf(tag, attributes = {}) {
   const node = document.createElementNS(SVG, tag);
@@ -16,66 +15,25 @@ function newId() {
 }
 
 class Shapes {
-  constructor(changed) {
-    this.changed = changed; // told when a person changed the list
+  constructor(ledger) {
+    this.ledger = ledger;
     this.node = svgOf("svg", {class: "shapes", "aria-hidden": "true"});
-    this.list = [];
-    this.selected = null;
     this.draft = null; // being drawn
     this.held = null; // being moved: {id, handle, from, points}
-    this.past = [];
-    this.future = [];
     this.cache = new Map(); // id -> {key, values}
     this.view = null; // {frame, place, key}
   }
 
-  // -- the list ------------------------------------------------------------------------------
-
-  replace(list) {
-    this.list = list ?? [];
-    if (!this.list.some((one) => one.id === this.selected)) this.selected = null;
-    this.draw();
+  get list() {
+    return this.ledger.list;
   }
 
-  commit(list) {
-    this.past.push(this.list);
-    if (this.past.length > UNDO_STEPS) this.past.shift();
-    this.future = [];
-    this.list = list;
-    this.tell();
+  get selected() {
+    return this.ledger.selected;
   }
 
-  tell() {
-    if (!this.list.some((one) => one.id === this.selected)) this.selected = null;
-    this.draw();
-    this.changed();
-  }
-
-  undo() {
-    if (!this.past.length) return;
-    this.future.push(this.list);
-    this.list = this.past.pop();
-    this.tell();
-  }
-
-  redo() {
-    if (!this.future.length) return;
-    this.past.push(this.list);
-    this.list = this.future.pop();
-    this.tell();
-  }
-
-  remove(id = this.selected) {
-    if (this.list.some((one) => one.id === id)) this.commit(this.list.filter((one) => one.id !== id));
-  }
-
-  rewrite(id, change) {
-    this.commit(this.list.map((one) => (one.id === id ? {...one, ...change} : one)));
-  }
-
-  nudge(dx, dy) {
-    const one = this.list.find((each) => each.id === this.selected);
-    if (one) this.rewrite(one.id, {points: one.points.map(([x, y]) => [x + dx, y + dy])});
+  set selected(id) {
+    this.ledger.selected = id;
   }
 
   // -- from the screen to the image and back -------------------------------------------------
@@ -185,7 +143,7 @@ class Shapes {
     const {draft, held} = this;
     if (held) {
       this.held = null;
-      if (held.points !== held.before) this.rewrite(held.id, {points: held.points});
+      if (held.points !== held.before) this.ledger.rewrite(held.id, {points: held.points});
       return false;
     }
     if (!draft) return false;
@@ -200,7 +158,7 @@ class Shapes {
     }
     this.draft = null;
     this.selected = draft.id;
-    this.commit([...this.list, draft]);
+    this.ledger.commit([...this.list, draft]);
     return true;
   }
 
@@ -219,7 +177,7 @@ class Shapes {
     const points = kind === "angle" ? [corners[0], [cx - reach, cy + reach], corners[1]] : corners;
     const made = {id: newId(), kind, instance_id: entry.id, frame: entry.frame, points, text: ""};
     this.selected = made.id;
-    this.commit([...this.list, made]);
+    this.ledger.commit([...this.list, made]);
     return true;
   }
 

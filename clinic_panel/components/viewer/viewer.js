@@ -1,30 +1,35 @@
-// Viewer: one reading area. It holds the state of each series, paints on the screen's clock, and
-// tells Python where the reader stands only once the hand rests.
-class ReadingArea extends Reader {
+// Viewer: one reading area of one to nine panes. It holds what they share (series, tool, marks, the
+// frames), paints them on the screen's clock, and tells Python where the reader stands only once the
+// hand rests.
+const MOST_ACROSS = 3;
+
+class ReadingArea extends Parts {
   constructor(model) {
     super();
     this.model = model;
-    this.states = new Map(); // series id -> what the reader did with it
     this.series = [];
-    this.current = null;
+    this.byId = new Map();
+    this.panes = [];
+    this.active = null;
+    this.shape = [0, 0]; // rows and columns of panes
     // A finger expects to scroll; a mouse has a wheel for that.
     const finger = matchMedia("(pointer: coarse)").matches && model.tool === "window";
     this.tool = finger ? "scroll" : model.tool;
-    this.playing = false;
     this.keyImages = new Set((model.key_images ?? []).map(keyOf));
     this.waiting = new Map(); // requests over the comm, by key
     this.scheduled = 0;
     this.timer = 0;
-    this.size = [1, 1];
-    this.shown = null;
-    this.cursor = null;
+    this.ledger = new Ledger({
+      drawn: () => this.panes.forEach((pane) => pane.shapes.draw()),
+      changed: () => this.marked(),
+    });
     this.store = new FrameStore({
       load: (entry, options) => (entry.url ? loadByHttp(entry, options) : this.loadByComm(entry, options)),
       arrived: (key, frame) => this.arrived(key, frame),
-      failed: (key) => key === this.entry?.key && this.schedule(),
+      failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
     this.build();
-    this.shapes.replace(model.measurements);
+    this.ledger.replace(model.measurements);
     this.opening = model.window_width > 0
       ? {center: model.window_center, width: model.window_width, invert: model.invert} : null;
   }
@@ -36,36 +41,52 @@ class ReadingArea extends Reader {
     this.store.capacity = model.cache_mb * 2 ** 20;
     this.store.ahead = model.prefetch;
     this.store.full = model.preload;
-    this.overlay.notice.textContent = model.notice;
-    this.overlay.notice.hidden = !model.notice;
-    this.overlay.identify(model.banner);
     this.series = (model.series ?? []).map((one) => ({...one, stack: this.stackOf(one)}));
-    const held = this.entry?.key; // the reader stays at the image, wherever it moves in the stack
-    const wanted = this.current ?? model.selected_series;
-    const found = this.series.find((one) => one.id === wanted) ?? this.series[0];
-    if (!found) {
-      this.current = null;
-      this.store.show([]);
-      this.rail.update([], null);
-      this.chrome();
-      this.schedule();
-      return;
+    this.byId = new Map(this.series.map((one) => [one.id, one]));
+    if (!this.panes.length) this.arrange(...model.layout);
+    for (const pane of this.panes) {
+      this.label(pane);
+      pane.renew();
     }
-    if (found.id !== this.current) {
-      const start = found.id === model.selected_series ? model.index : 0;
-      this.open(found.id, start);
+    this.hang();
+    this.hung();
+  }
+
+  // Every pane says whose images it shows.
+  label(pane) {
+    const {overlay} = pane;
+    overlay.notice.textContent = this.model.notice;
+    overlay.notice.hidden = !this.model.notice;
+    overlay.identify(this.model.banner);
+  }
+
+  // Panes without a series get theirs: what Python wishes, else the next that no pane shows.
+  hang() {
+    const {model, panes, active} = this;
+    if (!this.series.length) return;
+    const wished = panes.map((pane, i) => pane.current ?? (this.find(model.panes[i]) ? model.panes[i] : null));
+    const own = panes.indexOf(active);
+    if (!active.current) wished[own] = this.find(model.selected_series)?.id ?? wished[own] ?? this.series[0].id;
+    for (const [i, pane] of panes.entries()) {
+      if (pane.current) continue;
+      wished[i] ??= this.series.find((one) => !wished.includes(one.id))?.id ?? null;
+      if (!wished[i]) continue;
+      const asked = pane === active && wished[i] === model.selected_series;
+      pane.open(wished[i], asked ? model.index : 0);
       // As the reader left it: only the first time, and only the series it was said of.
-      if (this.opening && found.id === model.selected_series) Object.assign(this.state, this.opening);
-      this.opening = null;
-      return;
+      if (asked && this.opening) Object.assign(pane.state, this.opening);
     }
-    this.store.show(found.stack);
-    const place = held ? this.store.places.get(held) : undefined;
-    this.state.index = Math.max(0, Math.min(found.stack.length - 1, place ?? this.state.index));
-    this.store.want(this.state.index);
-    this.rail.update(this.series, this.current);
-    this.chrome();
-    this.schedule();
+    this.opening = null;
+  }
+
+  find(id) {
+    return this.byId.get(id);
+  }
+
+  // How a series is set where it was looked at last, for a pane that shows it too.
+  stateOf(id) {
+    const held = [this.active, ...this.panes].find((pane) => pane?.states.has(id))?.states.get(id);
+    return held && {...held, camera: Object.assign(new Camera(), held.camera)};
   }
 
   stackOf(one) {
@@ -85,29 +106,33 @@ class ReadingArea extends Reader {
     const {model} = this;
     const feeds = ["series", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url"];
     model.on(feeds, () => this.read());
-    model.on("selected_series", () => this.fromPython(() => model.selected_series && this.select(model.selected_series)));
-    model.on("index", () => this.fromPython(() => this.go(model.index)));
-    model.on(["window_center", "window_width"], () => this.fromPython(() => {
-      const {state} = this;
+    const follow = (names, act) => model.on(names, () => this.fromPython(() => act(this.active)));
+    follow("layout", () => this.arrange(...model.layout));
+    follow("panes", () => model.panes.forEach((id, i) => id && this.panes[i]?.select(id)));
+    follow("active_pane", () => this.activate(this.panes[model.active_pane]));
+    follow("selected_series", (pane) => model.selected_series && pane.select(model.selected_series));
+    follow("index", (pane) => pane.go(model.index));
+    follow(["window_center", "window_width"], (pane) => {
+      const {state} = pane;
       if (!state || !(model.window_width > 0)) return;
       if (state.center !== model.window_center || state.width !== model.window_width) {
-        this.setWindow(model.window_center, model.window_width);
+        pane.setWindow(model.window_center, model.window_width);
       }
-    }));
-    model.on("invert", () => this.fromPython(() => this.state && this.state.invert !== model.invert && this.flip()));
-    model.on("tool", () => this.fromPython(() => this.use(model.tool)));
-    model.on("selected_measurement", () => this.fromPython(() => {
-      const one = this.shapes.list.find((each) => each.id === model.selected_measurement);
+    });
+    follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
+    follow("tool", () => this.use(model.tool));
+    follow("selected_measurement", () => {
+      const one = this.ledger.list.find((each) => each.id === model.selected_measurement);
       if (one) this.jump(one);
-    }));
-    model.on("measurements", () => this.fromPython(() => {
-      this.shapes.replace(model.measurements);
+    });
+    follow("measurements", () => {
+      this.ledger.replace(model.measurements);
       this.marks.update();
-    }));
-    model.on("key_images", () => this.fromPython(() => {
+    });
+    follow("key_images", () => {
       this.keyImages = new Set(model.key_images.map(keyOf));
       this.schedule();
-    }));
+    });
     model.on("msg:custom", (message) => this.received(message.data ?? message));
   }
 
@@ -116,30 +141,157 @@ class ReadingArea extends Reader {
     if (!this.reporting) act();
   }
 
+  tellPython(values) {
+    const {model} = this;
+    const said = (name, value) => (Array.isArray(value) ? String(model[name]) === String(value) : model[name] === value);
+    this.reporting = true;
+    try {
+      for (const [name, value] of Object.entries(values)) if (!said(name, value)) model[name] = value;
+    } finally {
+      this.reporting = false;
+    }
+  }
+
   report() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const {model, state} = this;
+      const {active: pane} = this;
+      const {state} = pane;
       const found = {
-        selected_series: this.current ?? "",
+        layout: this.shape,
+        panes: this.panes.map((one) => one.current ?? ""),
+        active_pane: this.panes.indexOf(pane),
+        selected_series: pane.current ?? "",
         tool: this.tool,
-        problem: this.problem ?? "",
+        problem: pane.problem ?? "",
       };
       if (state) {
         found.index = state.index;
         found.invert = state.invert;
-        found.selected_measurement = this.shapes.selected ?? "";
+        found.selected_measurement = this.ledger.selected ?? "";
         if (state.width > 0) Object.assign(found, {window_center: state.center, window_width: state.width});
       }
-      this.reporting = true;
-      try {
-        for (const [name, value] of Object.entries(found)) if (model[name] !== value) model[name] = value;
-      } finally {
-        this.reporting = false;
-      }
-      const spoken = state ? `Image ${state.index + 1} of ${this.count}` : "";
+      this.tellPython(found);
+      const spoken = state ? `Image ${state.index + 1} of ${pane.count}` : "";
       if (this.live.textContent !== spoken) this.live.textContent = spoken;
     }, this.model.sync_ms);
+  }
+
+  // -- panes ---------------------------------------------------------------------------------
+
+  // Fewer panes keep the active one and those before it; more begin with what no pane shows.
+  arrange(rows, columns) {
+    const bounded = (count) => Math.max(1, Math.min(MOST_ACROSS, Math.round(count) || 1));
+    this.shape = [bounded(rows), bounded(columns)];
+    const count = this.shape[0] * this.shape[1];
+    const at = this.panes.indexOf(this.active);
+    if (at >= count) {
+      this.panes.splice(at, 1);
+      this.panes.splice(count - 1, 0, this.active);
+    }
+    for (const pane of this.panes.splice(count)) pane.close();
+    while (this.panes.length < count) {
+      const pane = new Pane(this);
+      this.label(pane);
+      this.panes.push(pane);
+    }
+    this.grid.style.setProperty("--rows", this.shape[0]);
+    this.grid.style.setProperty("--columns", this.shape[1]);
+    this.grid.classList.toggle("single", count === 1);
+    this.panes.forEach(({port}, i) => {
+      const there = this.grid.children[i];
+      if (there !== port) this.grid.insertBefore(port, there);
+    });
+    this.activate(this.active ?? this.panes[this.model.active_pane] ?? this.panes[0]);
+    this.hang();
+    this.report();
+  }
+
+  activate(pane) {
+    if (!pane || pane === this.active) return;
+    this.active?.shapes.cancel();
+    this.active?.port.classList.remove("active");
+    this.active = pane;
+    pane.port.classList.add("active");
+    this.hung();
+    this.chrome();
+    this.follow();
+    this.report();
+  }
+
+  // Which series hang where has changed.
+  hung() {
+    this.rail.update(this.series, this.active?.current ?? null);
+  }
+
+  select(id) {
+    this.active.select(id);
+  }
+
+  use(tool) {
+    if (!TOOLS.includes(tool) && !(tool in MEASURES)) return;
+    this.active.shapes.cancel();
+    this.tool = tool;
+    this.chrome();
+    this.report();
+  }
+
+  toggleKey() {
+    const {active: {entry}, keyImages} = this;
+    if (!entry) return;
+    if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
+    const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
+    this.reporting = true;
+    try {
+      this.model.key_images = [...keyImages].map((key) => {
+        const [id, frame] = key.split("/").map(Number);
+        return {series_id: places.get(key) ?? "", instance_id: id, frame};
+      });
+    } finally {
+      this.reporting = false;
+    }
+    this.schedule();
+  }
+
+  fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.().catch(() => {}); // refused by the browser's policy
+  }
+
+  // -- measurements --------------------------------------------------------------------------
+
+  placeOf(one) {
+    const key = keyOf(one);
+    for (const series of this.series) {
+      const index = series.stack.findIndex((entry) => entry.key === key);
+      if (index >= 0) return {series, index};
+    }
+    return null;
+  }
+
+  // To the pane that shows the series, else into the active one.
+  jump(one) {
+    const place = this.placeOf(one);
+    if (!place) return false;
+    const {id} = place.series;
+    if (this.active.current !== id) this.activate(this.panes.find((pane) => pane.current === id));
+    this.active.select(id);
+    this.active.go(place.index);
+    this.ledger.choose(one.id);
+    this.marks.update();
+    this.active.schedule();
+    return true;
+  }
+
+  // A list changed by hand: Python is told at once, since it keeps it.
+  marked() {
+    this.reporting = true;
+    try {
+      this.model.measurements = this.ledger.list;
+    } finally {
+      this.reporting = false;
+    }
+    this.marks.update();
   }
 
   // -- pixels over the comm, where no HTTP route exists --------------------------------------
@@ -170,69 +322,37 @@ class ReadingArea extends Reader {
 
   arrived(key, frame) {
     frame.key = key;
-    if (key === this.entry?.key) this.schedule();
-    else if (!this.progressScheduled) {
-      this.progressScheduled = setTimeout(() => {
-        this.progressScheduled = 0;
-        this.load();
-      }, 100);
+    for (const pane of this.panes) {
+      if (key === pane.entry?.key) pane.schedule();
+      else if (!this.progressScheduled && pane.lane.places.has(key)) {
+        this.progressScheduled = setTimeout(() => {
+          this.progressScheduled = 0;
+          for (const one of this.panes) one.load();
+        }, 100);
+      }
     }
   }
 
   // -- painting ------------------------------------------------------------------------------
 
   schedule() {
+    for (const pane of this.panes) pane.schedule();
+  }
+
+  wake() {
     if (!this.scheduled) this.scheduled = requestAnimationFrame((now) => this.paint(now));
   }
 
-  resize() {
-    const {width, height} = this.port.getBoundingClientRect();
-    if (!width || !height) return;
-    this.size = [width, height];
-    this.painter.resize(width, height, Math.min(devicePixelRatio || 1, 2));
-    this.paint(performance.now());
-  }
-
   paint(now) {
-    cancelAnimationFrame(this.scheduled);
     this.scheduled = 0;
-    this.advance(now);
-    const {entry, state} = this;
-    const frame = entry && this.store.frames.get(entry.key);
-    const problem = entry && this.store.problems.get(entry.key);
-    if (frame) {
-      const first = this.shown === null || this.shownSeries !== this.current;
-      this.shown = frame;
-      this.shownSeries = this.current;
-      if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
-      const place = state.camera.place(frame.info, ...this.size);
-      this.painter.draw(frame, {...place, center: state.center, width: state.width, invert: state.invert});
-      if (first) {
-        this.chrome();
-        this.report();
-      }
-      this.annotate(frame, place);
-      this.shapes.show(frame, place, entry);
-      this.canvas.dataset.shown = String(state.index);
-      this.canvas.dataset.key = entry.key;
-    } else if (!entry || problem || this.shownSeries !== this.current) {
-      this.shown = null;
-      this.painter.clear();
-      this.annotate(null, null);
-      this.shapes.show(null);
-      delete this.canvas.dataset.shown;
-    }
-    this.tell(entry, frame, problem);
-    this.load();
-    if (this.playing) this.schedule();
+    for (const pane of this.panes) if (pane.dirty) pane.paint(now);
   }
 
   close() {
     this.forget();
-    this.sizes.disconnect();
     cancelAnimationFrame(this.scheduled);
     clearTimeout(this.timer);
-    this.store.show([]);
+    for (const pane of this.panes.splice(0)) pane.close();
   }
 }
 

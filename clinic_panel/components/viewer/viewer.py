@@ -19,8 +19,8 @@ type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
-    *("frames.js", "painter.js", "chrome.js", "gestures.js", "measure.js", "shapes.js"),
-    *("marks.js", "parts.js", "reader.js", "viewer.js"),
+    *("frames.js", "painter.js", "chrome.js", "gestures.js", "measure.js", "ledger.js"),
+    *("shapes.js", "marks.js", "reader.js", "content.js", "pane.js", "parts.js", "viewer.js"),
 )
 NOTICE: Final = "Not for primary diagnosis"
 
@@ -45,7 +45,20 @@ class StudyViewer(JSComponent):
         default="",
         doc="Where frames are: a path with {id} and {frame}. Empty asks ``source`` over the comm.",
     )
-    selected_series = param.String(default="", doc="Id of the series in the viewport.")
+    layout = param.List(
+        default=[1, 1], item_type=int, bounds=(2, 2), doc="Rows and columns of panes, 1 to 3 each."
+    )
+    panes = param.List(
+        default=[],
+        item_type=str,
+        doc="Id of the series in each pane, row by row; empty hangs the next that none shows.",
+    )
+    active_pane = param.Integer(
+        default=0,
+        bounds=(0, 8),
+        doc="The pane that tools, keys, ``selected_series``, ``index`` and the window are about.",
+    )
+    selected_series = param.String(default="", doc="Id of the series in the active pane.")
     index = param.Integer(default=0, bounds=(0, None), doc="Zero-based place in its stack.")
     window_center = param.Number(default=0.0, doc="Level, in the unit of the image.")
     window_width = param.Number(

@@ -1,0 +1,53 @@
+// Content: what a pane shows. A series says its `kind`; "images", a stack on a canvas, is the usual
+// one, others enter themselves in CONTENTS. The pane keeps identity, notice, focus and gestures, and
+// asks its content for: node (what it puts behind them), resize(width, height, ratio), paint(now) on
+// the screen's clock, close(). A content sets pane.shown to the frame it shows, or to null.
+const CONTENTS = {};
+
+class Images {
+  constructor(pane) {
+    this.pane = pane;
+    this.node = make("canvas");
+    this.node.setAttribute("aria-hidden", "true");
+    this.painter = new Painter(this.node);
+    this.series = null; // whose picture is on the canvas
+  }
+
+  resize(width, height, ratio) {
+    this.painter.resize(width, height, ratio);
+  }
+
+  paint() {
+    const {pane} = this;
+    const {entry, state} = pane;
+    const frame = entry && pane.store.frames.get(entry.key);
+    if (frame) {
+      const first = pane.shown === null || this.series !== pane.current;
+      pane.shown = frame;
+      this.series = pane.current;
+      if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
+      const place = state.camera.place(frame.info, ...pane.size);
+      this.painter.draw(frame, {...place, center: state.center, width: state.width, invert: state.invert});
+      if (first) {
+        pane.chrome();
+        pane.report();
+      }
+      pane.annotate(frame, place);
+      pane.shapes.show(frame, place, entry);
+      this.node.dataset.shown = String(state.index);
+      this.node.dataset.key = entry.key;
+    } else if (!entry || pane.failure || this.series !== pane.current) {
+      pane.shown = null;
+      this.painter.clear();
+      pane.annotate(null, null);
+      pane.shapes.show(null);
+      delete this.node.dataset.shown;
+    }
+  }
+
+  close() {
+    this.painter.clear();
+  }
+}
+
+CONTENTS.images = Images;

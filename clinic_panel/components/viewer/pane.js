@@ -1,0 +1,211 @@
+// Pane: one viewport. It knows its series, its place in the stack and how the reader set each series
+// there; what it shows is its content.
+class Pane extends Reader {
+  constructor(area) {
+    super();
+    this.area = area;
+    this.states = new Map(); // series id -> what the reader did with it here
+    this.current = null;
+    this.lane = area.store.lane();
+    this.size = [1, 1];
+    this.shown = null;
+    this.cursor = null;
+    this.playing = false;
+    this.due = 0;
+    this.dirty = false;
+    this.said = null;
+    this.build();
+    this.fill("images");
+  }
+
+  get store() {
+    return this.area.store;
+  }
+
+  get isActive() {
+    return this.area.active === this;
+  }
+
+  get failure() {
+    return this.entry && this.store.problems.get(this.entry.key);
+  }
+
+  build() {
+    this.port = make("div", "port");
+    this.port.tabIndex = 0;
+    this.port.setAttribute("role", "application");
+    this.port.setAttribute("aria-roledescription", "image viewport");
+    this.overlay = new Overlay();
+    this.shapes = new Shapes(this.area.ledger);
+    this.message = make("div", "message");
+    this.message.setAttribute("role", "alert");
+    this.slider = make("input", "slider");
+    this.slider.type = "range";
+    this.slider.setAttribute("aria-label", "Image in the series");
+    this.slider.addEventListener("input", () => {
+      this.area.activate(this);
+      this.go(Number(this.slider.value));
+    });
+    this.progress = make("div", "progress");
+    this.progress.setAttribute("role", "progressbar");
+    this.progress.setAttribute("aria-label", "Images loaded");
+    this.progressBar = make("i");
+    this.progress.append(this.progressBar);
+    this.port.append(this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
+    this.port.addEventListener("focusin", () => this.area.activate(this));
+    this.sizes = new ResizeObserver(() => this.resize());
+    this.sizes.observe(this.port);
+    listen(this);
+  }
+
+  fill(kind) {
+    if (kind === this.kind) return;
+    this.content?.close();
+    this.content?.node.remove();
+    this.kind = kind;
+    this.shown = null;
+    this.content = new (CONTENTS[kind] ?? Images)(this);
+    this.port.prepend(this.content.node);
+    this.resize();
+  }
+
+  close() {
+    this.play(false);
+    this.sizes.disconnect();
+    this.lane.close();
+    this.content.close();
+    this.port.remove();
+  }
+
+  // -- painting ------------------------------------------------------------------------------
+
+  schedule() {
+    this.dirty = true;
+    this.area.wake();
+  }
+
+  report() {
+    this.area.report();
+  }
+
+  resize() {
+    const {width, height} = this.port.getBoundingClientRect();
+    if (!width || !height) return;
+    this.size = [width, height];
+    this.content.resize(width, height, Math.min(devicePixelRatio || 1, 2));
+    this.paint(performance.now());
+  }
+
+  paint(now) {
+    this.dirty = false;
+    this.advance(now);
+    this.content.paint(now);
+    this.tell();
+    this.load();
+    if (this.playing) this.schedule();
+  }
+
+  // -- what is written on it -----------------------------------------------------------------
+
+  tell() {
+    const {entry, failure: problem} = this;
+    const {series} = this.area;
+    let text = "";
+    if (!series.length) text = "No images yet\nThey appear here as they arrive.";
+    else if (!this.current) text = "Empty\nChoose a series for this place.";
+    else if (!entry) text = `This series cannot be shown.\n${this.chosen?.problem || "It holds no images."}`;
+    else if (problem) text = `This image cannot be shown.\n${problem.message}`;
+    else if (!this.shown) text = "Loading…";
+    this.message.hidden = !text;
+    if (this.said !== text) {
+      this.said = text;
+      const [head, ...rest] = text.split("\n");
+      this.message.replaceChildren(make("strong", "", head), ...rest.map((line) => make("span", "", line)));
+      if (problem) {
+        const retry = make("button", "retry", "Try again");
+        retry.type = "button";
+        retry.addEventListener("click", () => {
+          this.lane.retry(this.state.index);
+          this.schedule();
+        });
+        this.message.append(retry);
+      }
+      this.port.classList.toggle("empty", !this.current);
+    }
+    const now = problem ? problem.message : "";
+    if (now !== (this.problem ?? "")) {
+      this.problem = now;
+      this.report();
+    }
+  }
+
+  annotate(frame, place) {
+    const {overlay, state, count} = this;
+    const series = this.chosen;
+    const line = series ? [series.label, series.modality].filter(Boolean).join(" · ") : "";
+    overlay.write("study", line);
+    const {info} = frame ?? {};
+    const zoom = place ? ` · ${Math.round(place.scale * 100)} %` : "";
+    overlay.write("place", state && count ? `${state.index + 1} / ${count}${zoom}` : "");
+    const edges = info?.edges ?? ["", "", "", ""];
+    ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
+    overlay.star.hidden = !this.area.keyImages.has(this.entry?.key);
+    overlay.measure(info, place);
+    this.values();
+    if (Number(this.slider.value) !== state?.index) this.slider.value = state?.index ?? 0;
+    this.slider.setAttribute("aria-valuetext", `${(state?.index ?? 0) + 1} of ${count}`);
+    if (this.isActive) this.area.follow();
+  }
+
+  probe(x, y) {
+    this.cursor = x === null ? null : [x, y];
+    this.values();
+  }
+
+  // Window and the value under the cursor, in the unit of the image.
+  values() {
+    const {shown, state, cursor} = this;
+    if (!shown || !state) {
+      this.overlay.write("values", "");
+      return;
+    }
+    const {info, pixels} = shown;
+    const unit = info.unit ? ` ${info.unit}` : "";
+    const digits = state.width < 10 ? 2 : 0;
+    let text = `WW ${state.width.toFixed(digits)}  WL ${state.center.toFixed(digits)}`;
+    if (state.invert) text += "  inverted";
+    if (info.lossy) text += "\nLossy compressed";
+    if (cursor) {
+      const place = state.camera.place(info, ...this.size);
+      const column = Math.floor((cursor[0] - place.x) / place.scale);
+      const row = Math.floor((cursor[1] - place.y) / place.scale / place.aspect);
+      if (column >= 0 && row >= 0 && column < info.columns && row < info.rows) {
+        const at = row * info.columns + column;
+        const value = info.format === "rgb8"
+          ? [...pixels.subarray(at * 3, at * 3 + 3)].join(" ")
+          : `${Number((pixels[at] * info.slope + info.intercept).toPrecision(6))}${unit}`;
+        text = `x ${column}  y ${row}  ${value}\n${text}`;
+      }
+    }
+    this.overlay.write("values", text);
+  }
+
+  load() {
+    const {count} = this;
+    const {loaded} = this.lane;
+    this.progress.hidden = count < 2 || loaded === count;
+    this.progress.setAttribute("aria-valuemax", String(count));
+    this.progress.setAttribute("aria-valuenow", String(loaded));
+    this.progress.title = `${loaded} of ${count} images loaded`;
+    this.progressBar.style.width = count ? `${(100 * loaded) / count}%` : "0";
+  }
+
+  // What changes with the series, not with every image.
+  chrome() {
+    const {chosen, count} = this;
+    this.slider.hidden = count < 2;
+    this.slider.max = String(Math.max(count - 1, 0));
+    this.port.setAttribute("aria-label", chosen ? `Images of ${chosen.label || "the series"}` : "No images");
+    if (this.isActive) this.area.chrome();
+  }
+}
