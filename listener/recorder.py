@@ -30,7 +30,7 @@ from clinic_panel.models.flight import Ending, Service
 from clinic_panel.services.flight import Flight
 from listener.commands import StoreRequest
 from listener.notes import IDENTIFIER_BYTES, Notes, Request, asked_of, contexts_of, is_well
-from listener.receiver import Sink
+from listener.sink import Sink
 
 log = logging.getLogger(__name__)
 

@@ -32,6 +32,7 @@ from listener.limits import Admission, Limits
 from listener.processes import turn_lock
 from listener.recorder import Recorder
 from listener.retrieve import Retrieval
+from listener.sink import Sink
 from listener.storage import IndexWriter, Storage, StoreSink
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class Node:
         association.served = {C_MOVE: self.retrieval.serve, C_GET: self.retrieval.serve}
         return association
 
-    def _sink_of(self, association: Association) -> receiver.Sink:
+    def _sink_of(self, association: Association) -> Sink:
         requestor = association.requestor
         sink = StoreSink(self.storage, lambda: (requestor.ae_title, requestor.address or ""))
         return self.recorder.counting(association, sink)
