@@ -78,7 +78,8 @@ def build(
         Tells of changes; started and stopped with the application.
     """
     decoder = IsolatedDecoder()
-    lightbox = lightbox or Lightbox(decoder=decoder)
+    room = ctx.settings.frame_cache_mb * 2**20
+    lightbox = lightbox or Lightbox(decoder=decoder, frame_bytes=room)
     specs = page_specs(lightbox) if specs is None else specs
     door = Door(ctx, {spec.path: spec.permission for spec in specs})
     open_pages = OpenPages(door, feed)
@@ -179,7 +180,8 @@ def _callback_failed(error: Exception) -> None:
 async def _clinic_error(door: Door, request: Request, error: ClinicError) -> Response:
     visit = request.scope.get("user")
     if isinstance(error, Forbidden) and isinstance(visit, Visit):
-        route = getattr(request.scope.get("route"), "path", "")
+        first = "/" + request.url.path.split("/")[1]  # the rest may hold keys
+        route = getattr(request.scope.get("route"), "path", first)
         await asyncio.to_thread(auth.audit_denied, door.acting_for(visit, request), route)
     return notices.problem(request, error)
 

@@ -111,6 +111,12 @@ class Settings(param.Parameterized):
         constant=True,
         doc="UIDs of further transfer syntaxes to accept for storage, separated by commas.",
     )
+    frame_cache_mb = param.Integer(
+        default=256,
+        bounds=(16, 65536),
+        constant=True,
+        doc="MiB of decoded images the web server keeps for all who look at the same study.",
+    )
     secret_key = param.String(
         default="",
         constant=True,

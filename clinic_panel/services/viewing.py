@@ -25,6 +25,7 @@ from clinic_panel.services import announced, audit
 
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
 MOST_INFLATED_BYTES = 64 * 2**20
+MOST_FRAME_BYTES = 256 * 2**20
 
 
 class Bounded[Key: Hashable, Value]:
@@ -66,10 +67,19 @@ class Bounded[Key: Hashable, Value]:
                 self._sum -= self._weigh(self._kept.popitem(last=False)[1])
 
 
+@dataclass(frozen=True, slots=True)
+class SentFrame:
+    """One frame as it goes to a browser: its ``X-Frame-Info`` and its bytes."""
+
+    info: str
+    data: bytes
+
+
 class Lightbox:
     """What one process remembers of studies on screen, so that a frame costs no query.
 
-    Instances never change once indexed, so nothing here can be out of date.
+    Frames are decoded once for all who look at them. Instances never change once indexed, so
+    nothing here can be out of date.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class Lightbox:
         *,
         instances: int = 20_000,
         inflated_bytes: int = MOST_INFLATED_BYTES,
+        frame_bytes: int = MOST_FRAME_BYTES,
         viewers: int = 1_000,
         decoder: Decoder = decode,
     ) -> None:
@@ -85,6 +96,9 @@ class Lightbox:
         # Apart, so that one large deflated object does not push out a thousand descriptions.
         self._inflated: Bounded[int, tuple[int, Picture]] = Bounded(
             inflated_bytes, weigh=lambda known: _held_bytes(known[1])
+        )
+        self.frames: Bounded[tuple[int, int], SentFrame] = Bounded(
+            frame_bytes, weigh=lambda sent: len(sent.data)
         )
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
 
@@ -251,6 +265,12 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
     Forbidden, NotFound, NotDisplayable
         Not allowed, no such instance or file, or no picture that can be shown.
     """
+    picture = _looked_at(ctx, lightbox, instance_id)
+    return read_frame(picture, index, decoder=lightbox.decoder)
+
+
+def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> Picture:
+    """Describe an instance to somebody who looks at it, which the audit says first."""
     ctx.require(Permission.IMAGE_READ)
     known = lightbox.find(instance_id)
     if known is None:
@@ -265,7 +285,38 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
         known = row.series.study_pk, _picture(ctx, lightbox, row, row.series.study_pk)
     study_pk, picture = known
     _audit_first_look(ctx, lightbox, study_pk)
-    return read_frame(picture, index, decoder=lightbox.decoder)
+    return picture
+
+
+def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame:
+    """Return one zero-based frame as it goes to a browser, decoded unless somebody just saw it.
+
+    Raises
+    ------
+    Forbidden, NotFound, NotDisplayable
+        Not allowed, no such instance or file, or no picture that can be shown.
+    """
+    picture = _looked_at(ctx, lightbox, instance_id)
+    sent = lightbox.frames.get((instance_id, index))
+    if sent is None:
+        found = read_frame(picture, index, decoder=lightbox.decoder)
+        sent = SentFrame(found.info.as_header(), found.data)
+        lightbox.frames.put((instance_id, index), sent)
+    return sent
+
+
+def lately_sent(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame | None:
+    """Return a frame that is remembered, asking no database: None when somebody must be asked.
+
+    Raises
+    ------
+    Forbidden
+    """
+    ctx.require(Permission.IMAGE_READ)
+    known = lightbox.find(instance_id)
+    if known is None or _is_new_look(ctx, lightbox, known[0]):
+        return None
+    return lightbox.frames.get((instance_id, index))
 
 
 def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:

@@ -9,6 +9,7 @@ from sqlalchemy import event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from clinic_panel.errors import Forbidden, NotDisplayable, NotFound, Unavailable
+from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.picture import describe
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail
@@ -110,6 +111,38 @@ def test_a_cached_picture_is_refused_to_those_who_may_not_see_it(ct, as_role):
     viewing.frame(as_role(Role.CLINICIAN), lightbox, instance_id, 0)
     with pytest.raises(Forbidden):
         viewing.frame(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+
+
+def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
+    path = get_testdata_file("MR_small_RLE.dcm")
+    with open(path, "rb") as file:
+        stored = ctx.store.put_stream(file)
+    factories.study(ctx)
+    with ctx.begin() as session:
+        session.execute(update(Instance).values(path=stored.path))
+        instance_id = session.scalar(select(Instance.id))
+    decoded = []
+    lightbox = viewing.Lightbox(decoder=lambda *one: decoded.append(1) or decode(*one))
+    doctor, technologist = as_role(Role.CLINICIAN), as_role(Role.TECHNOLOGIST)
+
+    first = viewing.sent_frame(doctor, lightbox, instance_id, 0)
+    assert viewing.lately_sent(technologist, lightbox, instance_id, 0) is None  # not yet audited
+    assert viewing.sent_frame(technologist, lightbox, instance_id, 0) == first
+    assert viewing.lately_sent(technologist, lightbox, instance_id, 0) == first
+    assert first.data == dcmread(path).pixel_array.tobytes()
+    assert len(decoded) == 1
+    assert views(ctx) == 2
+    with pytest.raises(Forbidden):
+        viewing.lately_sent(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+
+
+def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):
+    _, instance_id, dataset = ct
+    size, doctor = len(dataset.PixelData), as_role(Role.CLINICIAN)
+    for room, kept in ((size - 1, False), (size, True)):
+        lightbox = viewing.Lightbox(frame_bytes=room)
+        viewing.sent_frame(doctor, lightbox, instance_id, 0)
+        assert (viewing.lately_sent(doctor, lightbox, instance_id, 0) is not None) == kept
 
 
 def test_a_missing_file_is_told_and_the_rest_is_shown(ctx, ct, as_role):
