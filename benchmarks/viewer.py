@@ -1,33 +1,28 @@
-"""Wheel to painted, window drag and a cold burst in headless Chromium: 300 x 512 x 512 int16.
+"""The viewer beside Cornerstone3D in headless Chromium: wheel, window drag, a cold burst, memory.
 
-Run: ``python -m benchmarks.viewer``. A frame counts as painted in the task after the browser's
-animation frame in which it was drawn.
+Run: ``python -m benchmarks.viewer``. Both show the same stack from the same server, in turn. A
+frame counts as painted in the task after the browser's animation frame in which it was drawn.
 """
 
+from __future__ import annotations
+
 import argparse
-import socket
 import statistics
-import threading
-import time
-from io import BytesIO
-from typing import Any
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final
 
-import panel as pn
 import psutil
-import uvicorn
-from fastapi import FastAPI, Response
-from panel.io.fastapi import add_applications
-from playwright.sync_api import Page, sync_playwright
-from pydicom import dcmwrite
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from clinic_panel.components.viewer.viewer import StudyViewer
-from clinic_panel.imaging.phantom import ct_phantom
-from clinic_panel.imaging.picture import describe
-from clinic_panel.imaging.pixels import read_frame
+from benchmarks.viewer_pages import SLICES, serve
 
-SLICES = 300
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-SPY = """
+FLAGS: Final = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--enable-unsafe-swiftshader",),  # WebGL without a graphics card, for Cornerstone's GPU path
+]
+LONG: Final = 2_000  # slices of the long stack
+OURS_SPY: Final = """
 () => {
   const host = [...document.querySelectorAll("*")].map(function find(node) {
     if (!node.shadowRoot) return null;
@@ -35,6 +30,7 @@ SPY = """
       ?? [...node.shadowRoot.querySelectorAll("*")].map(find).find(Boolean);
   }).find(Boolean);
   const canvas = host.querySelector("canvas");
+  const slider = host.querySelector("input");
   const spy = window.spy = {host, canvas, events: [], paints: []};
   const channel = new MessageChannel();
   const note = () => spy.paints.push([performance.now(), Number(canvas.dataset.shown)]);
@@ -46,122 +42,160 @@ SPY = """
   host.addEventListener("wheel", (event) => spy.events.push(event.timeStamp));
   const moved = (event) => event.buttons && spy.events.push(event.timeStamp);
   host.addEventListener("pointermove", moved);
+  spy.go = (index) => {
+    slider.value = index;
+    slider.dispatchEvent(new Event("input"));
+  };
+  spy.ready = true;
 }
 """
-BURST = """
+BURST: Final = """
 async (count) => {
-  const {canvas, host} = window.spy;
-  window.spy.paints.length = 0;
-  const slider = host.querySelector("input");
+  const {spy} = window;
+  spy.paints.length = 0;
   const seen = new Set();
   const began = performance.now();
   for (let i = 1; i < count; i += 1) {
     await new Promise(requestAnimationFrame);
-    slider.value = i;
-    slider.dispatchEvent(new Event("input"));
+    spy.go(i);
   }
-  while (canvas.dataset.shown !== String(count - 1)) await new Promise(requestAnimationFrame);
-  const end = performance.now();
-  await new Promise((done) => setTimeout(done, 50));
-  for (const [, index] of window.spy.paints) seen.add(index);
-  return {painted: seen.size, seconds: (end - began) / 1000};
+  while (spy.paints.at(-1)?.[1] !== count - 1) await new Promise(requestAnimationFrame);
+  const seconds = (performance.now() - began) / 1000;
+  for (const [, index] of spy.paints) seen.add(index);
+  return {painted: seen.size, seconds};
 }
 """
 
 
-def serve() -> str:
-    pictures = []
-    for ds in ct_phantom(slices=SLICES):
-        out = BytesIO()
-        dcmwrite(out, ds, enforce_file_format=True)
-        pictures.append(describe(out.getvalue()))
-    api = FastAPI()
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """One page that shows the stack."""
 
-    @api.get("/frames/{number}/{frame}")
-    def frame(number: int, frame: int) -> Response:
-        found = read_frame(pictures[number], frame)
-        return Response(found.data, headers={"X-Frame-Info": found.info.as_header()})
-
-    def page() -> Any:
-        stack = [{"id": number} for number in range(SLICES)]
-        series = [
-            {"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}
-        ]
-        preload = "preload" in pn.state.session_args
-        return StudyViewer(
-            series=series, frame_url="/frames/{id}/{frame}", width=1024, height=820, preload=preload
-        )
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    add_applications({"/study": page}, app=api)
-    server = uvicorn.Server(uvicorn.Config(api, port=port, log_level="warning"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.05)
-    return f"http://127.0.0.1:{port}"
+    name: str
+    path: str
+    spy: str = ""
 
 
-def opened(page: Page, url: str) -> None:
-    page.goto(url)
-    page.locator('canvas[data-shown="0"]').wait_for(timeout=30_000)
-    page.evaluate(SPY)
+OURS: Final = Viewer("ours", "/study?", OURS_SPY)
+VIEWERS: Final = (
+    OURS,
+    Viewer("Cornerstone3D, CPU", "/peer?cpu&"),
+    Viewer("Cornerstone3D, GPU path", "/peer?"),
+)
+LATENCIES: Final = ("wheel", "drag")
+
+
+def opened(browser: Browser, url: str, viewer: Viewer, slices: int = SLICES) -> Page:
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.goto(f"{url}{viewer.path}slices={slices}")
+    if viewer.spy:
+        page.locator('canvas[data-shown="0"]').wait_for(timeout=30_000)
+        page.evaluate(viewer.spy)
+    page.wait_for_function("window.spy?.ready", timeout=120_000)
+    return page
 
 
 def latencies(page: Page) -> list[float]:
     """Milliseconds from each input event to the first paint after it."""
     events, paints = page.evaluate("[window.spy.events, window.spy.paints]")
+    page.evaluate("window.spy.events.length = window.spy.paints.length = 0")
     times = [moment for moment, _ in paints]
-    return [next((t - event for t in times if t > event), float("nan")) for event in events]
+    return [next(t - event for t in times if t > event) for event in events if event < times[-1]]
 
 
-def line(name: str, values: list[float]) -> str:
-    ordered = sorted(value for value in values if value == value)
-    p95 = ordered[int(0.95 * (len(ordered) - 1))]
-    p50 = statistics.median(ordered)
-    return f"{name:<34} p50 {p50:6.1f} ms   p95 {p95:6.1f} ms   n={len(ordered)}"
+def p95(values: list[float]) -> float:
+    return sorted(values)[int(0.95 * (len(values) - 1))]
+
+
+def interact(browser: Browser, origin: str, viewer: Viewer) -> dict[str, tuple[float, float]]:
+    """Return p50 and p95 of wheel and window drag, in ms, the whole stack cached."""
+    page = opened(browser, f"{origin}", Viewer(viewer.name, f"{viewer.path}preload&", viewer.spy))
+    if viewer.spy:
+        hidden = "!window.spy.host.querySelector('.progress').offsetParent"
+        page.wait_for_function(hidden, timeout=120_000)
+    page.evaluate("window.spy.events.length = window.spy.paints.length = 0")
+    page.mouse.move(600, 450)
+    for _ in range(120):
+        page.mouse.wheel(0, 100)
+        page.wait_for_timeout(60)
+    wheel = latencies(page)
+    page.mouse.down()
+    for step in range(120):
+        page.mouse.move(600 + step, 450 + step % 30)
+        page.wait_for_timeout(40)
+    page.mouse.up()
+    drag = latencies(page)
+    page.close()
+    return {
+        "wheel": (statistics.median(wheel), p95(wheel)),
+        "drag": (statistics.median(drag), p95(drag)),
+    }
+
+
+def burst(browser: Browser, origin: str, viewer: Viewer) -> tuple[int, float, float]:
+    """Return slices painted, frames a second and server CPU a slice in ms, from an empty cache."""
+    page = opened(browser, origin, viewer)
+    before = psutil.Process().cpu_times()
+    found = page.evaluate(BURST, SLICES)
+    after = psutil.Process().cpu_times()
+    page.close()
+    cpu = (after.user + after.system - before.user - before.system) * 1000 / SLICES
+    return found["painted"], found["painted"] / found["seconds"], cpu
+
+
+def memory(browser: Browser, origin: str) -> float:
+    """Return MiB of the page's process at its most, 2,000 slices scrolled through once."""
+    page = opened(browser, origin, OURS, LONG)
+    most = 0.0
+    for index in range(0, LONG, 4):
+        page.evaluate("(index) => window.spy.go(index)", index)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        if index % 200 == 0:
+            most = max(most, renderer_mib())
+    page.wait_for_function(f"window.spy.canvas.dataset.shown === '{LONG - 4}'", timeout=60_000)
+    most = max(most, renderer_mib())
+    page.close()
+    return most
+
+
+def renderer_mib() -> float:
+    """Return MiB of the largest page process."""
+    children = psutil.Process().children(recursive=True)
+    pages = [one for one in children if "--type=renderer" in one.cmdline()]
+    return max(one.memory_info().rss for one in pages) / 2**20
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
-    chromium = parser.parse_args().chromium
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
     origin = serve()
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        opened(page, f"{origin}/study?preload=1")
-        page.wait_for_function(
-            "!window.spy.host.querySelector('.progress').offsetParent", timeout=60_000
-        )
-        page.mouse.move(600, 450)
-        for _ in range(120):
-            page.mouse.wheel(0, 100)
-            page.wait_for_timeout(60)
-        print(line("wheel to painted, cached", latencies(page)))
-        page.evaluate("window.spy.events.length = window.spy.paints.length = 0")
-        page.mouse.down()
-        for step in range(120):
-            page.mouse.move(600 + step, 450 + step % 30)
-            page.wait_for_timeout(40)
-        page.mouse.up()
-        print(line("window drag to painted", latencies(page)))
-        memory = sum(
-            one.memory_info().rss
-            for one in psutil.Process().children(recursive=True)
-            if "renderer" in " ".join(one.cmdline())
-        )
-        print(f"{'renderers, whole stack cached':<34} {memory / 2**20:6.0f} MiB")
-        opened(page, f"{origin}/study")
-        before = psutil.Process().cpu_times().user
-        burst = page.evaluate(BURST, SLICES)
-        cpu = psutil.Process().cpu_times().user - before
-        rate = burst["painted"] / burst["seconds"]
-        name = "burst of 300 from an empty cache"
-        print(f"{name:<34} {burst['painted']} painted in {burst['seconds']:.2f} s ({rate:.0f} fps)")
-        print(f"{'server CPU for a slice sent':<34} {1000 * cpu / SLICES:.2f} ms")
+        browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
+        for _ in range(options.repetitions):
+            for viewer in VIEWERS:
+                for name, (middle, high) in interact(browser, origin, viewer).items():
+                    found[viewer.name, f"{name} p50"].append(middle)
+                    found[viewer.name, f"{name} p95"].append(high)
+                painted, rate, cpu = burst(browser, origin, viewer)
+                found[viewer.name, "painted"].append(painted)
+                found[viewer.name, "fps"].append(rate)
+                found[viewer.name, "server ms a slice"].append(cpu)
+        most = memory(browser, origin)
         browser.close()
+    measures = list(dict.fromkeys(measure for _, measure in found))
+    print(f"| {SLICES} slices | " + " | ".join(measures) + " |")
+    print("|---" * (len(measures) + 1) + "|")
+    for viewer in VIEWERS:
+        cells = [_cell(found[viewer.name, measure]) for measure in measures]
+        print(f"| {viewer.name} | " + " | ".join(cells) + " |")
+    print(f"\nthe page's process, {LONG:,} slices scrolled through: {most:.0f} MiB at its most")
+
+
+def _cell(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
 
 
 if __name__ == "__main__":

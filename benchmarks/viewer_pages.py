@@ -1,0 +1,100 @@
+"""The viewer and Cornerstone3D on one server, with one stack: 300 x 512 x 512 int16."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import panel as pn
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, HTMLResponse
+from panel.io.fastapi import add_applications
+from pydicom import dcmwrite
+
+from clinic_panel.components.viewer.viewer import StudyViewer
+from clinic_panel.imaging.phantom import ct_phantom
+from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.pixels import read_frame
+
+SLICES: Final = 300
+PORT_PIXELS: Final = 768  # the picture's own height and width in either page
+_PEER: Final = Path(__file__).parent / "cornerstone"
+_BUILT: Final = Path(__file__).parents[1] / ".tools" / "cornerstone"
+_PEER_PAGE: Final = f"""<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
+<style>body {{ margin: 0 }} #port {{ width: {PORT_PIXELS}px; height: {PORT_PIXELS}px }}</style>
+<div id="port"></div><script src="/peer.js"></script>"""
+
+
+def build_peer() -> Path:
+    """Fetch Cornerstone3D from npm, as locked, and bundle its page; once."""
+    bundle = _BUILT / "page.bundle.js"
+    sources = [_PEER / name for name in ("package.json", "package-lock.json", "page.js")]
+    if bundle.exists() and all(one.stat().st_mtime < bundle.stat().st_mtime for one in sources):
+        return bundle
+    _BUILT.mkdir(parents=True, exist_ok=True)
+    for one in sources:
+        shutil.copy(one, _BUILT)
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    subprocess.run(["npm", "ci", *quiet], cwd=_BUILT, check=True)
+    options = ["--bundle", "--minify", "--define:global=globalThis", f"--outfile={bundle}"]
+    esbuild = str(_BUILT / "node_modules" / ".bin" / "esbuild")
+    subprocess.run([esbuild, "page.js", *options], cwd=_BUILT, check=True, capture_output=True)
+    return bundle
+
+
+def serve() -> str:
+    """Serve ``/study`` (ours) and ``/peer`` until the process ends; return the origin.
+
+    ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer.
+    """
+    bundle = build_peer()
+    pictures = []
+    for ds in ct_phantom(slices=SLICES):
+        out = BytesIO()
+        dcmwrite(out, ds, enforce_file_format=True)
+        pictures.append(describe(out.getvalue()))
+    api = FastAPI()
+
+    @api.get("/frames/{number}/{frame}")
+    def frame(number: int, frame: int) -> Response:
+        found = read_frame(pictures[number % SLICES], frame)
+        return Response(found.data, headers={"X-Frame-Info": found.info.as_header()})
+
+    @api.get("/peer")
+    def peer() -> HTMLResponse:
+        return HTMLResponse(_PEER_PAGE)
+
+    @api.get("/peer.js")
+    def peer_script() -> FileResponse:
+        return FileResponse(bundle, media_type="text/javascript")
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    add_applications({"/study": _page}, app=api)
+    server = uvicorn.Server(uvicorn.Config(api, port=port, log_level="warning"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.05)
+    return f"http://127.0.0.1:{port}"
+
+
+def _page() -> Any:
+    wish = pn.state.session_args
+    slices = int(wish.get("slices", [b"300"])[0])
+    stack = [{"id": number} for number in range(slices)]
+    series = [{"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}]
+    return StudyViewer(
+        series=series,
+        frame_url="/frames/{id}/{frame}",
+        width=1024,
+        height=820,
+        preload="preload" in wish,
+    )
