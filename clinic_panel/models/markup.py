@@ -20,7 +20,8 @@ class Markup(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_pk: Mapped[int] = mapped_column(ForeignKey("user.id"))
     study_pk: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
-    # Each: id, kind, instance_id, frame (zero-based), points, text (``services.markup.Drawn``).
+    # Each: id, kind, instance_id, frame (zero-based), points, text; of a calibration also known_mm,
+    # scope and by (``services.markup.Drawn``).
     shapes: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     # instance_id, frame, window_center, window_width, invert (``services.markup.Look``).
     look: Mapped[dict[str, Any]] = mapped_column(default=dict)

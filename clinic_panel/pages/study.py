@@ -42,6 +42,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         series=series_of(view),
         banner=banner_of(view),
         frame_url=FRAME_URL,
+        reader=ctx.actor.display_name or ctx.actor.username,
         sizing_mode="stretch_width",
         margin=0,
         styles={"height": BELOW_THE_BAR, "min-height": "460px"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict, Invalid, NotFound
+from clinic_panel.imaging.calibration import LEAST_MM, MOST_MM, Known, Scope
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -25,11 +26,15 @@ MOST_SHAPES = 500
 MOST_COORDINATE = 1e6
 _TEXT_CHARS = 120
 _ID_CHARS = 40
+_OF_CALIBRATIONS = ("known_mm", "scope", "by")
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One shape on one image; points are (x, y) in image coordinates (``imaging.measure``)."""
+    """One shape on one image; points are (x, y) in image coordinates (``imaging.measure``).
+
+    A calibration says also how long its object is, how far it speaks, and who drew it.
+    """
 
     id: str
     kind: Shape
@@ -37,6 +42,9 @@ class Drawn:
     frame: int
     points: tuple[tuple[float, float], ...]
     text: str = ""
+    known_mm: float = 0.0
+    scope: Scope = Scope.IMAGE
+    by: str = ""
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Self:
@@ -58,16 +66,43 @@ class Drawn:
                 points=points,
                 text=validation.clean(str(given.get("text") or ""))[:_TEXT_CHARS],
             )
+            if kind is Shape.CALIBRATION:
+                drawn = replace(
+                    drawn,
+                    known_mm=float(given["known_mm"]),
+                    scope=Scope(given.get("scope", Scope.IMAGE)),
+                    by=validation.clean(str(given.get("by") or ""))[:_TEXT_CHARS],
+                )
         except (KeyError, TypeError, ValueError, OverflowError):
             raise Invalid("A measurement cannot be kept: it is not complete.") from None
         finite = all(math.isfinite(v) and abs(v) < MOST_COORDINATE for p in points for v in p)
-        if not (finite and drawn.id and drawn.frame >= 0 and len(points) == kind.points):
+        if not (finite and drawn.id and drawn.frame >= 0 and kind.takes(len(points))):
             raise Invalid("A measurement cannot be kept: it is not complete.")
+        if kind is Shape.CALIBRATION and not drawn.calibrates:
+            raise Invalid(f"A known object is {LEAST_MM:g} to {MOST_MM:g} mm long.")
         return drawn
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether millimetres can be taken from it."""
+        return (
+            self.kind is Shape.CALIBRATION
+            and LEAST_MM <= self.known_mm <= MOST_MM
+            and self.points[0] != self.points[1]
+        )
+
+    @property
+    def known(self) -> Known:
+        """What it calibrates by, for ``imaging.calibration.pixel_size``."""
+        first, second = self.points
+        return Known((first, second), self.known_mm, self.by)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and the viewer."""
-        return asdict(self) | {"kind": self.kind.value, "points": [list(p) for p in self.points]}
+        plain = asdict(self) | {"kind": self.kind.value, "points": [list(p) for p in self.points]}
+        if self.kind is Shape.CALIBRATION:
+            return plain | {"scope": self.scope.value}
+        return {name: value for name, value in plain.items() if name not in _OF_CALIBRATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +171,7 @@ def keep_shapes(ctx: Context, study_id: int, shapes: Sequence[Drawn], *, version
             if (row.version if row else 0) != version:
                 raise Conflict("The measurements were changed in another window.")
             row = row or _new(ctx, session, study_id)
-            row.shapes = [one.as_dict() for one in shapes]
+            row.shapes = [_signed(ctx, one).as_dict() for one in shapes]
             row.changed_at = ctx.clock()
             session.flush()
             audit.record(
@@ -147,6 +182,7 @@ def keep_shapes(ctx: Context, study_id: int, shapes: Sequence[Drawn], *, version
                 patient_pk=study.patient_pk,
                 study=study_id,
                 measurements=len(shapes),
+                **_calibrations(shapes),
             )
             return row.version
     except IntegrityError:  # another window was first to keep something
@@ -181,6 +217,28 @@ def keep_look(ctx: Context, study_id: int, look: Look, *, version: int) -> int:
         return version
 
 
+def calibration_of(
+    shapes: Sequence[Drawn], instance_id: int, series: Sequence[int]
+) -> Known | None:
+    """Return the reader's calibration that holds for an image, if they made one.
+
+    Parameters
+    ----------
+    series
+        Ids of all instances of the image's series.
+
+    Returns
+    -------
+    Known or None
+        The newest drawn on this very object; else the newest that speaks for the series.
+    """
+    made = [one for one in shapes if one.calibrates]
+    here = [one for one in made if one.instance_id == instance_id]
+    near = [one for one in made if one.scope is Scope.SERIES and one.instance_id in set(series)]
+    found = here or near
+    return found[-1].known if found else None
+
+
 def _row(session: Session, user_pk: int | None, study_id: int) -> Markup | None:
     query = select(Markup).where(Markup.user_pk == user_pk, Markup.study_pk == study_id)
     return session.scalar(query)
@@ -190,6 +248,19 @@ def _new(ctx: Context, session: Session, study_id: int) -> Markup:
     row = Markup(user_pk=ctx.actor.user_pk, study_pk=study_id, shapes=[], look={})
     session.add(row)
     return row
+
+
+def _calibrations(shapes: Sequence[Drawn]) -> dict[str, int]:
+    """For the audit: values that rest on a hand, not on the scanner, can be asked about later."""
+    count = sum(one.kind is Shape.CALIBRATION for one in shapes)
+    return {"calibrations": count} if count else {}
+
+
+def _signed(ctx: Context, drawn: Drawn) -> Drawn:
+    """Who calibrated is who keeps it, whatever the browser says."""
+    if drawn.kind is not Shape.CALIBRATION:
+        return drawn
+    return replace(drawn, by=ctx.actor.display_name or ctx.actor.username)
 
 
 def _study(session: Session, study_id: int) -> Study:

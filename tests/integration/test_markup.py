@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
 from clinic_panel.components.viewer.kept import Kept
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound
+from clinic_panel.imaging.calibration import Scope
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance
@@ -45,6 +48,25 @@ def test_what_a_reader_drew_comes_back_to_them_alone_and_is_audited(ctx, home, a
         assert entry.subject_type == "markup"
 
 
+def test_a_calibration_is_kept_in_the_name_of_who_made_it(ctx, home, as_role):
+    study_id, images = home
+    doctor = as_role(Role.CLINICIAN)
+    points = ((1.0, 2.0), (30.0, 2.0))
+    drawn = Drawn("c", Shape.CALIBRATION, images[0], 0, points, known_mm=25.0, by="Someone else")
+    markup.keep_shapes(doctor, study_id, [line(images[0]), drawn], version=0)
+
+    shapes = markup.of_study(doctor, study_id).shapes
+    assert shapes[1].by == doctor.actor.display_name
+    assert markup.calibration_of(shapes, images[0], images) == shapes[1].known
+    assert markup.calibration_of(shapes, images[1], images) is None  # another image
+    wider = [replace(shapes[1], scope=Scope.SERIES)]
+    assert markup.calibration_of(wider, images[1], images) == shapes[1].known
+    assert markup.calibration_of(wider, images[1], images[1:]) is None  # another series
+    with ctx.read() as session:
+        [entry] = session.scalars(select(AuditEntry).where(AuditEntry.action == Action.CHANGE))
+        assert entry.detail["calibrations"] == 1
+
+
 def test_another_window_is_not_overwritten(home, as_role):
     study_id, images = home
     doctor = as_role(Role.CLINICIAN)
@@ -79,6 +101,13 @@ def test_the_view_comes_back_and_is_no_entry_in_the_audit(ctx, home, as_role):
         {"frame": -1},
         {"id": ""},
         {"instance_id": None},
+        {"kind": "polygon"},
+        {"kind": "polygon", "points": [[n, n * n] for n in range(201)]},
+        {"kind": "calibration"},
+        {"kind": "calibration", "known_mm": 0},
+        {"kind": "calibration", "known_mm": float("nan")},
+        {"kind": "calibration", "known_mm": 25, "points": [[1, 2], [1, 2]]},
+        {"kind": "calibration", "known_mm": 25, "scope": "clinic"},
     ],
 )
 def test_what_is_no_shape_is_refused(change):

@@ -18,6 +18,10 @@ const ICONS = {
   angle: '<path d="M18 5 5 19h15M11 12.500c2.500 1.500 3.500 4 3.500 6.500"/>',
   rectangle: '<rect x="4" y="6" width="16" height="12"/>',
   ellipse: '<ellipse cx="12" cy="12" rx="8.500" ry="6"/>',
+  bidirectional: '<path d="m5 19 14-14M8.500 8.500l7 7M5 16v3h3M16 5h3v3"/>',
+  cobb: '<path d="m4 5 15 3M4 19l15-5"/><path d="M11.500 7v9.500" stroke-dasharray="2 2.500"/>',
+  polygon: '<path d="m5 9 7-5 8 6-3 9H7z"/>',
+  calibration: '<path d="M4 12h16M4 7v10M20 7v10M9.300 9.500v5M14.600 9.500v5"/>',
   arrow: '<path d="M20 20 5 5M5 5v6.500M5 5h6.500"/>',
   text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
   undo: '<path d="M4 9h10a5.500 5.500 0 0 1 0 11h-3M4 9l4.500-4.500M4 9l4.500 4.500"/>',
@@ -39,8 +43,12 @@ const SHORTCUTS = [
   ["O", "One image pixel to one screen pixel"],
   ["R", "Reset window, zoom and position"],
   ["K", "Mark as key image"],
-  ["L, A, B, E, T", "Length, angle, rectangle, ellipse, arrow with text"],
-  ["Enter", "Place the chosen shape in the middle"],
+  ["L, D", "Length, long and short axis"],
+  ["A, C", "Angle, Cobb angle: one line, then the other"],
+  ["B, E, G", "Rectangle, ellipse, polygon: a click a corner"],
+  ["T, N", "Arrow with text, calibrate on a known object"],
+  ["Enter", "Close a polygon, or place the chosen shape in the middle"],
+  ["Backspace", "Take back a polygon's last corner"],
   ["Shift + arrows, Delete", "Move or remove the chosen shape"],
   ["Ctrl + Z, Ctrl + Y", "Undo, redo"],
   ["M", "List of measurements"],
@@ -214,14 +222,16 @@ class Overlay {
   }
 
   // The longest round length that fits a quarter of the picture, with its source.
-  measure(info, view) {
-    this.scale.hidden = !info?.spacing;
-    if (!info?.spacing) return;
-    const perMm = view.scale / info.spacing[1];
+  measure(info, view, known) {
+    const byHand = info && !info.regions?.length ? calibrated(info, known) : null;
+    const column = byHand?.column ?? info?.spacing?.[1];
+    this.scale.hidden = !column;
+    if (!column) return;
+    const perMm = view.scale / column;
     const lengths = [500, 200, 100, 50, 20, 10, 5, 2, 1];
     const length = lengths.find((mm) => mm * perMm <= 160) ?? 1;
     this.scaleBar.style.width = `${(length * perMm).toFixed(1)}px`;
-    const text = `${length >= 10 ? `${length / 10} cm` : `${length} mm`} · ${info.spacing_source}`;
+    const text = `${length >= 10 ? `${length / 10} cm` : `${length} mm`} · ${byHand?.source ?? info.spacing_source}`;
     if (this.scaleText.textContent !== text) this.scaleText.textContent = text;
   }
 }

@@ -48,7 +48,7 @@ function listen(pane) {
     const [x, y] = at(event);
     if (!pointers.has(event.pointerId)) {
       pane.probe(x, y);
-      if (pane.shapes.draft) pane.shapes.drag([x, y]); // the last leg of an angle
+      if (pane.shapes.draft) pane.shapes.drag([x, y]); // what follows the hand between two presses
       return;
     }
     const [oldX, oldY] = pointers.get(event.pointerId);
@@ -103,6 +103,10 @@ function listen(pane) {
 
   port.addEventListener("dblclick", (event) => {
     if (event.target.closest("button, input, select")) return;
+    if (pane.shapes.draft) {
+      pane.shapes.finish();
+      return;
+    }
     const found = pane.shown && pane.shapes.under(at(event));
     if (found) pane.write(found.id);
     else pane.fit();
@@ -156,8 +160,8 @@ function press(viewer, key) {
     r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
     "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
     "?": () => viewer.help.showModal(), m: () => viewer.marks.toggle(),
-    Delete: () => viewer.ledger.remove(), Backspace: () => viewer.ledger.remove(),
-    Enter: () => pane.shapes.place(viewer.tool) && pane.drawn(), Escape: () => pane.letGo(),
+    Delete: () => viewer.ledger.remove(), Backspace: () => pane.shapes.retreat() || viewer.ledger.remove(),
+    Enter: () => pane.place(), Escape: () => pane.letGo(),
   };
   for (const [kind, {key: own}] of Object.entries(MEASURES)) moves[own] = () => viewer.use(kind);
   const move = moves[key.length === 1 ? key.toLowerCase() : key];

@@ -1,4 +1,6 @@
 // Marks: the palette of measuring tools and the list of what was measured.
+const FIGURE = {rectangle: 2, ellipse: 2, polygon: 2}; // of a region the mean says more than the area
+
 class Marks {
   constructor(viewer) {
     this.viewer = viewer;
@@ -56,14 +58,16 @@ class Marks {
     const label = MEASURES[one.kind]?.label ?? one.kind;
     const where = place ? `${place.series.label || "Series"}, image ${place.index + 1}` : "not among these images";
     const frame = viewer.store.frames.get(keyOf(one)); // what is not loaded is not measured for a list
-    const figures = frame ? figuresOf(valuesOf(one, frame), frame.info).slice(0, 2).at(-1) : "";
+    const known = place && viewer.active.shapes.knownFor(place.series.stack[place.index]);
+    const figures = one.known_mm ? `${one.known_mm} mm`
+      : frame ? figuresOf(valuesOf(one, frame, known), frame.info).slice(0, FIGURE[one.kind] ?? 1).at(-1) ?? "" : "";
     const name = [one.text || label, figures].filter(Boolean).join(": ");
     go.append(iconOf(one.kind), make("span", "", name), make("small", "", where));
     go.title = name;
     go.disabled = !place;
     go.setAttribute("aria-label", `Go to ${one.text || label}${place ? `, image ${place.index + 1}` : ""}`);
     go.addEventListener("click", () => viewer.jump(one));
-    const words = makeButton("text", `Text of ${label}`, "", () => viewer.jump(one) && viewer.active.write(one.id));
+    const words = makeButton("text", one.known_mm ? "Known length" : `Text of ${label}`, "", () => viewer.jump(one) && viewer.active.write(one.id));
     const away = makeButton("close", `Delete ${one.text || label}`, "", () => viewer.ledger.remove(one.id));
     item.append(go, words, away);
     return item;

@@ -36,7 +36,10 @@ class Pane extends Reader {
     this.port.setAttribute("role", "application");
     this.port.setAttribute("aria-roledescription", "image viewport");
     this.overlay = new Overlay();
-    this.shapes = new Shapes(this.area.ledger);
+    this.shapes = new Shapes(this.area.ledger, {
+      ask: (one, done) => askLength(this, one, done),
+      home: (id) => this.area.homeOf(id),
+    });
     this.message = make("div", "message");
     this.message.setAttribute("role", "alert");
     this.slider = make("input", "slider");
@@ -150,7 +153,7 @@ class Pane extends Reader {
     const edges = info?.edges ?? ["", "", "", ""];
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
     overlay.star.hidden = !this.area.keyImages.has(this.entry?.key);
-    overlay.measure(info, place);
+    overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));
     this.values();
     if (Number(this.slider.value) !== state?.index) this.slider.value = state?.index ?? 0;
     this.slider.setAttribute("aria-valuetext", `${(state?.index ?? 0) + 1} of ${count}`);

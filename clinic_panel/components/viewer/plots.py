@@ -11,6 +11,7 @@ import numpy as np
 
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging import measure
+from clinic_panel.imaging.calibration import PixelSize
 from clinic_panel.imaging.measure import Point, Shape
 from clinic_panel.imaging.pixels import Frame
 
@@ -38,14 +39,15 @@ def image_of(frame: Frame, center: float, width: float, *, inverted: bool) -> hv
     return image.opts(cmap=grey, clim=(center - width / 2, center + width / 2), **common)
 
 
-def profile_of(frame: Frame, points: Sequence[Point]) -> hv.Curve:
-    """Return the values along a line, in millimetres where the frame is calibrated."""
+def profile_of(frame: Frame, points: Sequence[Point], size: PixelSize) -> hv.Curve:
+    """Return the values along a line, in millimetres where it is calibrated."""
     _load_backend()
     along, values = measure.profile(frame.values, points)
-    spacing = frame.info.spacing
-    if spacing is not None:
-        along = along / along[-1] * measure.length(points, *spacing)
-    distance = hv.Dimension("distance", label="Distance", unit="mm" if spacing else "px")
+    row_mm, column_mm = size.row_mm, size.column_mm
+    unit = "px"
+    if row_mm is not None and column_mm is not None:
+        along, unit = along / along[-1] * measure.length(points, row_mm, column_mm), "mm"
+    distance = hv.Dimension("distance", label="Distance", unit=unit)
     return hv.Curve((along, values), [distance], [_value(frame)])
 
 

@@ -177,6 +177,12 @@ class Reader {
     if (made?.kind === "arrow") this.write(made.id);
   }
 
+  // By key: the polygon that is drawn is closed; else the chosen shape stands in the middle.
+  place() {
+    const {shapes} = this;
+    if (shapes.draft ? shapes.finish() : shapes.place(this.area.tool)) this.drawn();
+  }
+
   letGo() {
     const {shapes} = this;
     if (shapes.draft || shapes.held) shapes.cancel();
@@ -190,13 +196,15 @@ class Reader {
   write(id) {
     const one = this.shapes.list.find((each) => each.id === id);
     if (!one || !this.shown) return;
+    if (one.kind === "calibration") {
+      askLength(this, one, (answer) => answer && this.shapes.rewrite(id, answer));
+      return;
+    }
     const input = make("input", "words");
     input.value = one.text;
     input.maxLength = 120;
     input.setAttribute("aria-label", "Text of the shape");
-    const [x, y] = this.shapes.toScreen(one.points.at(-1));
-    const bounded = (value, most) => `${Math.max(8, Math.min(value, most))}px`;
-    Object.assign(input.style, {left: bounded(x, this.size[0] - 230), top: bounded(y + 10, this.size[1] - 44)});
+    besideShape(this, input, one);
     let open = true;
     const close = (keep) => {
       if (!open) return;
@@ -212,7 +220,6 @@ class Reader {
       else if (event.key === "Escape") close(false);
     });
     input.addEventListener("blur", () => close(true));
-    this.port.append(input);
     input.focus();
   }
 

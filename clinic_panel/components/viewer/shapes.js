@@ -1,59 +1,18 @@
-// Shapes: the measurements drawn over the picture of one pane, and the hand that draws and moves them.
-const SVG = "http://www.w3.org/2000/svg";
+// Shapes: the hand that draws and moves measurements on the picture of one pane.
 const NEAR = 7; // screen pixels that count as on a line
 const NEAR_HANDLE = {mouse: 9, pen: 14, touch: 22};
-
-function svgOf(tag, attributes = {}) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
 
 // Not secret, only unlike the others: randomUUID does not exist on a LAN without TLS.
 function newId() {
   return `${Date.now().toString(36)}-${Math.floor(Math.random() * 2 ** 40).toString(36)}`;
 }
 
-class Shapes {
-  constructor(ledger) {
-    this.ledger = ledger;
-    this.node = svgOf("svg", {class: "shapes", "aria-hidden": "true"});
-    this.draft = null; // being drawn
-    this.held = null; // being moved: {id, handle, from, points}
-    this.cache = new Map(); // id -> {key, values}
-    this.view = null; // {frame, place, key}
-  }
-
-  get list() {
-    return this.ledger.list;
-  }
-
-  get selected() {
-    return this.ledger.selected;
-  }
-
-  set selected(id) {
-    this.ledger.selected = id;
-  }
-
-  // -- from the screen to the image and back -------------------------------------------------
-
-  toImage([x, y]) {
-    const {place, frame} = this.view;
-    const bounded = (value, most) => Math.min(most, Math.max(0, value));
-    return [
-      bounded((x - place.x) / place.scale, frame.info.columns),
-      bounded((y - place.y) / (place.scale * place.aspect), frame.info.rows),
-    ];
-  }
-
-  toScreen([x, y]) {
-    const {place} = this.view;
-    return [place.x + x * place.scale, place.y + y * place.scale * place.aspect];
-  }
-
-  get here() {
-    return this.view ? this.list.filter((one) => keyOf(one) === this.view.key) : [];
+class Shapes extends Sketch {
+  // `ask` is shown a calibration whose length is to be typed.
+  constructor(ledger, {ask, home}) {
+    super(ledger, home);
+    this.ask = ask;
+    this.dismiss = null; // takes the question back
   }
 
   // -- drawing by hand -----------------------------------------------------------------------
@@ -81,32 +40,33 @@ class Shapes {
       const share = Math.hypot((x - (left + right) / 2) / rx, (y - (top + bottom) / 2) / ry);
       return Math.abs(share - 1) * Math.min(rx, ry);
     }
-    let corners = on;
+    let strands = strandsOf(kind, on);
     if (kind === "rectangle") {
       const [left, top, right, bottom] = boxOf(on);
-      corners = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]];
+      strands = [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]];
     }
-    return Math.min(...corners.slice(1).map((end, i) => {
-      const [x1, y1] = corners[i];
+    return Math.min(...strands.flatMap((strand) => strand.slice(1).map((end, i) => {
+      const [x1, y1] = strand[i];
       const [dx, dy] = [end[0] - x1, end[1] - y1];
       const along = Math.min(1, Math.max(0, ((x - x1) * dx + (y - y1) * dy) / (dx * dx + dy * dy || 1)));
       return Math.hypot(x - x1 - along * dx, y - y1 - along * dy);
-    }));
+    })));
   }
 
   // True when the hand is taken: something is being drawn or moved.
   press(kind, spot, pointer) {
     if (!this.view) return false;
+    if (this.draft && (this.draft.asked || this.view.key !== keyOf(this.draft))) this.cancel();
     if (this.draft) {
-      this.draft.points[2] = this.toImage(spot);
+      pressOn(this.draft, this.toImage(spot), this.apart(spot, this.draft.points[0]) <= (NEAR_HANDLE[pointer] ?? NEAR_HANDLE.mouse));
       this.draw();
       return true;
     }
     const found = this.under(spot, pointer);
     if (found) {
       this.selected = found.id;
-      const {points} = this.list.find((one) => one.id === found.id);
-      this.held = {...found, from: this.toImage(spot), points, before: points};
+      const {points, kind: held} = this.list.find((one) => one.id === found.id);
+      this.held = {...found, kind: held, from: this.toImage(spot), points, before: points};
       this.draw();
       return true;
     }
@@ -115,25 +75,34 @@ class Shapes {
       this.draw();
       return false;
     }
-    const {entry} = this.view;
-    const point = this.toImage(spot);
-    this.draft = {id: newId(), kind, instance_id: entry.id, frame: entry.frame, points: [point, [...point]], text: ""};
+    this.draft = {...this.blank(), ...strokeFrom(kind, this.toImage(spot))};
     this.draw();
     return true;
+  }
+
+  blank() {
+    const {entry} = this.view;
+    return {id: newId(), instance_id: entry.id, frame: entry.frame, text: ""};
+  }
+
+  // Screen pixels from a spot to a point of the image.
+  apart([x, y], point) {
+    const [px, py] = this.toScreen(point);
+    return Math.hypot(px - x, py - y);
   }
 
   drag(spot) {
     if (!this.view) return;
     const point = this.toImage(spot);
     if (this.draft) {
-      this.draft.points[this.draft.points.length - 1] = point;
+      if (this.draft.asked || this.view.key !== keyOf(this.draft)) return;
+      dragOn(this.draft, point, this.aspect);
     } else if (this.held) {
-      const {from, before, handle} = this.held;
+      const {from, before, handle, kind} = this.held;
       const [dx, dy] = [point[0] - from[0], point[1] - from[1]];
-      this.held.points = before.map((each, i) => {
-        if (handle === i) return point;
-        return handle < 0 ? [each[0] + dx, each[1] + dy] : each;
-      });
+      this.held.points = handle < 0
+        ? before.map((each) => [each[0] + dx, each[1] + dy])
+        : bent({kind, points: before}, handle, point, this.aspect);
     } else return;
     this.draw();
   }
@@ -146,102 +115,78 @@ class Shapes {
       if (held.points !== held.before) this.ledger.rewrite(held.id, {points: held.points});
       return false;
     }
+    if (!draft || draft.asked) return false;
+    const last = draft.kind === "bidirectional" ? [0, 1] : [-2, -1];
+    const [from, to] = last.map((place) => draft.points.at(place));
+    const done = liftFrom(draft, this.apart(this.toScreen(from), to) >= 4);
+    if (done === null) this.cancel();
+    else if (done) return this.finish();
+    else this.draw();
+    return false;
+  }
+
+  // The draft becomes a shape, as far as it can; true when it did.
+  finish() {
+    const {draft} = this;
     if (!draft) return false;
-    const [[x1, y1], [x2, y2]] = draft.points.slice(-2).map((point) => this.toScreen(point));
-    if (Math.hypot(x2 - x1, y2 - y1) < 4) {
-      this.cancel(); // a click, not a shape
-      return false;
+    if (draft.kind === "polygon") {
+      draft.points = cornersOf(draft.points, (a, b) => this.apart(this.toScreen(a), b) >= 3) ?? [];
     }
     if (draft.points.length < MEASURES[draft.kind].points) {
-      draft.points.push([...draft.points[1]]);
+      this.cancel();
+      return false;
+    }
+    const {id, kind, instance_id, frame, points, text} = draft;
+    return this.add({id, kind, instance_id, frame, points, text});
+  }
+
+  // A calibration is none before its length is known; true when the shape is in the list.
+  add(made) {
+    if (made.kind === "calibration") {
+      this.draft = {...made, free: -1, asked: true};
+      this.draw();
+      this.dismiss = this.ask(this.draft, (answer) => {
+        if (this.draft?.id !== made.id) return;
+        this.draft = null;
+        if (answer) this.include({...made, ...answer});
+        else this.draw();
+      });
       return false;
     }
     this.draft = null;
-    this.selected = draft.id;
-    this.ledger.commit([...this.list, draft]);
+    this.include(made);
+    return true;
+  }
+
+  include(made) {
+    this.selected = made.id;
+    this.ledger.commit([...this.list, made]);
+  }
+
+  // Take back the last corner; true when there was one to take.
+  retreat() {
+    const {draft} = this;
+    if (draft?.kind !== "polygon" || draft.points.length < 3) return false;
+    draft.points.splice(-2, 1);
+    draft.free = draft.points.length - 1;
+    this.draw();
     return true;
   }
 
   cancel() {
     this.draft = null;
     this.held = null;
+    this.dismiss?.();
+    this.dismiss = null;
     this.draw();
   }
 
   // By key: a shape in the middle of the picture, to be moved from there.
   place(kind) {
     if (!this.view || !(kind in MEASURES)) return false;
-    const {entry, frame: {info}} = this.view;
-    const [cx, cy, reach] = [info.columns / 2, info.rows / 2, Math.min(info.columns, info.rows) / 8];
-    const corners = [[cx - reach, cy - reach], [cx + reach, cy + reach]];
-    const points = kind === "angle" ? [corners[0], [cx - reach, cy + reach], corners[1]] : corners;
-    const made = {id: newId(), kind, instance_id: entry.id, frame: entry.frame, points, text: ""};
-    this.selected = made.id;
-    this.ledger.commit([...this.list, made]);
-    return true;
-  }
-
-  // -- painting ------------------------------------------------------------------------------
-
-  show(frame, place, entry) {
-    this.view = frame && entry ? {frame, place, entry, key: entry.key} : null;
-    this.draw();
-  }
-
-  valuesOf(one) {
-    const key = `${this.view.key} ${one.points}`;
-    const known = this.cache.get(one.id);
-    if (known?.key === key) return known.values;
-    const values = valuesOf(one, this.view.frame);
-    this.cache.set(one.id, {key, values});
-    return values;
-  }
-
-  draw() {
-    const {held, draft} = this;
-    const shapes = this.here.map((one) => (one.id === held?.id ? {...one, points: held.points} : one));
-    if (draft && this.view?.key === keyOf(draft)) shapes.push(draft);
-    this.node.replaceChildren(...shapes.map((one) => this.picture(one)));
-    this.node.dataset.count = String(shapes.length);
-  }
-
-  picture(one) {
-    const on = one.points.map((point) => this.toScreen(point));
-    const chosen = one.id === this.selected || one === this.draft;
-    const group = svgOf("g", {class: chosen ? "shape chosen" : "shape", "data-kind": one.kind});
-    const outline = this.outline(one.kind, on);
-    group.append(svgOf(outline.tag, {...outline.at, class: "under"}), svgOf(outline.tag, outline.at));
-    for (const [cx, cy] of chosen ? on : []) group.append(svgOf("circle", {cx, cy, r: 4.5, class: "handle"}));
-    const lines = linesOf(one, this.valuesOf(one), this.view.frame.info);
-    if (lines.length) group.append(this.label(lines, on));
-    return group;
-  }
-
-  outline(kind, on) {
-    const [left, top, right, bottom] = boxOf(on);
-    const size = {width: right - left, height: bottom - top};
-    if (kind === "rectangle") return {tag: "rect", at: {x: left, y: top, ...size}};
-    if (kind === "ellipse") {
-      const at = {cx: (left + right) / 2, cy: (top + bottom) / 2, rx: size.width / 2, ry: size.height / 2};
-      return {tag: "ellipse", at};
-    }
-    let d = `M${on.map((point) => point.join(" ")).join("L")}`;
-    if (kind === "arrow") {
-      const [[x, y], [fromX, fromY]] = on; // the head is where the drawing began
-      const turn = Math.atan2(fromY - y, fromX - x);
-      for (const by of [-0.45, 0.45]) d += `M${x} ${y}L${x + 12 * Math.cos(turn + by)} ${y + 12 * Math.sin(turn + by)}`;
-    }
-    return {tag: "path", at: {d}};
-  }
-
-  label(lines, on) {
-    const [x, y] = on.reduce((a, b) => (b[0] > a[0] ? b : a));
-    const text = svgOf("text", {x: x + 10, y: y + 4});
-    lines.forEach((line, i) => {
-      const span = svgOf("tspan", {x: x + 10, dy: i ? "1.3em" : 0});
-      span.textContent = line;
-      text.append(span);
-    });
-    return text;
+    const {info} = this.view.frame;
+    const reach = Math.min(info.columns, info.rows) / 8;
+    const points = standing(kind, info.columns / 2, info.rows / 2, reach, this.aspect);
+    return this.add({...this.blank(), kind, points});
   }
 }

@@ -89,6 +89,11 @@ class ReadingArea extends Parts {
     return held && {...held, camera: Object.assign(new Camera(), held.camera)};
   }
 
+  // Which series an instance is in.
+  homeOf(id) {
+    return this.series.find((one) => one.stack.some((entry) => entry.id === id))?.id;
+  }
+
   stackOf(one) {
     const {frame_url: template} = this.model;
     const stack = [];
@@ -128,6 +133,7 @@ class ReadingArea extends Parts {
     follow("measurements", () => {
       this.ledger.replace(model.measurements);
       this.marks.update();
+      this.schedule();
     });
     follow("key_images", () => {
       this.keyImages = new Set(model.key_images.map(keyOf));
@@ -292,6 +298,7 @@ class ReadingArea extends Parts {
       this.reporting = false;
     }
     this.marks.update();
+    this.schedule(); // a calibration changes the scale bar too
   }
 
   // -- pixels over the comm, where no HTTP route exists --------------------------------------

@@ -11,16 +11,20 @@ from panel.custom import JSComponent
 
 from clinic_panel.components.viewer import plots
 from clinic_panel.errors import ClinicError, NotDisplayable
+from clinic_panel.imaging.calibration import pixel_size
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.pixels import Frame
 from clinic_panel.imaging.window import PRESETS
+from clinic_panel.services import markup
+from clinic_panel.services.markup import Drawn
 
 type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
-    *("frames.js", "painter.js", "chrome.js", "gestures.js", "measure.js", "ledger.js"),
-    *("shapes.js", "marks.js", "reader.js", "content.js", "pane.js", "parts.js", "viewer.js"),
+    *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
+    *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
+    *("pane.js", "parts.js", "viewer.js"),
 )
 NOTICE: Final = "Not for primary diagnosis"
 
@@ -79,8 +83,10 @@ class StudyViewer(JSComponent):
         default=[],
         item_type=dict,
         doc="Shapes drawn: dicts of id, kind, instance_id, zero-based frame, points as lists of "
-        "x and y in image coordinates (``imaging.measure``), text.",
+        "x and y in image coordinates (``imaging.measure``), text; of a calibration also known_mm, "
+        "scope (image or series) and by (``services.markup.Drawn``).",
     )
+    reader = param.String(default="", doc="Who reads: stands beside what they calibrated.")
     selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
     banner = param.Dict(
         default={},
@@ -171,7 +177,11 @@ class StudyViewer(JSComponent):
             There is no line on this image, or it is a colour image.
         """
         shape, frame = self._shape_here(Shape.LENGTH, Shape.ARROW)
-        return plots.profile_of(frame, shape["points"])
+        drawn = [Drawn.of(one) for one in self.measurements]
+        near = [instance_id for instance_id, _ in self.stack()]
+        known = markup.calibration_of(drawn, shape["instance_id"], near)
+        size = pixel_size(frame.info, shape["points"], known)
+        return plots.profile_of(frame, shape["points"], size)
 
     @property
     def histogram(self) -> hv.Histogram:
@@ -182,7 +192,7 @@ class StudyViewer(JSComponent):
         NotDisplayable
             There is no region on this image, it holds no pixel, or it is a colour image.
         """
-        shape, frame = self._shape_here(Shape.RECTANGLE, Shape.ELLIPSE)
+        shape, frame = self._shape_here(Shape.RECTANGLE, Shape.ELLIPSE, Shape.POLYGON)
         return plots.histogram_of(frame, Shape(shape["kind"]), shape["points"])
 
     def _shape_here(self, *kinds: Shape) -> tuple[dict[str, Any], Frame]:

@@ -1,0 +1,132 @@
+"""The reader's tools by real mouse and touch, on one page; what they measure, against NumPy."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from clinic_panel.imaging.measure import Shape, angle, area, axes, length, mask, statistics
+from tests.integration import test_viewer_browser as stage
+from tests.integration.test_measuring_browser import at, draw, label, numbers
+
+browser, clinic = stage.browser, stage.clinic
+
+
+@pytest.fixture(scope="module")
+def screen(browser, clinic) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    clinic.options = {}
+    stage.opened(page, clinic)
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def desk(screen: Page, clinic) -> Iterator[tuple[Page, Locator]]:
+    """The page as it was opened: each test leaves it so."""
+    viewport = screen.get_by_role("application")
+    viewport.focus()
+    yield screen, viewport
+    viewport.focus()
+    for key in ("Escape", "w", "Home", "r"):
+        screen.keyboard.press(key)
+    stage.shown(screen, 0)
+    clinic.change(measurements=[])
+    expect(screen.locator(".shapes")).to_have_attribute("data-count", "0")
+    stage.until(lambda: clinic.viewer.measurements == [] and clinic.viewer.tool == "window")
+
+
+def test_a_cobb_angle_is_two_lines_and_says_both_readings(desk, clinic):
+    page, viewport = desk
+    page.keyboard.press("c")
+    draw(page, viewport, (60, 60), (160, 80))
+    page.mouse.move(*at(viewport, 100, 100))  # on the way nothing follows the hand
+    draw(page, viewport, (160, 150), (60, 200))
+    stage.until(lambda: clinic.viewer.measurements)
+    [kept] = clinic.viewer.measurements
+    truth = angle(Shape.COBB, kept["points"], 1.5, 1.5)
+    assert truth == pytest.approx(37.9, abs=0.5)
+    found = numbers(label(page, "cobb").text_content().replace("°", " "))
+    assert found == pytest.approx([truth, 180 - truth], abs=0.06)
+
+
+def test_the_short_axis_stays_square_to_the_long_one(desk, clinic):
+    page, viewport = desk
+    page.keyboard.press("d")
+    draw(page, viewport, (60, 80), (160, 120))
+    stage.until(lambda: clinic.viewer.measurements)
+    for start, end in ((2, (90, 130)), (0, (70, 60))):
+        before = clinic.viewer.measurements[0]["points"]
+        draw(page, viewport, before[start], end)
+        stage.until(lambda before=before: clinic.viewer.measurements[0]["points"] != before)
+    a, b, c, d = clinic.viewer.measurements[0]["points"]
+    assert a == pytest.approx([70, 60], abs=0.5)
+    square = (b[0] - a[0]) * (d[0] - c[0]) + (b[1] - a[1]) * (d[1] - c[1])
+    assert square == pytest.approx(0, abs=1e-6)
+    text = label(page, "bidirectional").text_content()
+    assert numbers(text)[:2] == pytest.approx(axes([a, b, c, d], 1.5, 1.5), abs=0.06)
+
+
+def test_a_polygon_says_what_numpy_says_and_loses_its_last_corner(desk, clinic):
+    page, viewport = desk
+    stage.roll(page, viewport, 23)
+    stage.shown(page, 23)
+    page.keyboard.press("g")
+    for corner in ((70, 70), (180, 90), (150, 128), (190, 190), (20, 20)):
+        page.mouse.click(*at(viewport, *corner))
+    page.keyboard.press("Backspace")  # the last was a slip
+    page.mouse.click(*at(viewport, 80, 170))
+    page.mouse.click(*at(viewport, 71, 70))  # on the first: closed
+    stage.until(lambda: clinic.viewer.measurements)
+    [kept] = clinic.viewer.measurements
+    assert len(kept["points"]) == 5
+    inside = mask(Shape.POLYGON, kept["points"], stage.ROWS, stage.ROWS)
+    truth = statistics(clinic.frame(23, 0).values, inside)
+    text = label(page, "polygon").text_content()
+    covered = area(Shape.POLYGON, kept["points"], 1.5, 1.5)
+    assert numbers(text)[0] == pytest.approx(covered / 100, abs=0.006)  # cm²
+    shown = numbers(text[text.index("Mean") :])
+    assert shown[:4] == pytest.approx([truth.mean, truth.sd, truth.min, truth.max], abs=0.06)
+    draw(page, viewport, kept["points"][0], (200, 130))  # across the others
+    expect(label(page, "polygon")).to_have_text("The outline crosses itself: no area")
+
+
+def test_a_known_object_calibrates_what_is_drawn_until_that_is_taken_back(desk, clinic):
+    page, viewport = desk
+    clinic.change(reader="Dr Ito")
+    page.keyboard.press("l")
+    draw(page, viewport, (60, 60), (160, 60))
+    expect(label(page, "length")).to_contain_text("Pixel Spacing")
+    page.keyboard.press("n")
+    draw(page, viewport, (60, 200), (110, 200))
+    asked = page.get_by_role("form", name="Calibrate on a known object")
+    expect(asked).to_contain_text("true to scale")  # a warning: CT brings its own
+    asked.get_by_label("Length in mm").fill("25")
+    asked.get_by_role("button", name="Calibrate anyway").click()
+    by_hand = "Calibrated by Dr Ito on 25 mm, in place of Pixel Spacing"
+    expect(label(page, "length")).to_contain_text(by_hand)
+    stage.until(lambda: len(clinic.viewer.measurements) == 2)
+    line, known = clinic.viewer.measurements
+    truth = length(line["points"], 1, 1) / length(known["points"], 1, 1) * 25
+    assert numbers(label(page, "length").text_content())[0] == pytest.approx(truth, abs=0.06)
+    assert (known["known_mm"], known["scope"], known["by"]) == (25, "image", "Dr Ito")
+    expect(page.locator(".scale")).to_contain_text(by_hand)
+    assert clinic.viewer.profile.dimension_values("distance")[-1] == pytest.approx(truth)
+    page.keyboard.press("Control+z")
+    expect(label(page, "length")).not_to_contain_text("Calibrated")
+    expect(label(page, "calibration")).to_have_count(0)
+
+
+def test_fingers_draw_a_polygon(browser, clinic):
+    context = browser.new_context(viewport={"width": 390, "height": 760}, has_touch=True)
+    page = context.new_page()
+    clinic.options = {"tool": "polygon"}
+    viewport = stage.opened(page, clinic)
+    for corner in ((60, 60), (190, 60), (190, 190), (60, 60)):
+        page.touchscreen.tap(*at(viewport, *corner))
+    stage.until(lambda: clinic.viewer.measurements)
+    assert len(clinic.viewer.measurements[0]["points"]) == 3
+    context.close()
