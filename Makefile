@@ -11,7 +11,7 @@ demo:
 
 test:
 	@sh .ci/setup test
-	@exec $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench:
 	@sh .ci/setup bench

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from argon2 import PasswordHasher
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
@@ -19,8 +18,6 @@ from clinic_panel.services.passwords import hash_password
 
 _numbers = count(1)
 PASSWORD = "correct horse battery"
-# As cheap as argon2 gets: the cost is what production pays, not what tests check.
-_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 def user(ctx: Context, role: Role, **values: Any) -> User:
@@ -33,7 +30,7 @@ def user(ctx: Context, role: Role, **values: Any) -> User:
                 username=name,
                 display_name=name.title(),
                 role=role,
-                password_hash=hash_password(ctx.settings.secret, PASSWORD, _CHEAP),
+                password_hash=hash_password(ctx.settings.secret, PASSWORD),
                 created_at=ctx.clock(),
                 **values,
             )

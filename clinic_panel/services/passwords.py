@@ -42,7 +42,7 @@ def check_policy(password: str, username: str) -> None:
         raise Invalid("A password must not contain the user name.", field="password")
 
 
-def hash_password(secret: bytes, password: str, hasher: PasswordHasher = HASHER) -> str:
+def hash_password(secret: bytes, password: str) -> str:
     """Return what is kept instead of the password.
 
     Parameters
@@ -50,7 +50,7 @@ def hash_password(secret: bytes, password: str, hasher: PasswordHasher = HASHER)
     secret
         The clinic's secret, which is not in the database: a stolen table alone cannot be guessed.
     """
-    return hasher.hash(_peppered(secret, password))
+    return HASHER.hash(_peppered(secret, password))
 
 
 def matches(secret: bytes, kept: str | None, password: str) -> bool:
