@@ -5,6 +5,7 @@ from clinic_panel.models import (  # noqa: F401 - relationships name classes of 
     arrival,
     audit_log,
     commitment,
+    evidence,
     fetch,
     flight,
     imaging,

@@ -12,7 +12,7 @@ from clinic_panel.models.base import Base, BigKey, enum
 
 
 class JobKind(StrEnum):
-    """What is to be made; ``subject_id`` is the series, report version, peer or request meant."""
+    """What is to be made; ``subject_id`` is the series, report version, peer, request … meant."""
 
     THUMBNAIL = "thumbnail"
     REPORT_PDF = "report pdf"
@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     COMMITMENT = "commitment"
     CONFIRM = "confirm"
     FETCH = "fetch"
+    EVIDENCE = "evidence"
 
 
 class JobState(StrEnum):

@@ -115,6 +115,7 @@ class Received:
     stored: Stored
     source_ae_title: str = ""
     address: str = ""
+    made_here: bool = False  # by a reader, of images that are here: nobody waited for it
 
     @property
     def uid(self) -> str:
@@ -256,8 +257,9 @@ class Batch:
         self._topics |= {Topic.STUDIES}
         owed = [item.uid for parent, items in by_series.items() if parent.is_owed for item in items]
         served = announced.strike(self._session, owed) if owed else []
-        for parent in by_series:
-            self._move_booking_on(parent)
+        for parent, items in by_series.items():
+            if not all(item.made_here for item in items):
+                self._move_booking_on(parent)
         announced.complete_all(self._session, served)
         jobs.enqueue(self._ctx, self._session, JobKind.SETTLE_STUDY, studies, delay=QUIET)
         for parent, items in by_series.items():

@@ -1,0 +1,164 @@
+"""The numbers a shape on an image says, and the lines for them; ``measure.js`` says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clinic_panel.imaging.calibration import Known, PixelSize, pixel_size
+from clinic_panel.imaging.measure import (
+    Point,
+    Shape,
+    angle,
+    area,
+    axes,
+    length,
+    mask,
+    statistics,
+)
+from clinic_panel.imaging.pixels import Frame, FrameInfo
+
+CROSSED = "The outline crosses itself: no area"
+MM, MM2, PX, PX2, DEGREE = "mm", "mm²", "px", "px²", "°"
+
+
+class Quantity(StrEnum):
+    """What a number is."""
+
+    LENGTH = "length"
+    LONG_AXIS = "long axis"
+    SHORT_AXIS = "short axis"
+    ANGLE = "angle"
+    COBB = "Cobb angle"
+    AREA = "area"
+    MEAN = "mean"
+    SD = "standard deviation"
+    MIN = "minimum"
+    MAX = "maximum"
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether it describes the values of pixels, in the unit of the image."""
+        return self in (Quantity.MEAN, Quantity.SD, Quantity.MIN, Quantity.MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number and its unit: one of this module's, or that of the image's values."""
+
+    quantity: Quantity
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a shape says; ``source`` is where its millimetres come from, or why there are none.
+
+    It is empty where none are needed: an angle needs the shape of a pixel, not its size.
+    """
+
+    figures: tuple[Figure, ...]
+    source: str
+    problem: str = ""  # why there are none
+
+
+def read_shape(
+    kind: Shape, points: Sequence[Point], frame: Frame, known: Known | None = None
+) -> Reading:
+    """Measure what a shape covers of a frame.
+
+    Parameters
+    ----------
+    points
+        (x, y) in image coordinates, as ``imaging.measure`` has them.
+    known
+        The reader's own calibration that holds for the image, if there is one.
+    """
+    size = pixel_size(frame.info, points, known)
+    row, column, in_mm = _sides(size, frame.info)
+    line, square = (MM, MM2) if in_mm else (PX, PX2)
+    match kind:
+        case Shape.LENGTH:
+            figures = [Figure(Quantity.LENGTH, length(points, row, column), line)]
+        case Shape.BIDIRECTIONAL:
+            long, short = axes(points, row, column)
+            figures = [Figure(Quantity.LONG_AXIS, long, line)]
+            figures += [Figure(Quantity.SHORT_AXIS, short, line)]
+        case Shape.ANGLE | Shape.COBB:
+            quantity = Quantity.COBB if kind is Shape.COBB else Quantity.ANGLE
+            return Reading((Figure(quantity, angle(kind, points, row, column), DEGREE),), "")
+        case Shape.RECTANGLE | Shape.ELLIPSE | Shape.POLYGON:
+            covered = area(kind, points, row, column)
+            if covered is None:
+                return Reading((), "", CROSSED)
+            figures = [Figure(Quantity.AREA, covered, square), *_of_pixels(kind, points, frame)]
+        case _:
+            return Reading((), "")
+    return Reading(tuple(figures), size.source)
+
+
+def long_axis_first(
+    points: Sequence[Point], frame: Frame, known: Known | None = None
+) -> tuple[Sequence[Point], Sequence[Point]]:
+    """Return the two lines of a bidirectional measurement, the longer one first."""
+    row, column, _ = _sides(pixel_size(frame.info, points, known), frame.info)
+    one, other = points[:2], points[2:]
+    is_sorted = length(one, row, column) >= length(other, row, column)
+    return (one, other) if is_sorted else (other, one)
+
+
+def lines_of(reading: Reading) -> list[str]:
+    """Write the numbers as the viewer does, the source last."""
+    found = {figure.quantity: figure for figure in reading.figures}
+    lines = [reading.problem] if reading.problem else []
+    if figure := found.get(Quantity.LENGTH):
+        lines.append(f"{_show(figure.value)} {figure.unit}")
+    if figure := found.get(Quantity.LONG_AXIS):
+        short = found[Quantity.SHORT_AXIS].value
+        lines.append(f"{_show(figure.value)} × {_show(short)} {figure.unit}")
+    if figure := found.get(Quantity.ANGLE):
+        lines.append(f"{figure.value:.1f}{DEGREE}")
+    if figure := found.get(Quantity.COBB):  # two lines name no direction
+        lines += [f"{figure.value:.1f}{DEGREE}", f"or {180 - figure.value:.1f}{DEGREE}"]
+    if figure := found.get(Quantity.AREA):
+        large = figure.unit == MM2 and figure.value >= 1000
+        lines.append(
+            f"{_show(figure.value / 100, 2)} cm²"
+            if large
+            else f"{_show(figure.value)} {figure.unit}"
+        )
+    if mean := found.get(Quantity.MEAN):
+        least, most = found[Quantity.MIN].value, found[Quantity.MAX].value
+        unit, fine = f" {mean.unit}" if mean.unit else "", 2 if abs(most - least) < 10 else 0
+        lines.append(f"Mean {_show(mean.value)}{unit}  SD {_show(found[Quantity.SD].value)}")
+        lines.append(f"Min {least:.{fine}f}  Max {most:.{fine}f}")
+    return [*lines, reading.source] if reading.source else lines
+
+
+def _show(number: float, digits: int = 1) -> str:
+    return f"{number:.{digits + (abs(number) < 10)}f}"
+
+
+def _sides(size: PixelSize, info: FrameInfo) -> tuple[float, float, bool]:
+    """A pixel's height and width in millimetres, or in pixel widths; and which of the two."""
+    if size.row_mm is None or size.column_mm is None:
+        return info.aspect or 1.0, 1.0, False
+    return size.row_mm, size.column_mm, True
+
+
+def _of_pixels(kind: Shape, points: Sequence[Point], frame: Frame) -> list[Figure]:
+    """Describe the values inside; a colour image has none that mean anything."""
+    info = frame.info
+    if info.format == "rgb8":
+        return []
+    found = statistics(frame.values, mask(kind, points, info.rows, info.columns))
+    if found is None:
+        return []
+    return [
+        Figure(Quantity.MEAN, found.mean, info.unit),
+        Figure(Quantity.SD, found.sd, info.unit),
+        Figure(Quantity.MIN, found.min, info.unit),
+        Figure(Quantity.MAX, found.max, info.unit),
+    ]

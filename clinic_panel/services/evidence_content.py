@@ -1,0 +1,191 @@
+"""What a document to be saved says, as one JSON value: composed from rows, and made an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from clinic_panel.context import Context
+from clinic_panel.errors import NotFound
+from clinic_panel.evidence.order import (
+    DocumentKind,
+    DocumentOrder,
+    Identity,
+    KeyTitle,
+    Mark,
+    Origin,
+    Seen,
+)
+from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.measure import Shape
+from clinic_panel.models.evidence import Evidence
+from clinic_panel.models.imaging import Instance, Series
+from clinic_panel.models.markup import Markup
+from clinic_panel.models.report import Report
+from clinic_panel.services import pseudonym
+from clinic_panel.services.markup import Drawn, Look, calibration_of
+from clinic_panel.services.report_content import KeyImageRef, letterhead
+
+type Content = dict[str, Any]
+type Place = tuple[int, int]  # id of an instance and zero-based frame
+
+DEVICE = "viewer of this clinic"
+
+
+def compose(
+    ctx: Context, session: Session, study_id: int, places: Sequence[Place], title: KeyTitle
+) -> dict[DocumentKind, Content]:
+    """Return what each kind of document would say; empty for one that would say nothing.
+
+    Parameters
+    ----------
+    places
+        The actor's key images; those of other studies are left out.
+    """
+    row = session.scalar(
+        select(Markup).where(Markup.user_pk == ctx.actor.user_pk, Markup.study_pk == study_id)
+    )
+    home = _home(session, study_id)
+    shapes = _shapes(row, home) if row else []
+    chosen = [place for place in dict.fromkeys(places) if place[0] in home]
+    drawn_on = [(one["instance_id"], one["frame"]) for one in shapes]
+    windows = _Windows(session, study_id, row, home)
+    seen = [windows.of(place) for place in dict.fromkeys([*drawn_on, *chosen])]
+    key = [windows.of(place) for place in chosen]
+    return {
+        DocumentKind.MEASUREMENTS: {"shapes": shapes} if shapes else {},
+        DocumentKind.PRESENTATION: {"shapes": shapes, "seen": seen} if seen else {},
+        DocumentKind.KEY_OBJECTS: {"seen": key, "title": title.value} if key else {},
+    }
+
+
+def _shapes(row: Markup, home: dict[int, int]) -> list[Content]:
+    """What was measured, each with the calibration by hand that holds for it, if one does."""
+    drawn = [Drawn.of(one) for one in row.shapes if one["instance_id"] in home]
+    shapes = []
+    for one in drawn:
+        if one.kind is Shape.CALIBRATION:
+            continue
+        series = [image for image, of in home.items() if of == home[one.instance_id]]
+        known = calibration_of(drawn, one.instance_id, series)
+        shapes.append(one.as_dict() | ({"known": asdict(known)} if known else {}))
+    return shapes
+
+
+def signature(ctx: Context, session: Session) -> Content:
+    """Return who says it and with what; not part of what is compared."""
+    return {
+        "observer": ctx.actor.display_name or ctx.actor.username,
+        "institution": letterhead(session)["name"],
+        "software_version": version("clinic-panel"),
+    }
+
+
+def order(
+    ctx: Context, session: Session, row: Evidence, previous: Evidence | None
+) -> DocumentOrder:
+    """Turn a row into what a worker builds from.
+
+    Raises
+    ------
+    NotFound
+        An image it speaks of is gone.
+    """
+    content = row.content
+    seen, shapes = content.get("seen", []), content.get("shapes", [])
+    wanted = {one["instance_id"] for one in [*seen, *shapes]}
+    query = select(Instance.id, Instance.path).where(Instance.id.in_(wanted))
+    paths = {id_: ctx.store.path(path) for id_, path in session.execute(query)}
+    if wanted - paths.keys():
+        raise NotFound("An image that was measured is no longer in the archive.")
+    replaces = row.kind is DocumentKind.MEASUREMENTS and previous is not None
+    return DocumentOrder(
+        kind=row.kind,
+        identity=Identity(
+            row.series_instance_uid,
+            row.sop_instance_uid,
+            row.number,
+            (previous.series_instance_uid, previous.sop_instance_uid)
+            if replaces and previous is not None
+            else None,
+        ),
+        origin=Origin(
+            observer=content["observer"],
+            institution=content["institution"],
+            device_uid=pseudonym.uid(ctx, DEVICE),
+            software_version=content["software_version"],
+            at=row.ordered_at,
+            zone=ctx.settings.timezone,
+        ),
+        marks=tuple(_mark(ctx, row, one, paths[one["instance_id"]]) for one in shapes),
+        seen=tuple(_seen(one, paths[one["instance_id"]]) for one in seen),
+        title=KeyTitle(content.get("title", KeyTitle.OF_INTEREST)),
+    )
+
+
+def _mark(ctx: Context, row: Evidence, kept: Content, path: Path) -> Mark:
+    drawn, known = Drawn.of(kept), kept.get("known")
+    # The same shape is the same measurement, in every document that speaks of it.
+    name = f"mark {row.user_pk} {row.study_pk} {drawn.id}"
+    return Mark(
+        kind=drawn.kind,
+        path=path,
+        frame=drawn.frame,
+        points=drawn.points,
+        text=drawn.text,
+        tracking_uid=pseudonym.uid(ctx, name),
+        known=_known(known) if known else None,
+    )
+
+
+def _known(kept: Content) -> Known:
+    (x1, y1), (x2, y2) = kept["points"]
+    return Known(((x1, y1), (x2, y2)), kept["length_mm"], kept["by"])
+
+
+def _seen(kept: Content, path: Path) -> Seen:
+    window = kept["window_center"], kept["window_width"]
+    return Seen(path, kept["frame"], *window, invert=kept["invert"])
+
+
+def _home(session: Session, study_id: int) -> dict[int, int]:
+    """The study's instances, each with its series."""
+    query = select(Instance.id, Instance.series_pk).join(Instance.series)
+    return {
+        row.id: row.series_pk for row in session.execute(query.where(Series.study_pk == study_id))
+    }
+
+
+class _Windows:
+    """How images were seen: as a key image was marked, else as its series was looked at last."""
+
+    def __init__(
+        self, session: Session, study_id: int, row: Markup | None, home: dict[int, int]
+    ) -> None:
+        self._home = home
+        self._look = Look(**row.look) if row is not None and row.look else None
+        report = session.scalar(select(Report).where(Report.study_pk == study_id))
+        kept = [KeyImageRef.of(one) for one in report.key_images] if report else []
+        self._marked = {(one.instance_id, one.frame): one for one in kept}
+
+    def of(self, place: Place) -> Content:
+        """Return an image with its window; without one it is seen with its own."""
+        center = width = None
+        invert, look, marked = False, self._look, self._marked.get(place)
+        if look is not None and self._home.get(look.instance_id) == self._home[place[0]]:
+            center, width, invert = look.window_center, look.window_width, look.invert
+        if marked is not None and marked.window_width:
+            center, width = marked.window_center, marked.window_width
+        return {
+            "instance_id": place[0],
+            "frame": place[1],
+            "window_center": center,
+            "window_width": width,
+            "invert": invert,
+        }

@@ -1,0 +1,311 @@
+"""Evidence documents of real images, as other programs read them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import warnings
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import highdicom.ko
+import highdicom.sr
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.sr.codedict import codes
+from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
+
+from clinic_panel.errors import NotUnderstood
+from clinic_panel.evidence.build import build
+from clinic_panel.evidence.order import (
+    DocumentKind,
+    DocumentOrder,
+    Identity,
+    KeyTitle,
+    Mark,
+    Origin,
+    Seen,
+)
+from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.figures import lines_of, read_shape
+from clinic_panel.imaging.measure import Shape, length, mask, statistics
+from clinic_panel.imaging.pixels import read_frame
+
+CT, MR = Path(get_testdata_file("CT_small.dcm")), Path(get_testdata_file("MR_small_bigendian.dcm"))
+COLOUR = Path(get_testdata_file("examples_rgb_color.dcm"))
+PALETTE = Path(get_testdata_file("examples_palette.dcm"))
+ORIGIN = Origin(
+    observer="Dr Jané Öst",
+    institution="Imaging clinic",
+    device_uid="2.25.7",
+    software_version="1.0",
+    at=datetime(2026, 3, 16, 22, 30, 5, 123456, tzinfo=UTC),
+    zone="Asia/Tokyo",
+)
+BOX = ((10.25, 12.0), (40.5, 30.0))
+POINTS = {
+    Shape.LENGTH: BOX,
+    Shape.ANGLE: (*BOX, (50.0, 60.0)),
+    Shape.RECTANGLE: BOX,
+    Shape.ELLIPSE: ((10.0, 12.0), (30.5, 60.0)),
+    Shape.ARROW: BOX,
+    Shape.BIDIRECTIONAL: ((20.0, 20.0), (24.0, 20.0), (22.0, 10.0), (22.0, 40.0)),
+    Shape.COBB: ((10.0, 10.0), (60.0, 20.0), (10.0, 50.0), (60.0, 30.0)),
+    Shape.POLYGON: ((10.0, 10.0), (60.0, 20.0), (30.0, 50.0)),
+}
+
+
+def marks(path, frame=0):
+    return tuple(
+        Mark(kind, path, frame, points, "Läsion" if kind is Shape.ARROW else "", f"2.25.1{place}")
+        for place, (kind, points) in enumerate(POINTS.items())
+    )
+
+
+def ordered(kind, path, frame=0, **more):
+    values = {
+        "marks": () if kind is DocumentKind.KEY_OBJECTS else marks(path, frame),
+        "seen": (Seen(path, frame, 40.0, 400.0),),
+    } | more
+    return DocumentOrder(kind, Identity("2.25.21", "2.25.22", 3), ORIGIN, **values)
+
+
+def objects(order):
+    return [dcmread(io.BytesIO(part10)) for part10 in build(order)]
+
+
+def complaints(part10, tmp_path):
+    """The errors that dciodvfy finds which are not the source image's own."""
+    file = tmp_path / "object.dcm"
+    file.write_bytes(part10)
+    told = subprocess.run(["dciodvfy", "-new", file], capture_output=True, text=True, check=False)
+    return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
+
+
+@pytest.fixture(scope="module")
+def two_frames(tmp_path_factory):
+    dataset = dcmread(get_testdata_file("SC_rgb_rle_2frame.dcm"))
+    dataset.SOPClassUID = MultiFrameTrueColorSecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    path = tmp_path_factory.mktemp("evidence") / "two.dcm"
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "path", [CT, MR, COLOUR, PALETTE, None], ids=lambda path: path and path.stem
+)
+@pytest.mark.parametrize("kind", DocumentKind)
+def test_each_document_is_what_its_iod_asks_for(kind, path, two_frames, tmp_path):
+    order = ordered(kind, path or two_frames, frame=0 if path else 1)
+    path = path or two_frames
+    made = build(order)
+    assert made == build(order)
+    [document] = objects(order)
+    source = dcmread(path)
+    assert complaints(made[0], tmp_path) == []
+    assert document.StudyInstanceUID == source.StudyInstanceUID
+    assert document.PatientName == source.PatientName
+    assert document.Manufacturer == "Clinic Panel"
+    assert (document.InstanceCreationDate, document.InstanceCreationTime) == ("20260317", "073005")
+
+
+def numbers_of(group):
+    return {
+        (one.derivation or one.name).meaning: (one.value, one.unit.value)
+        for one in group.get_measurements()
+    }
+
+
+def test_the_report_says_in_codes_what_the_viewer_says_in_words():
+    [document] = objects(ordered(DocumentKind.MEASUREMENTS, CT))
+    report = highdicom.sr.ComprehensiveSR.from_dataset(document).content
+    assert report[0].name == codes.DCM.ImagingMeasurementReport
+    [who] = report.get_observer_contexts(codes.DCM.Person)
+    assert str(who.observer_identifying_attributes.name) == "Dr Jané Öst^"
+
+    frame = read_frame(CT)
+    rectangle, ellipse, polygon = report.get_planar_roi_measurement_groups()
+    inside = mask(Shape.ELLIPSE, POINTS[Shape.ELLIPSE], 128, 128)
+    truth = statistics(frame.values, inside)
+    found = numbers_of(ellipse)
+    assert found["Mean"] == (pytest.approx(truth.mean), "[hnsf'U]")
+    assert found["Standard Deviation"][0] == pytest.approx(truth.sd)
+    assert (found["Minimum"][0], found["Maximum"][0]) == (truth.min, truth.max)
+    row, column = frame.info.spacing
+    assert found["Area"] == (pytest.approx(np.pi / 4 * 20.5 * column * 48 * row), "mm2")
+    assert ellipse.roi.graphic_type.value == "ELLIPSE"
+    across = np.ptp(ellipse.roi.value, axis=0)  # ends of the axes, the long one first
+    assert tuple(across) == (20.5, 48.0)
+    assert np.ptp(ellipse.roi.value[:2], axis=0)[1] == 48.0
+    assert rectangle.tracking_uid == "2.25.12"
+
+    assert polygon.roi.value[0].tolist() == polygon.roi.value[-1].tolist()
+    line, _, arrow, both, cobb = report.get_image_measurement_groups()
+    long, short = both.get_measurements()
+    assert (long.name.meaning, short.name.meaning) == ("Long axis", "Short axis")
+    assert long.value == pytest.approx(30 * row)
+    assert long.referenced_coordinates[0].value.tolist() == [[22, 10], [22, 40]]
+    [measured] = cobb.get_measurements()
+    assert (measured.name.meaning, measured.unit.value) == ("Cobb angle", "deg")
+    assert len(measured.referenced_coordinates) == 2
+    assert numbers_of(line)["Length"] == (pytest.approx(length(BOX, row, column)), "mm")
+    [measured] = line.get_measurements()
+    [where] = measured.referenced_coordinates
+    assert where.value.tolist() == [[10.25, 12.0], [40.5, 30.0]]
+    assert "Pixel Spacing" in texts(measured[0], "Calibration Method")
+    assert texts(arrow[0], "Comment") == ["Läsion"]
+
+
+def texts(item, meaning):
+    return [
+        one.TextValue
+        for one in item.get("ContentSequence", [])
+        if one.ValueType == "TEXT" and one.ConceptNameCodeSequence[0].CodeMeaning == meaning
+    ]
+
+
+def test_without_a_calibration_pixels_are_counted_and_it_says_so(tmp_path):
+    dataset = dcmread(CT)
+    del dataset.PixelSpacing
+    path = tmp_path / "uncalibrated.dcm"
+    dataset.save_as(path)
+    [document] = objects(ordered(DocumentKind.MEASUREMENTS, path))
+    report = highdicom.sr.ComprehensiveSR.from_dataset(document).content
+    line = report.get_image_measurement_groups()[0]
+    assert numbers_of(line)["Length"] == (pytest.approx(length(BOX, 1, 1)), "{pixels}")
+    [measured] = line.get_measurements()
+    assert texts(measured[0], "Calibration Method") == ["No calibration: pixels only"]
+    _, ellipse, _ = report.get_planar_roi_measurement_groups()
+    assert numbers_of(ellipse)["Area"][1] == "{pixels2}"
+
+
+def test_millimetres_of_a_readers_own_calibration_say_whose_they_are():
+    known = Known(((0.0, 0.0), (50.0, 0.0)), 100.0, "Dr Öst")
+    drawn = (replace(marks(CT)[0], known=known),)
+    [document] = objects(ordered(DocumentKind.MEASUREMENTS, CT, marks=drawn))
+    [line] = highdicom.sr.ComprehensiveSR.from_dataset(
+        document
+    ).content.get_image_measurement_groups()
+    [measured] = line.get_measurements()
+    assert measured.value == pytest.approx(length(BOX, 2, 2))
+    [source] = texts(measured[0], "Calibration Method")
+    assert source == "Calibrated by Dr Öst on 100 mm, in place of Pixel Spacing"
+
+
+def test_every_shape_but_a_calibration_is_tried_here():
+    assert set(POINTS) == set(Shape) - {Shape.CALIBRATION}
+
+
+def test_a_later_report_names_the_one_before():
+    order = ordered(DocumentKind.MEASUREMENTS, CT)
+    later = replace(
+        order, identity=replace(order.identity, predecessor_uids=("2.25.21", "2.25.20"))
+    )
+    [document] = objects(later)
+    [study] = document.PredecessorDocumentsSequence
+    [series] = study.ReferencedSeriesSequence
+    [before] = series.ReferencedSOPSequence
+    assert before.ReferencedSOPInstanceUID == "2.25.20"
+    assert series.SeriesInstanceUID == "2.25.21"
+
+
+def test_key_objects_name_their_frames_and_why(two_frames):
+    order = ordered(
+        DocumentKind.KEY_OBJECTS,
+        two_frames,
+        seen=(Seen(two_frames, 1),),
+        title=KeyTitle.FOR_REFERRING_PROVIDER,
+    )
+    [document] = objects(order)
+    read = highdicom.ko.KeyObjectSelectionDocument.from_dataset(document)
+    assert read.content[0].name == codes.DCM.ForReferringProvider
+    [reference] = read.content.get_references()
+    [image] = reference.ReferencedSOPSequence
+    assert image.ReferencedFrameNumber == 2
+    source = dcmread(two_frames)
+    assert read.resolve_reference(image.ReferencedSOPInstanceUID)[0] == source.StudyInstanceUID
+
+
+def test_a_presentation_shows_the_window_and_what_was_drawn():
+    [document] = objects(ordered(DocumentKind.PRESENTATION, CT))
+    [window] = document.SoftcopyVOILUTSequence
+    assert (window.WindowCenter, window.WindowWidth) == (40, 400)
+    assert (document.RescaleIntercept, document.RescaleSlope) == (-1024, 1)
+    assert document.PresentationLUTShape == "IDENTITY"
+    assert len(document.GraphicAnnotationSequence) == len(POINTS)
+    line = document.GraphicAnnotationSequence[0]
+    assert line.GraphicObjectSequence[0].GraphicData == [10.25, 12.0, 40.5, 30.0]
+    said = line.TextObjectSequence[0].UnformattedTextValue
+    lines = lines_of(read_shape(Shape.LENGTH, BOX, read_frame(CT)))
+    assert said.splitlines() == lines
+    assert lines[-1] == "Pixel Spacing"
+
+
+def test_images_that_are_shown_differently_need_a_presentation_each(tmp_path):
+    other = dcmread(CT)
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "2.25.99"
+    other.PhotometricInterpretation = "MONOCHROME1"
+    path = tmp_path / "inverse.dcm"
+    other.save_as(path)
+    order = ordered(DocumentKind.PRESENTATION, CT, seen=(Seen(CT, 0), Seen(path, 0)))
+    first, second = objects(order)
+    assert (first.PresentationLUTShape, second.PresentationLUTShape) == ("IDENTITY", "INVERSE")
+    assert first.SOPInstanceUID == "2.25.22" != second.SOPInstanceUID
+    assert "GraphicAnnotationSequence" not in second
+    turned = replace(order, seen=(Seen(CT, 0, invert=True), Seen(path, 0)))
+    [both] = objects(turned)
+    assert both.PresentationLUTShape == "INVERSE"
+    [images] = both.ReferencedSeriesSequence
+    assert len(images.ReferencedImageSequence) == 2
+
+
+def test_a_shape_over_the_edge_is_drawn_up_to_it_and_measured_whole():
+    over = (Mark(Shape.LENGTH, CT, 0, ((-5.0, 4.0), (140.0, 4.0)), "", "2.25.5"),)
+    [document] = objects(ordered(DocumentKind.PRESENTATION, CT, marks=over))
+    drawn = document.GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    assert drawn.GraphicData == [0, 4, 128, 4]
+
+
+def test_dcmtk_reads_report_and_key_objects(tmp_path):
+    for kind, said in (
+        (DocumentKind.MEASUREMENTS, "Imaging Measurement Report"),
+        (DocumentKind.KEY_OBJECTS, "Of Interest"),
+    ):
+        file = tmp_path / "object.dcm"
+        file.write_bytes(build(ordered(kind, CT))[0])
+        told = subprocess.run(["dsrdump", "-q", file], capture_output=True, text=True, check=True)
+        assert said in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientBirthDate", "1970-99"),
+        ("PatientSex", "X"),
+        ("StudyTime", "noon"),
+        ("StudyID", None),
+    ],
+)
+def test_an_odd_header_does_not_keep_a_reader_from_saving(keyword, value, tmp_path):
+    dataset = dcmread(CT)
+    with warnings.catch_warnings(action="ignore"):
+        if value is None:
+            del dataset[keyword]
+        else:
+            setattr(dataset, keyword, value)
+        path = tmp_path / "odd.dcm"
+        dataset.save_as(path)
+    assert len(build(ordered(DocumentKind.MEASUREMENTS, path))) == 1
+
+
+def test_an_image_of_a_private_kind_is_refused_in_a_sentence(tmp_path):
+    dataset = dcmread(CT)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.3.4.5.6"
+    path = tmp_path / "private.dcm"
+    dataset.save_as(path)
+    with pytest.raises(NotUnderstood, match="of a kind"):
+        build(ordered(DocumentKind.MEASUREMENTS, path))
