@@ -34,7 +34,7 @@ from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import auth
 from clinic_panel.services.sessions import Visit
 from clinic_panel.services.viewing import Lightbox
-from clinic_panel.web import account, health, media, notices, page_resources, signin
+from clinic_panel.web import account, documents, health, media, notices, page_resources, signin
 from clinic_panel.web.door import Door, Gate
 from clinic_panel.web.edge import Faults, StaticFiles
 from clinic_panel.web.headers import ResponseHeaders
@@ -44,7 +44,7 @@ from clinic_panel.web.open_pages import OpenPages, PageSpec
 log = logging.getLogger(__name__)
 
 ROUTES = ("/login", "/logout", "/password", "/healthz", "/readyz", "/metrics", "/static")
-MEDIA = ("/frames", "/thumbnails", "/reports")
+MEDIA = ("/frames", "/thumbnails", "/reports", "/headers")
 STOP_S = 5
 
 
@@ -119,6 +119,7 @@ def build(
     app.include_router(account.router(door))
     app.include_router(health.router(door, meters))
     app.include_router(media.router(door, lightbox))
+    app.include_router(documents.router(door))
     app.add_exception_handler(ClinicError, partial(_clinic_error, door))
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _not_an_address)

@@ -98,9 +98,11 @@ class Elements:
         Tags to remember; None remembers all.
     last_tag
         Scanning stops before the first greater tag.
+    tolerant
+        Damage ends the scan instead of raising; ``damage`` then says what it is.
     """
 
-    __slots__ = ("_budget", "buffer", "end", "found", "syntax")
+    __slots__ = ("_budget", "_tolerant", "buffer", "damage", "end", "found", "syntax")
 
     def __init__(
         self,
@@ -112,12 +114,20 @@ class Elements:
         wanted: frozenset[int] | None = None,
         last_tag: int = 0xFFFFFFFF,
         budget: _Budget | None = None,
+        tolerant: bool = False,
     ) -> None:
         self.buffer = buffer
         self.syntax = syntax
         self.found: dict[int, Element] = {}
+        self.damage = ""
         self._budget = budget or _Budget()
-        self.end = self._scan(start, end, wanted, last_tag)
+        self._tolerant = tolerant
+        try:
+            self.end = self._scan(start, end, wanted, last_tag)
+        except NotUnderstood as error:
+            if not tolerant:
+                raise
+            self.end, self.damage = end, error.message
 
     def __contains__(self, tag: int) -> bool:
         return tag in self.found
@@ -240,7 +250,9 @@ class Elements:
                 return
             pos += 8
             stop = len(self.buffer) if length == UNDEFINED else pos + length
-            item = Elements(self.buffer, pos, stop, syntax, budget=self._budget)
+            item = Elements(
+                self.buffer, pos, stop, syntax, budget=self._budget, tolerant=self._tolerant
+            )
             yield item
             pos = item.end + 8 if length == UNDEFINED else stop
 

@@ -20,7 +20,7 @@ _DATE: Final = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})")
 _TIME: Final = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
 _OFFSET: Final = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 # Invisible marks that turn text round: a name must read on screen as it is stored.
-_TURNING: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+TURNING: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _TEXT: Final[dict[str, tuple[int, int]]] = {  # keyword: tag, length of the VR (PS3.5 6.2)
     "PatientID": (0x00100020, 64),
@@ -200,7 +200,7 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip(" ")
     return "".join(
-        char for char in text if unicodedata.category(char) != "Cc" and char not in _TURNING
+        char for char in text if unicodedata.category(char) != "Cc" and char not in TURNING
     ).strip(" ")
 
 

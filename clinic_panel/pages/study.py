@@ -10,7 +10,7 @@ from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
 from clinic_panel.components.viewer.kept import Kept
-from clinic_panel.components.viewer.study import FRAME_URL, banner_of, series_of
+from clinic_panel.components.viewer.study import FRAME_URL, HEADER_URL, banner_of, series_of
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotFound
@@ -43,6 +43,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         banner=banner_of(view),
         frame_url=FRAME_URL,
         reader=ctx.actor.display_name or ctx.actor.username,
+        header_url=HEADER_URL,
         sizing_mode="stretch_width",
         margin=0,
         styles={"height": BELOW_THE_BAR, "min-height": "460px"},

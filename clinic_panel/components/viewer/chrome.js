@@ -24,6 +24,10 @@ const ICONS = {
   calibration: '<path d="M4 12h16M4 7v10M20 7v10M9.300 9.500v5M14.600 9.500v5"/>',
   arrow: '<path d="M20 20 5 5M5 5v6.500M5 5h6.500"/>',
   text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
+  header: '<rect x="4" y="3.500" width="16" height="17" rx="2"/><path d="M7.500 8h2M12 8h5M7.500 12h2M12 12h5M7.500 16h2M12 16h5"/>',
+  copy: '<rect x="8.500" y="8.500" width="11" height="12" rx="2"/><path d="M5 15.500H4.500v-11a1 1 0 0 1 1-1h10v1.500"/>',
+  before: '<path d="m15 5-7 7 7 7"/>',
+  after: '<path d="m9 5 7 7-7 7"/>',
   undo: '<path d="M4 9h10a5.500 5.500 0 0 1 0 11h-3M4 9l4.500-4.500M4 9l4.500 4.500"/>',
   redo: '<path d="M20 9H10a5.500 5.500 0 0 0 0 11h3M20 9l-4.500-4.500M20 9l-4.500 4.500"/>',
 };
@@ -53,6 +57,7 @@ const SHORTCUTS = [
   ["Ctrl + Z, Ctrl + Y", "Undo, redo"],
   ["M", "List of measurements"],
   ["Space", "Play or pause"],
+  ["H", "DICOM header of the image"],
   ["?", "This help"],
 ];
 

@@ -119,7 +119,7 @@ function listenForKeys(viewer) {
     const inside = event.composedPath().includes(viewer.root);
     const target = event.composedPath()[0];
     if (!inside && target !== document.body) return; // someone is typing elsewhere
-    if (viewer.help.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+    if (viewer.help.open || viewer.header.dialog.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
     const taken = event.ctrlKey || event.metaKey
       ? again(viewer, event) : nudge(viewer, event) || press(viewer, event.key);
@@ -159,7 +159,7 @@ function press(viewer, key) {
     i: () => pane.flip(), f: () => pane.fit(), o: () => pane.actual(),
     r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
     "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
-    "?": () => viewer.help.showModal(), m: () => viewer.marks.toggle(),
+    "?": () => viewer.help.showModal(), h: () => viewer.showHeader(), m: () => viewer.marks.toggle(),
     Delete: () => viewer.ledger.remove(), Backspace: () => pane.shapes.retreat() || viewer.ledger.remove(),
     Enter: () => pane.place(), Escape: () => pane.letGo(),
   };

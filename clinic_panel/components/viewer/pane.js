@@ -30,6 +30,10 @@ class Pane extends Reader {
     return this.entry && this.store.problems.get(this.entry.key);
   }
 
+  get title() {
+    return `${this.chosen?.label || "Series"}, image ${this.state.index + 1}`;
+  }
+
   build() {
     this.port = make("div", "port");
     this.port.tabIndex = 0;
@@ -133,6 +137,7 @@ class Pane extends Reader {
         });
         this.message.append(retry);
       }
+      if (entry && text !== "Loading…") this.message.append(...this.area.headerOffer(this));
       this.port.classList.toggle("empty", !this.current);
     }
     const now = problem ? problem.message : "";

@@ -4,6 +4,10 @@ class Parts {
     this.root = make("section", "reading");
     this.root.setAttribute("aria-label", "Image viewer");
     this.help = makeHelp(this.root);
+    this.header = new HeaderBrowser(this.root, {
+      load: ({id, frame}) => loadJson(`${this.model.header_url.replace("{id}", id)}?frame=${frame}`),
+      step: (by) => this.neighbour(by),
+    });
     this.rail = new Rail((id) => this.select(id));
     this.live = make("div", "spoken");
     this.live.setAttribute("aria-live", "polite");
@@ -30,6 +34,7 @@ class Parts {
     this.playButton = makeButton("play", "Play", "Space", () => this.active.play(!this.active.playing));
     this.rate = makeSelect("Frames per second", "rate");
     fillSelect(this.rate, [["0", "As recorded"], ["5", "5 /s"], ["10", "10 /s"], ["15", "15 /s"], ["25", "25 /s"], ["40", "40 /s"]], "0");
+    this.headerButton = makeButton("header", "Header", "H", () => this.showHeader());
     this.cine = makeGroup("Cine", this.playButton, this.rate);
     bar.append(
       makeGroup("Mouse tool", ...this.toolButtons.values()),
@@ -45,6 +50,7 @@ class Parts {
       make("span", "spring"),
       makeGroup(
         "More",
+        this.headerButton,
         makeButton("full", "Full screen", "", () => this.fullScreen()),
         makeButton("help", "Keyboard and mouse help", "?", () => this.help.showModal()),
       ),
@@ -81,5 +87,6 @@ class Parts {
     this.playButton.replaceChildren(iconOf(playing ? "pause" : "play"));
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.playButton.setAttribute("aria-pressed", String(playing));
+    this.headerButton.hidden = !this.model.header_url;
   }
 }

@@ -10,6 +10,7 @@ from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.services.viewing import FrameView, SeriesView, StudyView
 
 FRAME_URL = "/frames/{id}/{frame}"
+HEADER_URL = "/headers/{id}"
 SEX = {"M": "male", "F": "female", "O": "other"}  # PS3.3 C.7.1.1
 
 

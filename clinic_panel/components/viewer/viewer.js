@@ -259,6 +259,31 @@ class ReadingArea extends Parts {
     this.schedule();
   }
 
+  // -- the header ----------------------------------------------------------------------------
+
+  showHeader() {
+    const {active: pane} = this;
+    if (pane.entry && this.model.header_url) this.header.show(pane.entry, pane.title);
+  }
+
+  headerOffer(pane) {
+    if (!this.model.header_url) return [];
+    const offer = make("button", "retry", "Show its header");
+    offer.type = "button";
+    offer.addEventListener("click", () => {
+      this.activate(pane);
+      this.showHeader();
+    });
+    return [offer];
+  }
+
+  neighbour(by) {
+    const {active: pane} = this;
+    const before = pane.entry;
+    pane.step(by);
+    return pane.entry === before ? null : {entry: pane.entry, label: pane.title};
+  }
+
   fullScreen() {
     if (document.fullscreenElement) document.exitFullscreen();
     else this.root.requestFullscreen?.().catch(() => {}); // refused by the browser's policy

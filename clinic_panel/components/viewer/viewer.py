@@ -24,7 +24,7 @@ _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
     *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
     *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
-    *("pane.js", "parts.js", "viewer.js"),
+    *("header.js", "pane.js", "parts.js", "viewer.js"),
 )
 NOTICE: Final = "Not for primary diagnosis"
 
@@ -48,6 +48,9 @@ class StudyViewer(JSComponent):
     frame_url = param.String(
         default="",
         doc="Where frames are: a path with {id} and {frame}. Empty asks ``source`` over the comm.",
+    )
+    header_url = param.String(
+        default="", doc="Where headers are: a path with {id}. Empty offers none."
     )
     layout = param.List(
         default=[1, 1], item_type=int, bounds=(2, 2), doc="Rows and columns of panes, 1 to 3 each."

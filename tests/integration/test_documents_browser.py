@@ -1,0 +1,155 @@
+"""Headers and documents in a real browser, on the study page as it is served in production."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from clinic_panel import app as app_module
+from clinic_panel.config import Settings
+from clinic_panel.context import Context, system
+from clinic_panel.feed import ChangeFeed
+from clinic_panel.models.imaging import Instance, Series
+from clinic_panel.models.user import Role
+from clinic_panel.resources import build_context, build_engine
+from tests import factories
+from tests.conftest import free_port
+from tests.integration.archive import keep
+from tests.integration.test_web import serving
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@dataclass
+class Clinic:
+    """A served clinic, one page signed in as its clinician, and where studies are."""
+
+    ctx: Context
+    url: str
+    page: Page
+
+    def open(self, *objects: Dataset) -> None:
+        """Open the study of these objects, which are put into the archive."""
+        ids = keep(self.ctx, *objects)
+        with self.ctx.read() as session:
+            series_pk = session.get_one(Instance, ids[0]).series_pk
+            study_id = session.get_one(Series, series_pk).study_pk
+        self.page.goto(f"{self.url}/study?id={study_id}")
+
+    @property
+    def port(self) -> Locator:
+        return self.page.get_by_role("application")
+
+
+@pytest.fixture(scope="module")
+def clinic(sqlite_template, tmp_path_factory) -> Iterator[Clinic]:
+    home = tmp_path_factory.mktemp("documents")
+    shutil.copy(sqlite_template, home / "clinic.db")
+    settings = Settings.read({}, home=home, http_port=free_port(), dicom_port=free_port())
+    engine = build_engine(settings)
+    ctx = build_context(settings, engine, system("web"))
+    factories.user(ctx, Role.CLINICIAN)
+    faults: list[str] = []
+    with serving(app_module.build(ctx, ChangeFeed(engine)), settings), sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        url = f"http://127.0.0.1:{settings.http_port}"
+        page.goto(f"{url}/login?next=/schedule")
+        page.get_by_label("Username").fill(Role.CLINICIAN.value)
+        page.get_by_label("Password").fill(factories.PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Schedule").first).to_be_visible()
+        yield Clinic(ctx, url, page)
+        browser.close()
+    engine.dispose()
+    assert faults == []
+
+
+def ct(**values: object) -> Dataset:
+    """A CT slice in a study of its own, unless told."""
+    ds = dcmread(get_testdata_file("CT_small.dcm"))
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = generate_uid(), generate_uid()
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def test_a_header_is_searched_unfolded_and_left_by_keys(clinic):
+    first = ct(InstanceNumber=1, ContentTime="101500")
+    second = ct(InstanceNumber=2, ContentTime="101501")
+    second.StudyInstanceUID = first.StudyInstanceUID
+    second.SeriesInstanceUID = first.SeriesInstanceUID
+    second.ImagePositionPatient = [0, 0, 500]
+    first.ImageComments = HOSTILE
+    clinic.open(first, second)
+    page = clinic.page
+    expect(page.locator(".port canvas")).to_have_attribute("data-shown", "0")
+    page.keyboard.press("h")
+    header = page.get_by_role("dialog", name="DICOM header")
+    row = header.get_by_role("row")
+    expect(row.filter(has_text="PatientName")).to_contain_text("CompressedSamples^CT1")
+    expect(row.filter(has_text="ImageComments")).to_contain_text(HOSTILE)
+    expect(row.filter(has_text="(0009,1002)")).to_contain_text("private")
+
+    search = header.get_by_label("Search the header")
+    search.fill("00100022")
+    expect(header.get_by_role("status")).to_have_text("2 of 269 found")
+    expect(row.filter(has_text="OtherPatientIDsSequence")).to_be_visible()  # where they stand
+
+    search.fill("")
+    sequence = row.filter(has_text="OtherPatientIDsSequence")
+    expect(sequence).to_have_attribute("aria-expanded", "false")
+    sequence.focus()
+    page.keyboard.press("ArrowRight")
+    expect(sequence).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(row.filter(has_text="Item 1").first).to_be_focused()
+
+    search.fill("ContentTime")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("101500")
+    header.get_by_role("button", name="Header of the next image").click()
+    expect(row).to_contain_text("101501")  # the search stays
+
+    page.keyboard.press("Escape")
+    expect(header).to_be_hidden()
+    expect(page.locator(".port canvas")).to_have_attribute("data-shown", "1")
+
+
+def test_a_value_is_copied_without_the_clipboard_api_too(clinic):
+    clinic.open(ct())
+    page = clinic.page
+    expect(page.locator(".port canvas")).to_have_attribute("data-shown", "0")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name="Header", exact=True).click()
+    header = page.get_by_role("dialog", name="DICOM header")
+    search = header.get_by_label("Search the header")
+    search.fill("StationName")
+    header.get_by_role("button", name="Copy the value of StationName").click()
+    expect(header.get_by_role("status")).to_have_text("StationName copied")
+    search.fill("")
+    search.press("Control+V")
+    expect(search).to_have_value("CT01_OC0")
+
+
+def test_an_image_that_cannot_be_shown_offers_its_header(clinic):
+    broken = ct()
+    broken.PixelData = broken.PixelData[:1_000]
+    clinic.open(broken)
+    expect(clinic.port.get_by_role("alert")).to_contain_text("cannot be shown")
+    clinic.page.get_by_role("button", name="Show its header").click()
+    header = clinic.page.get_by_role("dialog", name="DICOM header")
+    expect(header.get_by_role("row").filter(has_text="PixelData")).to_contain_text("1.0 kB")
