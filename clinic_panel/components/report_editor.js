@@ -339,7 +339,7 @@ class Editor {
     const { shown } = this;
     if (shown.sections.every(({ name }) => same(stored.texts[name], shown.texts[name]))) { drawer.clear(shown); return; }
     for (const [name, { input }] of this.inputs) input.value = stored.texts[name] ?? "";
-    if (stored.version === shown.version) { this.warn("Text that was not saved before is back.", "info"); this.save(); return; }
+    if (stored.version === shown.version) { this.warn("Text that was not saved before is back.", "info"); this.saved(""); this.save(); return; }
     this.base = stored.base;
     this.gotConflict({ version: shown.version, texts: shown.texts, key_images: shown.key_images, at: shown.at, by: shown.by });
   }
@@ -398,7 +398,7 @@ class Editor {
     this.imagesTouched = Boolean(theirs.chosen);
     this.pictures();
     this.warn(taken.length ? `${theirs.by} also wrote in: ${taken.join(", ")}. Both are kept.` : "", "info");
-    if (this.dirty) this.save();
+    if (this.dirty) { this.saved(""); this.save(); }
     else { drawer.clear(this.shown); this.saved(`Saved ${theirs.at}`); }
   }
 

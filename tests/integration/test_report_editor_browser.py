@@ -28,6 +28,7 @@ from clinic_panel.services import report, report_pdf
 from clinic_panel.services.report import KeyImageRef, Texts
 from tests import factories
 from tests.conftest import free_port
+from tests.integration.peer import wait_for
 
 SHOTS = Path(__file__).parents[2] / "artifacts"
 
@@ -84,6 +85,7 @@ class Site:
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
+        wait_for(lambda: self.server.started)
 
     def stop(self) -> None:
         self.server.should_exit = self.server.force_exit = True
@@ -141,14 +143,8 @@ def visit(browser, site):
 
 
 def expect_up(page: Page, site: Site, who: str = "doctor") -> None:
-    for _ in range(50):
-        try:
-            page.goto(f"http://127.0.0.1:{site.port}/study?who={who}")
-        except Exception:  # the server is still coming up
-            page.wait_for_timeout(100)
-        else:
-            break
-    expect(page.get_by_role("heading", name="Report", exact=True)).to_be_visible(timeout=20_000)
+    page.goto(f"http://127.0.0.1:{site.port}/study?who={who}")
+    expect(page.get_by_role("heading", name="Report", exact=True)).to_be_visible()
 
 
 def begin(page: Page) -> None:
@@ -282,8 +278,8 @@ def test_words_survive_a_reload_and_a_restart_of_the_server(site, visit):
     expect_up(page, site)
     expect(page.get_by_label("Findings")).to_have_value("Saved words.")
     expect(page.get_by_label("Impression")).to_have_value("Typed while the server is away.")
-    # "Saved" also stands there for what was loaded; the tab forgets only what the database holds.
-    page.wait_for_function("Object.keys(sessionStorage).length === 0")
+    saved(page)
+    assert page.evaluate("Object.keys(sessionStorage)") == []
     assert kept(site).texts.impression == "Typed while the server is away."
 
 
