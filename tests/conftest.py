@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
+import socketserver
 import subprocess
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import settings as hypothesis_settings
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as BrowserError
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
@@ -33,11 +36,16 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 hypothesis_settings.register_profile("clinic", deadline=None)
 hypothesis_settings.load_profile("clinic")
 expect.set_options(timeout=30_000)
+# Servers of sockets look twice a second whether they should stop; hundreds of tests wait for that.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
 
 NOON = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 # In memory where there is room: what is synced with each answer waits for a disk otherwise.
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4_000_000_000
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+BELOW_EPHEMERAL = range(11_000, 32_000)  # and none that Chromium calls unsafe
+PAGE_LENGTH = 8_000  # of what a failed test says of a page
 LONGEST_FIRST = ("e2e/", "_browser.py", "notebook", "index_equals", "together", "supervisor")
 
 
@@ -65,6 +73,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return "/unit/" in name, rank, -sizes[item.path]
 
     items.sort(key=place)
+
+
+def hold_messages(context: BrowserContext) -> None:
+    """Let a passing message stay, with its *Undo*: a busy machine may reach it too late."""
+    context.add_init_script(
+        """{
+          const soon = window.setTimeout;
+          window.setTimeout = (act, ms, ...rest) => soon(act, ms === 7000 ? 600000 : ms, ...rest);
+        }"""
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say what stood on the open pages when a test failed, and keep a picture of each."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for number, page in enumerate(_open_pages(item.funcargs.values())):
+            with contextlib.suppress(BrowserError):
+                said = page.locator("body").aria_snapshot(timeout=5_000)
+                report.sections.append((f"Page {number}, {page.url}", said[:PAGE_LENGTH]))
+                picture = ARTIFACTS / f"failed-{item.originalname}-{number}.png"
+                page.screenshot(path=picture, timeout=5_000)
+    return report
+
+
+def _open_pages(values: Iterable[object]) -> list[Page]:
+    found = []
+    for value in values:
+        if isinstance(value, Page):
+            found.append(value)
+        elif isinstance(value, Browser):
+            found += [page for context in value.contexts for page in context.pages]
+    return list(dict.fromkeys(found))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -103,9 +147,12 @@ def _postgres_bin() -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port nobody has; no connection that goes out will take it before its server does."""
+    while True:
+        port = secrets.choice(BELOW_EPHEMERAL)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class PostgresServer:

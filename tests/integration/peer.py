@@ -62,7 +62,7 @@ class RawPeer:
     """A socket that says what it likes."""
 
     def __init__(self, node):
-        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=30)
 
     def __enter__(self):
         return self
@@ -161,7 +161,7 @@ def pdv(control, value, *, context_id=1, length=None):
     return struct.pack(">LBB", said, context_id, control) + value
 
 
-def wait_for(condition, timeout_s=10):
+def wait_for(condition, timeout_s=60):
     """Wait until the condition holds."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()

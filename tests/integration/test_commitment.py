@@ -392,7 +392,7 @@ def test_a_device_without_an_address_hears_on_its_own_association(ctx, admin, no
         )
         assert answer.Status == 0x0000
         work(ctx)  # checks, and leaves the report to the listener
-        assert device.heard.wait(10)
+        assert device.heard.wait(60)
         wait_for(lambda: requests(ctx)[0].state is CommitmentState.REPORTED)
 
     assert [(kind, ds.TransactionUID) for kind, ds in device.results] == [(1, asked.TransactionUID)]

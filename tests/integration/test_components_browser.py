@@ -24,7 +24,7 @@ from clinic_panel.components.kpi import KpiStrip
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.shell import shell
 from clinic_panel.web import page_resources
-from tests.conftest import free_port
+from tests.conftest import free_port, hold_messages
 
 HOSTILE = '<img src=x onerror="window.broken=1">O\'Neill, "Ada" & Söhne'
 COLUMNS = [
@@ -212,7 +212,7 @@ class Open:
 
     def told(self, name: str, check: Any) -> None:
         """Wait until the desk was told something."""
-        for _ in range(100):
+        for _ in range(600):
             if check(self.desk.last(name)):
                 return
             self.page.wait_for_timeout(50)
@@ -225,6 +225,7 @@ def desk(site: Site, browser: Browser, request: pytest.FixtureRequest) -> Iterat
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce"
     )
+    hold_messages(context)
     page = context.new_page()
     page.set_default_timeout(20_000)
     faults: list[str] = []
@@ -496,7 +497,7 @@ def test_a_visit_is_booked_by_keyboard_opened_and_dragged_to_a_free_time(site, b
         ("chosen", 8),
         ("moved", {"id": 8, "room": 1, "start": 600}),
     ]
-    for _ in range(100):
+    for _ in range(600):
         if told == expected:
             break
         page.wait_for_timeout(50)

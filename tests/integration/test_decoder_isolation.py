@@ -62,7 +62,7 @@ def test_a_killed_child_costs_one_frame_at_most(decoder):
     expected = read_frame(picture, decoder=decoder).data
     [child] = children()
     os.kill(child.pid, signal.SIGKILL)
-    child.wait(5)
+    child.wait(60)
     assert read_frame(picture, decoder=decoder).data == expected
 
 

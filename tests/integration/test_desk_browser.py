@@ -27,6 +27,7 @@ from clinic_panel.services import changes, patient, workflow
 from clinic_panel.services.patient import PatientForm
 from clinic_panel.services.workflow import Booking, Place
 from tests import factories
+from tests.conftest import hold_messages
 from tests.integration import steps
 from tests.integration.test_patient import sign
 from tests.integration.test_web import serving
@@ -101,6 +102,7 @@ def sign_in(clinic: Clinic, browser: Browser) -> Iterator[Open]:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce"
         )
+        hold_messages(context)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)

@@ -176,7 +176,6 @@ def screen(ctx, settings):
         )
         page = browser.new_page(viewport={"width": 1366, "height": 768}, reduced_motion="reduce")
         page.set_default_timeout(WAIT_MS)
-        expect.set_options(timeout=WAIT_MS)
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"http://127.0.0.1:{settings.http_port}/login?next=/devices")
@@ -185,7 +184,6 @@ def screen(ctx, settings):
         page.get_by_role("button", name="Sign in").click()
         yield page
         browser.close()
-        expect.set_options(timeout=5_000)
     assert faults == []
 
 

@@ -159,7 +159,7 @@ def live(clinic, modalities, plan):
             thread.join()
         if plan.killed_after is None:
             listener.process.terminate()
-            listener.process.wait(20)
+            listener.process.wait(60)
 
 
 def check(ctx, modalities):

@@ -235,11 +235,12 @@ def test_a_peer_we_do_not_know_is_turned_away_and_noted_once(node, ctx):
             rejected = association.acceptor.primitive
             assert association.is_rejected
     assert (rejected.result, rejected.result_source, rejected.diagnostic) == (1, 1, 3)
+    wait_for(lambda: len(associations.refusals(ctx)) == 1)  # the answer comes first
     with associated(node, called="OTHER") as association:
         rejected = association.acceptor.primitive
     assert (rejected.result, rejected.result_source, rejected.diagnostic) == (1, 1, 7)
 
-    wait_for(lambda: len(associations.refusals(ctx)) == 2)  # the answer comes first
+    wait_for(lambda: len(associations.refusals(ctx)) == 2)
     assert [(row.ae_title, row.address) for row in associations.refusals(ctx)] == [
         (STATION, "127.0.0.1"),
         ("STRANGER", "127.0.0.1"),

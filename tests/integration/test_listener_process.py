@@ -82,7 +82,7 @@ def test_dcmtk_verifies_stores_and_the_end_is_clean(ctx, settings, station, imag
         assert sent.returncode == 0, sent.stderr
 
         listener.process.send_signal(signal.SIGTERM)
-        _, log = listener.process.communicate(timeout=20)
+        _, log = listener.process.communicate(timeout=60)
 
     assert listener.process.returncode == 0
     assert len(kept(ctx)) == IMAGES
@@ -169,7 +169,7 @@ def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
         sent = listener.dcmtk("storescu", "+sd", images)
         assert sent.returncode == 0, sent.stderr
         listener.process.terminate()
-        listener.process.wait(20)
+        listener.process.wait(60)
     wait_for(lambda: trace.read_text().count('"\\4\\0') == IMAGES)
 
     done, answers = [], []

@@ -86,7 +86,7 @@ def test_a_killed_process_takes_its_own_associations_only(ctx, listener):
             assert store(afresh)
 
     listener.process.send_signal(signal.SIGTERM)
-    _, log = listener.process.communicate(timeout=20)
+    _, log = listener.process.communicate(timeout=60)
     assert listener.process.returncode == 0
     assert "starting it again" in log
     assert "Traceback" not in log
@@ -107,7 +107,7 @@ def test_none_outlives_the_first_process(ctx, listener):
 
     listener.process.kill()
 
-    _, alive = psutil.wait_procs(orphans, timeout=20)
+    _, alive = psutil.wait_procs(orphans, timeout=60)
     assert alive == []
 
 

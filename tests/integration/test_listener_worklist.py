@@ -294,7 +294,7 @@ class Wlmscpfs:
 
     def __exit__(self, *error):
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _listens(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):

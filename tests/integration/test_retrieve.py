@@ -544,7 +544,7 @@ def test_a_move_is_cancelled_in_the_middle(node, kept, target):
 
     def answer(n):
         arrived.set()
-        return 0x0000 if go_on.wait(20) else 0xC000
+        return 0x0000 if go_on.wait(60) else 0xC000
 
     archive = target(answer)
     kept.add(*["CT_small.dcm"] * 6)
@@ -554,7 +554,7 @@ def test_a_move_is_cancelled_in_the_middle(node, kept, target):
         answers = association.send_c_move(wanted, "TARGET", MOVE, msg_id=7)
         first, _ = next(answers)
         assert (first.Status, first.NumberOfRemainingSuboperations) == (0xFF00, 6)
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         association.send_c_cancel(7, query_model=MOVE)
         wait_for(lambda: any(a.dimse.cancel_req for a in node._associations))
         go_on.set()
@@ -570,7 +570,7 @@ def test_a_move_is_cancelled_in_the_middle(node, kept, target):
 def test_a_slow_destination_costs_neither_patience_nor_the_association(start, kept, target):
     node = start(idle_s=1.7)
     go_on = threading.Event()
-    target(lambda n: 0x0000 if go_on.wait(20) else 0xC000)
+    target(lambda n: 0x0000 if go_on.wait(60) else 0xC000)
     kept.add("CT_small.dcm")
 
     with moving(node, (Verification, [IMPLICIT])) as association:
@@ -590,7 +590,7 @@ def test_nothing_more_is_sent_for_somebody_who_has_gone(node, kept, target, ctx)
 
     def answer(n):
         arrived.set()
-        return 0x0000 if go_on.wait(20) else 0xC000
+        return 0x0000 if go_on.wait(60) else 0xC000
 
     archive = target(answer)
     kept.add(*["CT_small.dcm"] * 6)
@@ -598,7 +598,7 @@ def test_nothing_more_is_sent_for_somebody_who_has_gone(node, kept, target, ctx)
     with moving(node) as association:
         wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
         next(association.send_c_move(wanted, "TARGET", MOVE))
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         association.abort()
     wait_for(lambda: all(a.acse.is_aborted() for a in node._associations))
     go_on.set()

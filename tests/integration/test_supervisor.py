@@ -18,9 +18,9 @@ from clinic_panel.supervisor.clinic import up, with_ports
 from clinic_panel.supervisor.ports import check_port, free_port
 from clinic_panel.supervisor.watch import BackOff
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
-LINE_S = 20
+LINE_S = 60
 
 # A process that says who it is and stays; the second form brings a child that will not go.
 STAYS = "import os, signal; print('pid', os.getpid(), flush=True); signal.pause()"

@@ -146,7 +146,7 @@ class served:
         self.thread.join(10)
 
 
-def until(true: Callable[[], Any], seconds: float = 10) -> None:
+def until(true: Callable[[], Any], seconds: float = 60) -> None:
     """Wait for a condition in this process; Playwright's ``expect`` waits for those in the page."""
     ready = threading.Event()
     end = time.monotonic() + seconds

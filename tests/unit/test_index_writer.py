@@ -37,7 +37,7 @@ class Index:
 
     def __call__(self, batch):
         self.entered.release()
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.poison & {item.header.SOPInstanceUID for item in batch}:
             raise self.error
         self.batches.append(len(batch))
