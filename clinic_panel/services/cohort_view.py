@@ -8,6 +8,7 @@ from typing import Any
 
 from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
+from clinic_panel.imaging.grid import Grid
 from clinic_panel.imaging.pixels import Frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
@@ -24,6 +25,8 @@ class CohortSeries:
     modality: str
     number: int | None
     frames: tuple[tuple[int, int], ...]
+    grid: Grid | None
+    no_volume: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the viewer takes it."""
@@ -33,6 +36,8 @@ class CohortSeries:
             "modality": self.modality,
             "thumbnail_url": "",
             "frames": [{"id": instance_id, "frame": frame} for instance_id, frame in self.frames],
+            "grid": self.grid.as_dict() if self.grid else None,
+            "no_volume": self.no_volume,
         }
 
 
@@ -71,6 +76,8 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
             code(one.modality),
             one.number,
             tuple((frame.instance_id, frame.frame) for frame in one.frames),
+            one.grid,
+            one.no_volume,
         )
         for one in study.series
     )

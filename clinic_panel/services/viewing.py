@@ -15,6 +15,7 @@ from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnderstood
 from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.geometry import Plane, slice_order
+from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.picture import FrameTraits, Picture, describe
 from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
 from clinic_panel.models.audit_log import Action
@@ -127,7 +128,10 @@ class FrameView:
 
 @dataclass(frozen=True, slots=True)
 class SeriesView:
-    """One series: its images in reading order, or the reason why there are none."""
+    """One series: its images in reading order, or the reason why there are none.
+
+    ``grid`` is where the voxels are if the images form a volume; if not, ``no_volume`` says why.
+    """
 
     id: int
     modality: str
@@ -136,6 +140,8 @@ class SeriesView:
     has_thumbnail: bool
     frames: tuple[FrameView, ...]
     problem: str
+    grid: Grid | None = None
+    no_volume: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
 
 def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> SeriesView:
     frames: list[FrameView] = []
+    pictures: dict[int, Picture] = {}
     problem = "" if row.instances else "No images have arrived yet."
     for instance in sorted(row.instances, key=_reading_order):
         try:
@@ -227,19 +234,31 @@ def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> Ser
         except ClinicError as error:
             problem = error.message
             continue
+        pictures[instance.id] = picture
         frames += [
             FrameView(instance.id, frame, picture.frame_traits(frame))
             for frame in range(picture.frames)
         ]
+    frames = _along_the_patient(frames)
+    grid, no_volume = _grid([(pictures[one.instance_id], one.frame) for one in frames])
     return SeriesView(
         id=row.id,
         modality=row.modality,
         number=row.series_number,
         description=row.series_description,
         has_thumbnail=row.thumbnail is not None,
-        frames=tuple(_along_the_patient(frames)),
+        frames=tuple(frames),
         problem="" if frames else problem,
+        grid=grid,
+        no_volume=no_volume,
     )
+
+
+def _grid(slices: list[Slice]) -> tuple[Grid | None, str]:
+    try:
+        return grid_of(slices), ""
+    except NotDisplayable as error:
+        return None, error.message
 
 
 def _reading_order(instance: Instance) -> tuple[bool, int, int]:

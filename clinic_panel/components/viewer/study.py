@@ -24,6 +24,8 @@ def series_of(view: StudyView) -> list[dict[str, Any]]:
             "thumbnail_url": f"/thumbnails/{series.id}" if series.has_thumbnail else "",
             "frames": _runs(series.frames),
             "problem": series.problem,
+            "grid": series.grid.as_dict() if series.grid else None,
+            "no_volume": series.no_volume,
         }
         for series in view.series
     ]

@@ -1,0 +1,328 @@
+// Volume: the slices of one series as one block of stored values, and the sections cut from it along
+// its own axes. Nothing here touches the page. A grid is what imaging/grid.py says of the stack;
+// voxels are counted from zero along x, y and z.
+const BLOCKS = {int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array, float32: Float32Array};
+const SLABS = {max: "MIP", min: "MinIP", mean: "Mean"};
+const WEIGHT_BITS = 14; // of an interpolation between two 16-bit values in 32-bit arithmetic
+
+class Volume {
+  // Every so many slices are kept: one of 2,000 can be cut without holding them all.
+  constructor(grid, every = 1) {
+    const [columns, rows, slices] = grid.size;
+    const [x, y, z] = grid.spacing;
+    this.grid = grid;
+    this.every = every;
+    this.size = [columns, rows, Math.ceil(slices / every)];
+    this.spacing = [x, y, z * every];
+    this.strides = [1, columns, columns * rows];
+    this.have = new Uint8Array(this.size[2]);
+    this.loaded = 0;
+    this.version = 0; // counts what came, for those who keep a section
+    this.data = null;
+    this.info = null;
+  }
+
+  // How many slices to leave out so that a stack stays below so many bytes.
+  static stepFor(grid, bytes, each = 2) {
+    const [columns, rows, slices] = grid.size;
+    const most = Math.max(2, Math.floor(bytes / (columns * rows * each)));
+    return Math.max(1, Math.ceil(slices / most));
+  }
+
+  get middle() {
+    return this.size.map((count) => Math.floor(count / 2));
+  }
+
+  // -- filling -------------------------------------------------------------------------------
+
+  put(z, {info, pixels}) {
+    const [columns, rows] = this.size;
+    if (info.rows !== rows || info.columns !== columns || !(info.format in BLOCKS)) {
+      throw new Error("An image of the series has another size or is in colour.");
+    }
+    if (!this.data) {
+      this.info = info;
+      this.data = new BLOCKS[info.format](columns * rows * this.size[2]);
+    }
+    const {slope, intercept, format} = this.info;
+    const alike = info.format === format && info.slope === slope && info.intercept === intercept;
+    if (!alike && format !== "float32") this.widen();
+    const block = this.data.subarray(z * columns * rows, (z + 1) * columns * rows);
+    if (this.info.format !== "float32") block.set(pixels);
+    else for (let i = 0; i < block.length; i += 1) block[i] = pixels[i] * info.slope + info.intercept;
+    if (!this.have[z]) this.loaded += 1;
+    this.have[z] = 1;
+    this.version += 1;
+  }
+
+  // Slices that are scaled each in its own way (as PET's are) meet in the unit of the image.
+  widen() {
+    const {slope, intercept} = this.info;
+    const wide = new Float32Array(this.data.length);
+    for (let i = 0; i < wide.length; i += 1) wide[i] = this.data[i] * slope + intercept;
+    this.data = wide;
+    this.info = {...this.info, format: "float32", slope: 1, intercept: 0};
+  }
+
+  // -- where things are ----------------------------------------------------------------------
+
+  // Patient coordinates (LPS, mm) of a voxel, and back to the nearest one.
+  world(voxel) {
+    const {origin, axes} = this.grid;
+    return origin.map((start, i) => start + axes.reduce(
+      (sum, axis, a) => sum + axis[i] * voxel[a] * this.spacing[a], 0,
+    ));
+  }
+
+  voxel(point) {
+    const {origin, axes} = this.grid;
+    return axes.map((axis, a) => {
+      const along = axis.reduce((sum, part, i) => sum + part * (point[i] - origin[i]), 0);
+      return this.bounded(a, Math.round(along / this.spacing[a]));
+    });
+  }
+
+  bounded(axis, index) {
+    return Math.max(0, Math.min(this.size[axis] - 1, index));
+  }
+
+  // The first and last layer of a slab about a voxel: the nearest whole number of layers.
+  layers(section, at, thickness) {
+    const {normal} = section;
+    const count = Math.max(1, Math.min(this.size[normal], Math.round(thickness / this.spacing[normal])));
+    const first = Math.max(0, Math.min(this.size[normal] - count, at - ((count - 1) >> 1)));
+    return [first, first + count - 1];
+  }
+
+  // Pixels of a section along one of the grid's axes: slices farther apart than pixels are filled in.
+  extent(section, axis) {
+    if (axis !== 2) return this.size[axis];
+    const other = section.across === 2 ? section.down : section.across;
+    const ratio = this.spacing[2] / this.spacing[other];
+    return ratio > 1.001 ? Math.round(this.size[2] * ratio) : this.size[2];
+  }
+
+  // Image coordinates of a voxel's centre on a section; pixel c covers [c, c + 1).
+  toImage(section, voxel) {
+    return [["across", "across_reversed"], ["down", "down_reversed"]].map(([way, reversed]) => {
+      const axis = section[way];
+      const place = ((voxel[axis] + 0.5) * this.extent(section, axis)) / this.size[axis];
+      return section[reversed] ? this.extent(section, axis) - place : place;
+    });
+  }
+
+  // The voxel under a point of a section; ``at`` gives the layer.
+  fromImage(section, [x, y], at) {
+    const voxel = [...at];
+    for (const [way, reversed, place] of [["across", "across_reversed", x], ["down", "down_reversed", y]]) {
+      const axis = section[way];
+      const extent = this.extent(section, axis);
+      const along = section[reversed] ? extent - place : place;
+      voxel[axis] = this.bounded(axis, Math.floor((along * this.size[axis]) / extent));
+    }
+    return voxel;
+  }
+
+  value([x, y, z]) {
+    if (!this.have[z]) return null;
+    return this.data[z * this.strides[2] + y * this.strides[1] + x] * this.info.slope + this.info.intercept;
+  }
+
+  // -- sections ------------------------------------------------------------------------------
+
+  // A section through the layers first to last as an image: its pixels, what they mean, how many
+  // layers are missing from it, and which of its rows or columns are.
+  cut(section, [first, last], mode = "max") {
+    const {down, across} = section;
+    const layers = [];
+    for (let i = first; i <= last; i += 1) if (section.normal !== 2 || this.have[i]) layers.push(i);
+    const missing = last - first + 1 - layers.length;
+    let pixels = layers.length ? this.gather(section, layers, mode) : null;
+    let format = this.info?.format;
+    if (!pixels) return {pixels, missing, gaps: [], info: this.describe(section, format)};
+    const gaps = across === 2 || down === 2 ? this.gaps(section) : [];
+    const filled = this.extent(section, 2) !== this.size[2];
+    if (filled && down === 2) pixels = this.betweenRows(section, pixels);
+    if (filled && across === 2) pixels = this.betweenColumns(section, pixels);
+    let scale = null;
+    if (format === "float32") [pixels, scale] = narrow(pixels);
+    format = scale ? "uint16" : format;
+    return {pixels, missing, gaps, info: {...this.describe(section, format), ...scale}};
+  }
+
+  gather(section, layers, mode) {
+    const {strides, size, data} = this;
+    const {normal, across, down} = section;
+    const [columns, rows] = [size[across], size[down]];
+    const stepX = section.across_reversed ? -strides[across] : strides[across];
+    const stepY = section.down_reversed ? -strides[down] : strides[down];
+    const start = (stepX < 0 ? strides[across] * (columns - 1) : 0) + (stepY < 0 ? strides[down] * (rows - 1) : 0);
+    const from = {data, columns, rows, stepX, stepY, start, step: strides[normal]};
+    if (layers.length === 1) return copy(from, layers[0]);
+    if (strides[normal] === 1) return projectRuns(from, layers, mode);
+    return projectLayers(from, layers, mode);
+  }
+
+  // Rows of a section between the slices, interpolated along z.
+  betweenRows(section, pixels) {
+    const columns = this.size[section.across];
+    const [slices, rows] = [this.size[2], this.extent(section, 2)];
+    const out = new pixels.constructor(columns * rows);
+    for (let row = 0; row < rows; row += 1) {
+      const [near, far, weight] = between(row, slices, rows);
+      const [a, b] = [pixels.subarray(near * columns, (near + 1) * columns), pixels.subarray(far * columns, (far + 1) * columns)];
+      const target = out.subarray(row * columns, (row + 1) * columns);
+      if (weight === 0) target.set(a);
+      else mix(a, b, weight, target);
+    }
+    return out;
+  }
+
+  betweenColumns(section, pixels) {
+    const [slices, columns, rows] = [this.size[2], this.extent(section, 2), this.size[section.down]];
+    const out = new pixels.constructor(columns * rows);
+    const whole = !(pixels instanceof Float32Array);
+    const one = 1 << WEIGHT_BITS;
+    for (let column = 0; column < columns; column += 1) {
+      const [near, far, weight] = between(column, slices, columns);
+      const part = Math.round(weight * one);
+      for (let row = 0, at = 0, to = column; row < rows; row += 1, at += slices, to += columns) {
+        const [a, b] = [pixels[at + near], pixels[at + far]];
+        out[to] = whole ? (a * (one - part) + b * part + (one >> 1)) >> WEIGHT_BITS : a + (b - a) * weight;
+      }
+    }
+    return out;
+  }
+
+  // Runs of rows (or columns) for which a slice has not come: [first, last) in image coordinates.
+  gaps(section) {
+    const slices = this.size[2];
+    if (this.loaded === slices) return [];
+    const extent = this.extent(section, 2);
+    const reversed = section.down === 2 ? section.down_reversed : section.across_reversed;
+    const has = (z) => this.have[reversed ? slices - 1 - z : z];
+    const runs = [];
+    for (let row = 0; row < extent; row += 1) {
+      const [near, far, weight] = between(row, slices, extent);
+      if (has(near) && (weight === 0 || has(far))) continue;
+      if (runs.length && runs.at(-1)[1] === row) runs.at(-1)[1] = row + 1;
+      else runs.push([row, row + 1]);
+    }
+    return runs;
+  }
+
+  describe(section, format) {
+    const {across, down} = section;
+    const [columns, rows] = [this.extent(section, across), this.extent(section, down)];
+    const [x, y] = [[across, columns], [down, rows]].map(([axis, count]) => (this.spacing[axis] * this.size[axis]) / count);
+    const {origin, axes, spacing_source: source} = this.grid;
+    const ways = [[across, section.across_reversed], [down, section.down_reversed]].map(
+      ([axis, reversed]) => axes[axis].map((part) => (reversed ? -part : part)),
+    );
+    const corner = [0, 0, 0]; // of the first pixel's centre, in voxels
+    for (const [axis, reversed, count] of [[across, section.across_reversed, columns], [down, section.down_reversed, rows]]) {
+      const first = (0.5 * this.size[axis]) / count - 0.5;
+      corner[axis] = reversed ? this.size[axis] - 1 - first : first;
+    }
+    const native = section.normal === 2;
+    return {
+      ...this.info,
+      format,
+      rows,
+      columns,
+      spacing: [y, x],
+      aspect: y / x,
+      spacing_source: native ? source : `${source}, slice positions`,
+      edges: section.edges,
+      position: this.info ? this.world(corner) : origin,
+      orientation: [...ways[0], ...ways[1]],
+      regions: [],
+      frame_time_ms: null,
+    };
+  }
+}
+
+// Where row ``row`` of ``out`` lies among ``count`` slices: the two about it and the second's weight.
+function between(row, count, out) {
+  const place = Math.max(0, Math.min(count - 1, ((row + 0.5) * count) / out - 0.5));
+  const near = Math.floor(place);
+  return [near, Math.min(near + 1, count - 1), place - near];
+}
+
+function mix(a, b, weight, out) {
+  if (out instanceof Float32Array) {
+    for (let i = 0; i < out.length; i += 1) out[i] = a[i] + (b[i] - a[i]) * weight;
+    return;
+  }
+  const one = 1 << WEIGHT_BITS;
+  const [far, half] = [Math.round(weight * one), one >> 1];
+  const near = one - far;
+  for (let i = 0; i < out.length; i += 1) out[i] = (a[i] * near + b[i] * far + half) >> WEIGHT_BITS;
+}
+
+function copy({data, columns, rows, stepX, stepY, start, step}, layer) {
+  const out = new data.constructor(columns * rows);
+  for (let row = 0, to = 0; row < rows; row += 1) {
+    let at = start + layer * step + row * stepY;
+    if (stepX === 1) {
+      out.set(data.subarray(at, at + columns), to);
+      to += columns;
+    } else for (const end = to + columns; to < end; to += 1, at += stepX) out[to] = data[at];
+  }
+  return out;
+}
+
+// Layer after layer upon the first: for sections whose pixels lie nearer together than their layers.
+function projectLayers(from, layers, mode) {
+  const {data, columns, rows, stepX, stepY, start, step} = from;
+  const first = copy(from, layers[0]);
+  const out = mode === "mean" ? new Float64Array(first) : first;
+  for (const layer of layers.slice(1)) {
+    for (let row = 0, to = 0; row < rows; row += 1) {
+      let at = start + layer * step + row * stepY;
+      const end = to + columns;
+      if (mode === "max") for (; to < end; to += 1, at += stepX) { if (data[at] > out[to]) out[to] = data[at]; }
+      else if (mode === "min") for (; to < end; to += 1, at += stepX) { if (data[at] < out[to]) out[to] = data[at]; }
+      else for (; to < end; to += 1, at += stepX) out[to] += data[at];
+    }
+  }
+  return mode === "mean" ? average(out, layers.length, first) : out;
+}
+
+// Pixel after pixel: the layers of one lie side by side.
+function projectRuns({data, columns, rows, stepX, stepY, start}, layers, mode) {
+  const [first, count] = [layers[0], layers.length];
+  const kept = new data.constructor(columns * rows);
+  const out = mode === "mean" ? new Float64Array(kept.length) : kept;
+  for (let row = 0, to = 0; row < rows; row += 1) {
+    let from = start + first + row * stepY;
+    for (let column = 0; column < columns; column += 1, to += 1, from += stepX) {
+      let value = data[from];
+      const end = from + count;
+      if (mode === "max") for (let at = from + 1; at < end; at += 1) { if (data[at] > value) value = data[at]; }
+      else if (mode === "min") for (let at = from + 1; at < end; at += 1) { if (data[at] < value) value = data[at]; }
+      else for (let at = from + 1; at < end; at += 1) value += data[at];
+      out[to] = value;
+    }
+  }
+  return mode === "mean" ? average(out, count, kept) : kept;
+}
+
+function average(sums, count, out) {
+  const whole = !(out instanceof Float32Array);
+  for (let i = 0; i < out.length; i += 1) out[i] = whole ? Math.round(sums[i] / count) : sums[i] / count;
+  return out;
+}
+
+// Values of any range in 16 bits, with the scale that gives them back.
+function narrow(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i += 1) {
+    if (values[i] < low) low = values[i];
+    if (values[i] > high) high = values[i];
+  }
+  const slope = high > low ? (high - low) / 65535 : 1;
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < out.length; i += 1) out[i] = Math.round((values[i] - low) / slope);
+  return [out, {slope, intercept: low}];
+}
