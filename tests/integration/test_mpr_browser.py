@@ -2,22 +2,27 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from clinic_panel.components.viewer import viewer as viewer_module
-from clinic_panel.imaging.grid import Grid, sections_of
-from tests.integration.test_viewer_browser import browser  # noqa: F401 - shared fixture
+from clinic_panel.imaging.grid import Grid, grid_of, sections_of
+from clinic_panel.imaging.phantom import ct_phantom
+from tests.integration import test_viewer_browser as stage
+from tests.integration.test_viewer_browser import Clinic
+
+browser, page = stage.browser, stage.page
 
 SCRIPT = Path(viewer_module.__file__).with_name("volume.js").read_text(encoding="utf-8")
 # Columns, rows and slices all differ, so that a mixed up axis cannot go unseen.
 SIZE = (14, 11, 9)
 CUT = """
-({grid, slices, cuts}) => {
+({grid, slices, cuts, every}) => {
   const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
   const text = (array) => {
     const all = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -25,9 +30,11 @@ CUT = """
     for (const one of all) out += String.fromCharCode(one);
     return btoa(out);
   };
-  const volume = new Volume(grid);
+  const volume = new Volume(grid, every);
   const stored = (data) => new Int16Array(bytes(data));
-  slices.forEach(({info, data}, z) => data && volume.put(z, {info, pixels: stored(data)}));
+  slices.filter((_, z) => z % every === 0).forEach(({info, data}, z) => {
+    if (data) volume.put(z, {info, pixels: stored(data)});
+  });
   return cuts.map(({section, layers, mode}) => {
     const {info, pixels, gaps, missing} = volume.cut(grid.sections[section], layers, mode);
     return {info, gaps, missing, pixels: pixels && text(pixels)};
@@ -47,14 +54,20 @@ def grid_of_axes(axes: Any, spacing: tuple[float, float, float]) -> Grid:
 
 
 @pytest.fixture(scope="module")
-def sheet(browser: Browser) -> Page:  # noqa: F811
+def sheet(browser: Browser) -> Page:
     page = browser.new_page()
     page.add_script_tag(content=SCRIPT)
     return page
 
 
 def cut(
-    sheet: Page, grid: Grid, values: Any, cuts: list[Any], scales: Any = None, absent: Any = ()
+    sheet: Page,
+    grid: Grid,
+    values: Any,
+    cuts: list[Any],
+    scales: Any = None,
+    absent: Any = (),
+    every: int = 1,
 ) -> list[dict[str, Any]]:
     """Cut sections, each named by section, layers, mode, from int16 values (z, y, x)."""
     info = {"rows": SIZE[1], "columns": SIZE[0], "format": "int16", "unit": "HU"}
@@ -67,7 +80,10 @@ def cut(
     ]
     asked = [dict(zip(("section", "layers", "mode"), one, strict=True)) for one in cuts]
     found = sheet.evaluate(
-        CUT, json.loads(json.dumps({"grid": grid.as_dict(), "slices": slices, "cuts": asked}))
+        CUT,
+        json.loads(
+            json.dumps({"grid": grid.as_dict(), "slices": slices, "cuts": asked, "every": every})
+        ),
     )
     for one in found:
         if one["pixels"] is not None:
@@ -158,6 +174,18 @@ def test_slices_scaled_each_in_its_own_way_meet_in_their_unit(sheet):
         np.testing.assert_allclose(seen, flat, atol=np.ptp(flat) / 65535)
 
 
+def test_a_volume_too_large_leaves_out_slices_and_keeps_its_millimetres(sheet):
+    values = np.random.default_rng(9).integers(-1024, 3071, SIZE[::-1]).astype("<i2")
+    grid = grid_of_axes(AXES["axial"], (4.0, 4.0, 2.0))
+    room = "([grid, mb]) => Volume.stepFor(grid, mb * 2 ** 20)"
+    large = grid.as_dict() | {"size": [512, 512, 2000]}
+
+    assert [sheet.evaluate(room, [large, mb]) for mb in (1000, 999, 512, 16)] == [1, 2, 2, 63]
+    [coronal] = cut(sheet, grid, values, [(1, (5, 5), "max")], every=2)
+    np.testing.assert_array_equal(coronal["pixels"], values[::2, 5, :][::-1])
+    assert coronal["info"]["spacing"] == [4, 4]
+
+
 def test_what_has_not_come_is_left_out_and_said(sheet):
     values = np.full(SIZE[::-1], 50, "<i2")
     grid = grid_of_axes(AXES["axial"], (1.0, 1.0, 2.0))
@@ -170,3 +198,180 @@ def test_what_has_not_come_is_left_out_and_said(sheet):
     # Feet are below: slices 2 and 3 of 9 are rows 10 to 13 of 18, and half touch their neighbours.
     assert coronal["gaps"] == [[9, 15]]
     assert set(np.flatnonzero((coronal["pixels"] != 50).any(axis=1))) <= set(range(9, 15))
+
+
+# -- in the viewer -----------------------------------------------------------------------------
+
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def volume() -> list[Any]:
+    """A phantom of 32 x 32 x 20 voxels of 12 x 12 x 1.5 mm."""
+    return list(ct_phantom(slices=COUNT, rows=32, noise_hu=30))
+
+
+@pytest.fixture(scope="module")
+def clinic(volume: list[Any]) -> Iterator[Clinic]:
+    made = Clinic()
+    for number, ds in enumerate(volume):
+        made.pictures[number] = stage.described(ds)
+    with stage.served(made):
+        yield made
+
+
+def offered(clinic: Clinic, **options: Any) -> None:
+    grid = grid_of([(clinic.pictures[number], 0) for number in range(COUNT)])
+    stack = [{"id": number} for number in range(COUNT)]
+    ct = {"id": "1", "label": "Phantom", "modality": "CT", "thumbnail_url": ""}
+    scout = {"id": "2", "label": "Scout", "modality": "CT", "thumbnail_url": "", "grid": None}
+    clinic.options = options | {
+        "series": [
+            ct | {"frames": stack, "grid": grid.as_dict()},
+            scout | {"frames": stack[:1], "no_volume": "A volume needs at least two slices."},
+        ]
+    }
+
+
+def section(page: Page, name: str) -> Locator:
+    return page.locator(f".port[data-section={name}]")
+
+
+def standing(page: Page) -> list[int]:
+    """Zero-based place of the sagittal, coronal and axial sections."""
+    return [
+        int(section(page, name).locator("canvas").get_attribute("data-shown") or -1)
+        for name in ("Sagittal", "Coronal", "Axial")
+    ]
+
+
+def whole(page: Page) -> None:
+    """Wait until every slice is in the volume and painted."""
+    expect(page.locator(".mpr .progress:not([hidden])")).to_have_count(0)
+    expect(page.locator(".mpr .place", has_text="slices here")).to_have_count(0)
+
+
+def spot(page: Page, name: str, across: float, down: float) -> tuple[float, float]:
+    """Screen coordinates of a fraction of a fitted section's picture."""
+    found = section(page, name).evaluate(
+        """(port) => {
+            const box = port.getBoundingClientRect(), {width, height} = box;
+            const [columns, rows] = port.dataset.section === "Axial" ? [384, 384] : [384, 30];
+            const scale = Math.min(width / columns, height / rows);
+            return [box.x + width / 2, box.y + height / 2, columns * scale, rows * scale];
+        }"""
+    )
+    return found[0] + (across - 0.5) * found[2], found[1] + (down - 0.5) * found[3]
+
+
+def test_the_cross_hair_leads_all_sections_to_the_voxel_under_the_hand(page, clinic, volume):
+    offered(clinic)
+    stage.opened(page, clinic)
+    page.keyboard.press("v")
+    whole(page)
+    assert standing(page) == [16, 16, 10]
+    x, y = spot(page, "Axial", 16.5 / 32, 16.5 / 32)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(*spot(page, "Axial", 10.5 / 32, 13.5 / 32), steps=3)
+    page.mouse.up()
+    expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "13")
+    page.mouse.click(*spot(page, "Sagittal", 20.5 / 32, 0.27))
+    expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "20")
+
+    assert standing(page) == [10, 20, 14]  # a quarter down from the head: slice 14 of 20
+    page.mouse.move(*spot(page, "Coronal", 10.5 / 32, 0.27))
+    stored = int(volume[14].pixel_array[20, 10])
+    expect(section(page, "Coronal").locator(".values")).to_contain_text(f"{stored} HU")
+    stage.until(lambda: clinic.viewer.cross_hair == pytest.approx([-66, 54, 6.75]))
+    assert (clinic.viewer.mpr, clinic.viewer.index, clinic.viewer.tool) == (True, 14, "cross")
+    for name, letters in (("Axial", "RLAP"), ("Coronal", "RLHF"), ("Sagittal", "APHF")):
+        here = section(page, name).locator(".overlay")
+        seen = [
+            here.locator(f".{side}").inner_text() for side in ("left", "right", "top", "bottom")
+        ]
+        assert "".join(seen) == letters
+        expect(here.locator(".banner")).to_contain_text("ID P-1")
+        expect(here.locator(".notice")).to_have_text("Not for primary diagnosis")
+
+
+def test_keys_wheel_and_slab_work_and_leaving_keeps_the_place(page, clinic, volume):
+    offered(clinic)
+    stage.opened(page, clinic)
+    page.get_by_role("button", name="Sections").click()
+    whole(page)
+    section(page, "Axial").focus()
+    for key in ("ArrowDown", "ArrowDown", "Shift+ArrowLeft", "Shift+ArrowUp"):
+        page.keyboard.press(key)
+    expect(section(page, "Axial").locator("canvas")).to_have_attribute("data-shown", "12")
+    section(page, "Coronal").hover()
+    page.mouse.wheel(0, -100)
+    expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "14")
+    assert standing(page) == [15, 14, 12]
+
+    page.get_by_label("What a section shows").select_option("max")
+    page.get_by_label("Thickness of the slab").fill("7.5")
+    page.keyboard.press("Enter")
+    expect(section(page, "Axial").locator(".tag")).to_contain_text("MIP 7.5 mm")
+    page.mouse.move(*spot(page, "Axial", 5.5 / 32, 9.5 / 32))
+    stack = np.stack([ds.pixel_array for ds in volume])
+    most = int(stack[10:15, 9, 5].max())
+    expect(section(page, "Axial").locator(".values")).to_contain_text(f"{most} HU")
+    stage.until(lambda: (clinic.viewer.slab_mode, clinic.viewer.slab_mm) == ("max", 7.5))
+
+    page.get_by_role("button", name="Sections").click()
+    stage.shown(page, 12)
+    expect(page.locator(".port")).to_have_count(1)
+    stage.until(lambda: not clinic.viewer.mpr and clinic.viewer.tool == "window")
+
+
+def test_python_opens_moves_and_is_told_why_not(page, clinic):
+    offered(clinic, mpr=True, cross_hair=[-66.0, 54.0, 6.75])
+    page.goto(f"{clinic.origin}/study")
+    whole(page)
+    expect(section(page, "Axial").locator("canvas")).to_have_attribute("data-shown", "14")
+    assert standing(page) == [10, 20, 14]
+    clinic.change(cross_hair=[6.0, 6.0, 0.75], slab_mode="mean", slab_mm=1000.0)
+    expect(section(page, "Coronal").locator(".tag")).to_contain_text("Mean 384.0 mm")
+    expect(section(page, "Axial").locator("canvas")).to_have_attribute("data-shown", "10")
+    page.get_by_role("navigation", name="Series").get_by_role("button").nth(1).click()
+    expect(page.locator(".port")).to_have_count(1)
+    button = page.get_by_role("button", name="Sections")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_attribute("title", "No sections. A volume needs at least two slices.")
+    stage.until(lambda: clinic.viewer.selected_series == "2")
+    clinic.change(mpr=True)
+    expect(page.get_by_text("A volume needs at least two slices.")).to_be_visible()
+    stage.until(lambda: not clinic.viewer.mpr)
+
+
+def test_slices_still_missing_are_said_and_hatched(page, clinic):
+    offered(clinic, mpr=True)
+    held: list[Route] = []
+    damaged: list[dict[str, Any]] = []
+
+    def answer(route: Route) -> None:
+        if damaged:
+            route.fulfill(**damaged[0])
+        else:
+            held.append(route)
+
+    page.route("**/frames/3/0", answer)
+    page.goto(f"{clinic.origin}/study")
+    coronal = section(page, "Coronal")
+    expect(coronal.locator(".place")).to_contain_text("19 of 20 slices here")
+    damaged.append({"status": 422, "json": {"detail": "The image is cut short."}})
+    for route in held:
+        route.fulfill(**damaged[0])
+    expect(coronal.locator(".place")).to_contain_text("1 slice cannot be shown")
+    x, y = spot(page, "Coronal", 0.5, 16.5 / 20)
+    hatched = coronal.locator("canvas").evaluate(
+        """(canvas, [x, y]) => {
+            const box = canvas.getBoundingClientRect(), k = canvas.width / box.width;
+            const pen = canvas.getContext("2d");
+            const at = pen.getImageData((x - box.x) * k - 8, (y - box.y) * k, 16, 1);
+            return new Set(at.data).size;
+        }""",
+        [x, y],
+    )
+    assert hatched > 2  # neither one grey nor black alone

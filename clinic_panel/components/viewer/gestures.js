@@ -1,6 +1,6 @@
 // Gestures: wheel, mouse and touch turned into the verbs of the pane they are over, keys into those
 // of the active one.
-const TOOLS = ["window", "scroll", "pan", "zoom"];
+const TOOLS = ["window", "scroll", "pan", "zoom", "cross"];
 const WHEEL_STEP = 40; // pixels of a touchpad's wheel that make one image
 
 function listen(pane) {
@@ -41,6 +41,7 @@ function listen(pane) {
     const alone = event.button === 0 && !event.shiftKey && pointers.size === 1;
     if (alone && pane.shapes.press(tool, at(event), event.pointerType)) tool = "shape";
     drag = {tool, moved: 0, from: at(event)};
+    if (tool === "cross") pane.cross(at(event));
     if (event.button === 1) event.preventDefault();
   });
 
@@ -61,6 +62,7 @@ function listen(pane) {
     const dx = x - oldX;
     const dy = y - oldY;
     if (drag.tool === "shape") pane.shapes.drag([x, y]);
+    else if (drag.tool === "cross") pane.cross([x, y]);
     else if (drag.tool === "window") pane.windowBy(dx, dy);
     else if (drag.tool === "pan") pane.moveBy(dx, dy);
     else if (drag.tool === "zoom") pane.zoomAt(Math.exp(-dy / 150), ...drag.from);
@@ -140,7 +142,12 @@ function again(viewer, {key, shiftKey}) {
 
 function nudge(viewer, {key, shiftKey}) {
   const way = {ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0]}[key];
-  if (!shiftKey || !way || !viewer.ledger.selected) return false;
+  if (!shiftKey || !way) return false;
+  if (viewer.mpr) {
+    viewer.active.nudge(...way);
+    return true;
+  }
+  if (!viewer.ledger.selected) return false;
   viewer.ledger.nudge(...way);
   return true;
 }
@@ -155,6 +162,8 @@ function press(viewer, key) {
     Home: () => pane.go(0), End: () => pane.go(far),
     "[": () => pane.nextSeries(-1), "]": () => pane.nextSeries(1),
     w: () => viewer.use("window"), s: () => viewer.use("scroll"),
+    x: () => viewer.use("cross"), v: () => viewer.showSections(!viewer.mpr),
+    j: () => viewer.mpr?.nextSlab(), ",": () => viewer.mpr?.thicken(-2), ".": () => viewer.mpr?.thicken(2),
     p: () => viewer.use("pan"), z: () => viewer.use("zoom"),
     i: () => pane.flip(), f: () => pane.fit(), o: () => pane.actual(),
     r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),

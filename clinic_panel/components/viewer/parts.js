@@ -1,4 +1,6 @@
 // Parts: what surrounds the panes, built once, and what changes there with the series or the tool.
+const NOTE_MS = 8000;
+
 class Parts {
   build() {
     this.root = make("section", "reading");
@@ -24,7 +26,7 @@ class Parts {
     const bar = make("div", "bar");
     bar.setAttribute("role", "toolbar");
     bar.setAttribute("aria-label", "Image tools");
-    const names = {window: ["Window and level", "W"], scroll: ["Scroll", "S"], pan: ["Move", "P"], zoom: ["Zoom", "Z"]};
+    const names = {window: ["Window and level", "W"], scroll: ["Scroll", "S"], pan: ["Move", "P"], zoom: ["Zoom", "Z"], cross: ["Cross-hair", "X"]};
     this.toolButtons = new Map(TOOLS.map((tool) => [tool, makeButton(tool, ...names[tool], () => this.use(tool))]));
     this.presets = makeSelect("Window preset", "presets");
     this.presets.addEventListener("change", () => this.active.preset(Number(this.presets.value)));
@@ -35,6 +37,7 @@ class Parts {
     this.rate = makeSelect("Frames per second", "rate");
     fillSelect(this.rate, [["0", "As recorded"], ["5", "5 /s"], ["10", "10 /s"], ["15", "15 /s"], ["25", "25 /s"], ["40", "40 /s"]], "0");
     this.headerButton = makeButton("header", "Header", "H", () => this.showHeader());
+    this.sections = new SectionTools(this);
     this.cine = makeGroup("Cine", this.playButton, this.rate);
     bar.append(
       makeGroup("Mouse tool", ...this.toolButtons.values()),
@@ -45,6 +48,7 @@ class Parts {
         makeButton("actual", "Actual pixels", "O", () => this.active.actual()),
         makeButton("reset", "Reset view", "R", () => this.active.reset()),
       ),
+      ...this.sections.groups,
       this.cine,
       makeGroup("Marks", this.marks.button, this.keyButton),
       make("span", "spring"),
@@ -83,10 +87,21 @@ class Parts {
     fillSelect(this.presets, [["-1", "Custom window"], ...options, [String(windows.length), "Full range"]], this.presets.value);
     this.presets.disabled = !pane.current;
     this.cine.hidden = pane.count < 2;
+    this.sections.update(pane);
     const {playing} = pane;
     this.playButton.replaceChildren(iconOf(playing ? "pause" : "play"));
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.playButton.setAttribute("aria-pressed", String(playing));
     this.headerButton.hidden = !this.model.header_url;
+  }
+
+  // A sentence for a moment, where something asked for is not to be had.
+  note(text) {
+    clearTimeout(this.noteTimer);
+    this.noted?.remove();
+    this.noted = make("div", "noted", text);
+    this.noted.setAttribute("role", "alert");
+    this.grid.append(this.noted);
+    this.noteTimer = setTimeout(() => this.noted.remove(), NOTE_MS);
   }
 }

@@ -16,6 +16,8 @@ class ReadingArea extends Parts {
     const finger = matchMedia("(pointer: coarse)").matches && model.tool === "window";
     this.tool = finger ? "scroll" : model.tool;
     this.keyImages = new Set((model.key_images ?? []).map(keyOf));
+    this.mpr = null; // the volume in sections, while it is looked at
+    this.wishesSections = model.mpr;
     this.waiting = new Map(); // requests over the comm, by key
     this.scheduled = 0;
     this.timer = 0;
@@ -50,6 +52,8 @@ class ReadingArea extends Parts {
     }
     this.hang();
     this.hung();
+    this.mpr?.renew(this.find(this.mpr.series.id));
+    if (this.wishesSections && this.series.length) this.showSections(true, model.cross_hair);
   }
 
   // Every pane says whose images it shows.
@@ -116,7 +120,7 @@ class ReadingArea extends Parts {
     follow("panes", () => model.panes.forEach((id, i) => id && this.panes[i]?.select(id)));
     follow("active_pane", () => this.activate(this.panes[model.active_pane]));
     follow("selected_series", (pane) => model.selected_series && pane.select(model.selected_series));
-    follow("index", (pane) => pane.go(model.index));
+    follow("index", (pane) => (this.mpr ? this.mpr.goto(model.index) : pane.go(model.index)));
     follow(["window_center", "window_width"], (pane) => {
       const {state} = pane;
       if (!state || !(model.window_width > 0)) return;
@@ -126,6 +130,9 @@ class ReadingArea extends Parts {
     });
     follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
     follow("tool", () => this.use(model.tool));
+    follow("mpr", () => this.showSections(model.mpr, model.cross_hair));
+    follow("cross_hair", () => this.mpr?.seek(model.cross_hair));
+    follow(["slab_mode", "slab_mm"], () => this.mpr?.setSlab({mode: model.slab_mode, mm: model.slab_mm}));
     follow("selected_measurement", () => {
       const one = this.ledger.list.find((each) => each.id === model.selected_measurement);
       if (one) this.jump(one);
@@ -161,18 +168,22 @@ class ReadingArea extends Parts {
   report() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const {active: pane} = this;
+      const {active: pane, mpr} = this;
       const {state} = pane;
-      const found = {
+      const hanging = {
         layout: this.shape,
         panes: this.panes.map((one) => one.current ?? ""),
         active_pane: this.panes.indexOf(pane),
+      };
+      const found = {
+        ...(mpr ? mpr.report : hanging),
+        mpr: Boolean(mpr),
         selected_series: pane.current ?? "",
         tool: this.tool,
         problem: pane.problem ?? "",
       };
       if (state) {
-        found.index = state.index;
+        found.index = mpr ? mpr.index : state.index;
         found.invert = state.invert;
         found.selected_measurement = this.ledger.selected ?? "";
         if (state.width > 0) Object.assign(found, {window_center: state.center, window_width: state.width});
@@ -187,6 +198,7 @@ class ReadingArea extends Parts {
 
   // Fewer panes keep the active one and those before it; more begin with what no pane shows.
   arrange(rows, columns) {
+    this.mpr?.leave();
     const bounded = (count) => Math.max(1, Math.min(MOST_ACROSS, Math.round(count) || 1));
     this.shape = [bounded(rows), bounded(columns)];
     const count = this.shape[0] * this.shape[1];
@@ -234,8 +246,21 @@ class ReadingArea extends Parts {
     this.active.select(id);
   }
 
+  // The active series in sections along the axes of its volume, or its stack again.
+  showSections(on, point = []) {
+    this.wishesSections = false;
+    if (on === Boolean(this.mpr)) return;
+    if (on) Multiplanar.open(this, point);
+    else this.mpr.leave();
+  }
+
   use(tool) {
     if (!TOOLS.includes(tool) && !(tool in MEASURES)) return;
+    if (tool === "cross" && !this.mpr) return;
+    if (tool in MEASURES && this.mpr) {
+      this.note(ONLY_ORIGINALS);
+      return;
+    }
     this.active.shapes.cancel();
     this.tool = tool;
     this.chrome();
@@ -304,6 +329,7 @@ class ReadingArea extends Parts {
   jump(one) {
     const place = this.placeOf(one);
     if (!place) return false;
+    this.showSections(false);
     const {id} = place.series;
     if (this.active.current !== id) this.activate(this.panes.find((pane) => pane.current === id));
     this.active.select(id);
@@ -382,6 +408,7 @@ class ReadingArea extends Parts {
 
   close() {
     this.forget();
+    this.mpr?.close();
     cancelAnimationFrame(this.scheduled);
     clearTimeout(this.timer);
     for (const pane of this.panes.splice(0)) pane.close();

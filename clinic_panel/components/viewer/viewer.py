@@ -24,8 +24,10 @@ _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
     *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
     *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
-    *("header.js", "pane.js", "parts.js", "viewer.js"),
+    *("header.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
+    *("crossing.js", "slab.js", "viewer.js"),
 )
+_STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
 
 
@@ -36,8 +38,9 @@ class StudyViewer(JSComponent):
     window, ``key_images``, ``problem``; set any of them from Python and the picture follows.
 
     A series is a dict: ``id`` (str), ``label``, ``modality``, ``thumbnail_url`` (may be empty),
-    ``frames`` in reading order, and optionally ``problem`` (why it has none) and ``presets`` (dicts
-    of ``label``, ``center``, ``width``; default: those of the modality).
+    ``frames`` in reading order, and optionally ``problem`` (why it has none), ``presets`` (dicts
+    of ``label``, ``center``, ``width``; default: those of the modality) and ``grid``
+    (``Grid.as_dict`` of its frames; without one, ``no_volume`` says why there are no sections).
 
     A frame is a dict: ``id`` (our own number of the instance), ``frame`` (zero-based, default 0),
     ``count`` (that many frames from there on, default 1), and optionally ``url`` and ``info``
@@ -74,8 +77,9 @@ class StudyViewer(JSComponent):
     invert = param.Boolean(default=False, doc="Whether the reader inverted the grey scale.")
     tool = param.Selector(
         default="window",
-        objects=["window", "scroll", "pan", "zoom", *Shape],
-        doc="What dragging with the main button does: a shape's name draws it.",
+        objects=["window", "scroll", "pan", "zoom", "cross", *Shape],
+        doc="What dragging with the main button does: a shape's name draws it, ``cross`` moves the "
+        "cross-hair of the sections.",
     )
     key_images = param.List(
         default=[],
@@ -91,6 +95,28 @@ class StudyViewer(JSComponent):
     )
     reader = param.String(default="", doc="Who reads: stands beside what they calibrated.")
     selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
+    mpr = param.Boolean(
+        default=False,
+        doc="Whether the selected series is seen in axial, coronal and sagittal sections; falls "
+        "back to False where its images form no volume (``grid`` of the series).",
+    )
+    cross_hair = param.List(
+        default=[],
+        item_type=(int, float),
+        bounds=(0, 3),
+        doc="Where the sections meet: x, y, z in the patient (LPS), in mm; empty is the middle.",
+    )
+    slab_mode = param.Selector(
+        default="slice",
+        objects=["slice", "max", "min", "mean"],
+        doc="What a section shows of the layers about it: the one, or a projection of ``slab_mm``.",
+    )
+    slab_mm = param.Number(default=10.0, bounds=(0, 2000), doc="Thickness of that slab, in mm.")
+    volume_mb = param.Integer(
+        default=512,
+        bounds=(16, 4096),
+        doc="What the browser may hold of a volume, in MiB; a larger one leaves out slices.",
+    )
     banner = param.Dict(
         default={},
         doc="Whose images: name, id, birth_date, sex, study_date, study, and the state of the "
@@ -120,7 +146,9 @@ class StudyViewer(JSComponent):
     )
 
     _esm = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
-    _stylesheets = [(_HERE / "viewer.css").read_text(encoding="utf-8")]
+    _stylesheets = [
+        (_HERE / part).read_text(encoding="utf-8") for part in ("viewer.css", "mpr.css")
+    ]
     _rename = {"source": None}
 
     def _handle_msg(self, data: dict[str, Any]) -> None:

@@ -135,7 +135,8 @@ class Volume {
   cut(section, [first, last], mode = "max") {
     const {down, across} = section;
     const layers = [];
-    for (let i = first; i <= last; i += 1) if (section.normal !== 2 || this.have[i]) layers.push(i);
+    const has = (layer) => (section.normal === 2 ? this.have[layer] : this.data);
+    for (let i = first; i <= last; i += 1) if (has(i)) layers.push(i);
     const missing = last - first + 1 - layers.length;
     let pixels = layers.length ? this.gather(section, layers, mode) : null;
     let format = this.info?.format;

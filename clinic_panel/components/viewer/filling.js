@@ -1,0 +1,84 @@
+// Filling: brings the slices of a stack into its volume, outward from where the reader stands.
+const FILLING_FLIGHTS = 4; // of the browser's six connections; the others stay free for the reader
+
+class Filling {
+  constructor(volume, stack, {load, known, changed}) {
+    Object.assign(this, {volume, load, known, changed}); // known(key): a frame that is here already
+    this.problems = new Map(); // slice -> Error
+    this.flights = new Map(); // slice -> AbortController
+    this.at = 0;
+    this.closed = false;
+    this.follow(stack);
+  }
+
+  // The stack may have grown or moved; slices that came keep their place as long as it is the same.
+  follow(stack) {
+    this.stack = stack.filter((_, index) => index % this.volume.every === 0);
+  }
+
+  get done() {
+    return this.volume.loaded + this.problems.size >= this.stack.length;
+  }
+
+  towards(z) {
+    this.at = z;
+    this.pump();
+  }
+
+  next() {
+    const {volume, stack, problems, flights, at} = this;
+    const open = (z) => z >= 0 && z < stack.length && !volume.have[z] && !problems.has(z) && !flights.has(z);
+    for (let step = 0; step < stack.length; step += 1) {
+      if (open(at + step)) return at + step;
+      if (open(at - step)) return at - step;
+    }
+    return null;
+  }
+
+  pump() {
+    while (!this.closed && this.flights.size < FILLING_FLIGHTS) {
+      const z = this.next();
+      if (z === null) return;
+      const frame = this.known(this.stack[z].key);
+      if (frame) this.put(z, frame);
+      else this.fetch(z);
+    }
+  }
+
+  async fetch(z) {
+    const abort = new AbortController();
+    this.flights.set(z, abort);
+    try {
+      const frame = await this.load(this.stack[z], {signal: abort.signal, priority: "low"});
+      if (!this.closed) this.put(z, frame);
+    } catch (error) {
+      if (this.closed) return;
+      this.problems.set(z, error);
+      this.changed();
+    } finally {
+      this.flights.delete(z);
+    }
+    this.pump();
+  }
+
+  put(z, frame) {
+    try {
+      this.volume.put(z, frame);
+    } catch (error) {
+      const full = error instanceof RangeError; // no room for the block: no slice will find any
+      this.problems.set(z, full ? new Error("This computer has too little memory for the volume.") : error);
+      if (full) this.close();
+    }
+    this.changed();
+  }
+
+  retry() {
+    this.problems.clear();
+    this.pump();
+  }
+
+  close() {
+    this.closed = true;
+    for (const abort of this.flights.values()) abort.abort();
+  }
+}

@@ -1,0 +1,185 @@
+// Section: a pane that shows one plane of a volume, and the lines where the other two cross it.
+class SectionPane extends Pane {
+  constructor(area, mpr, section) {
+    super(area);
+    this.mpr = mpr;
+    this.section = section;
+    this.current = mpr.series.id;
+    this.held = new SectionState(mpr, section);
+    this.tag = make("div", "tag");
+    this.tag.style.setProperty("--section", SECTION_COLOURS[section.name]);
+    this.overlay.node.append(this.tag);
+    this.port.dataset.section = section.name;
+    this.fill("section");
+  }
+
+  get state() {
+    return this.held;
+  }
+
+  get stack() {
+    return [];
+  }
+
+  get entry() {
+    return undefined;
+  }
+
+  get count() {
+    return this.mpr.volume.size[this.section.normal];
+  }
+
+  get isSlab() {
+    const [first, last] = this.mpr.layers(this.section);
+    return first < last;
+  }
+
+  renew() {}
+
+  // Another series is read as a stack again.
+  open(id, index = 0) {
+    const {area} = this;
+    area.showSections(false);
+    area.active.open(id, index);
+  }
+
+  go(index) {
+    const voxel = [...this.mpr.at];
+    voxel[this.section.normal] = index;
+    this.mpr.moveTo(voxel);
+  }
+
+  // The cross-hair goes to a point of the screen.
+  cross(point) {
+    const {mpr, section, state, size} = this;
+    const {info} = mpr.frameOf(section);
+    const place = state.camera.place(info, ...size);
+    mpr.moveTo(mpr.volume.fromImage(section, imagePoint(point, place), mpr.at));
+  }
+
+  // One voxel to a side of the screen.
+  nudge(dx, dy) {
+    const {mpr, section} = this;
+    if (dx) mpr.moveBy(section.across, section.across_reversed ? -dx : dx);
+    if (dy) mpr.moveBy(section.down, section.down_reversed ? -dy : dy);
+  }
+
+  reset() {
+    this.mpr.reset();
+    this.chrome();
+  }
+
+  schedule() {
+    this.mpr.schedule(); // the window belongs to all three; what did not change is not painted
+  }
+
+  advance(now) {
+    if (!this.playing || now < this.due) return;
+    this.go((this.state.index + 1) % this.count);
+    this.due = Math.max(this.due + this.interval, now - this.interval);
+  }
+
+  // -- what is written on it -----------------------------------------------------------------
+
+  tell() {
+    const {volume, filling} = this.mpr;
+    const [problem] = filling.problems.values();
+    let text = "";
+    if (!volume.loaded) text = problem ? `The volume cannot be shown.\n${problem.message}` : "Loading…";
+    this.message.hidden = !text;
+    if (this.said === text) return;
+    this.said = text;
+    const [head, ...rest] = text.split("\n");
+    this.message.replaceChildren(make("strong", "", head), ...rest.map((line) => make("span", "", line)));
+  }
+
+  annotate(frame, place) {
+    const {overlay, section, state, count, mpr} = this;
+    const {info} = frame;
+    const along = this.mpr.volume.world(mpr.at);
+    const axis = {Sagittal: 0, Coronal: 1, Axial: 2}[section.name];
+    const lines = [`${state.index + 1} / ${count} · ${sidesOf(along)[axis]} mm · ${Math.round(place.scale * 100)} %`];
+    overlay.write("place", [...lines, ...this.shortcomings(frame)].join("\n"));
+    const slab = this.isSlab ? `\n${SLABS[mpr.slab.mode]} ${mpr.thickness(section).toFixed(1)} mm` : "";
+    const tilt = section.tilt_degrees ? `, ${section.tilt_degrees}° oblique` : "";
+    const tag = `${section.name}${tilt}${slab}`;
+    if (this.tag.textContent !== tag) this.tag.textContent = tag;
+    ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, section.edges[i]));
+    overlay.measure(info, place);
+    this.values();
+    if (Number(this.slider.value) !== state.index) this.slider.value = state.index;
+    this.slider.setAttribute("aria-valuetext", `${state.index + 1} of ${count}`);
+    if (this.isActive) this.area.follow();
+  }
+
+  // What a reader has to know before they trust the section.
+  shortcomings({missing}) {
+    const {volume, filling, series} = this.mpr;
+    const lines = [];
+    const whole = series.grid.size[2];
+    if (volume.every > 1) lines.push(`1 of ${volume.every} slices used, ${whole} in all`);
+    const failed = filling.problems.size;
+    const open = volume.size[2] - volume.loaded - failed;
+    if (open > 0) lines.push(`${volume.loaded} of ${volume.size[2]} slices here`);
+    if (failed) lines.push(failed === 1 ? "1 slice cannot be shown" : `${failed} slices cannot be shown`);
+    if (missing && this.isSlab) lines.push(`${missing} missing in this slab`);
+    return lines;
+  }
+
+  // Window, and the place and value under the cursor; without one, those of the cross-hair.
+  values() {
+    const {mpr, section, cursor, state, shown} = this;
+    const {volume, look} = mpr;
+    const digits = look.width < 10 ? 2 : 0;
+    let text = `WW ${look.width.toFixed(digits)}  WL ${look.center.toFixed(digits)}${look.invert ? "  inverted" : ""}`;
+    if (!shown) {
+      this.overlay.write("values", "");
+      return;
+    }
+    if (shown.info.lossy) text += "\nLossy compressed";
+    let voxel = mpr.at;
+    if (cursor) {
+      const point = imagePoint(cursor, state.camera.place(shown.info, ...this.size));
+      const {rows, columns} = shown.info;
+      const within = point[0] >= 0 && point[1] >= 0 && point[0] < columns && point[1] < rows;
+      if (within) voxel = volume.fromImage(section, point, mpr.at);
+    }
+    const unit = volume.info.unit ? ` ${volume.info.unit}` : "";
+    const value = this.valueAt(voxel);
+    const said = value === null ? "not here" : `${Number(value.toPrecision(6))}${unit}`;
+    this.overlay.write("values", `${sidesOf(volume.world(voxel)).join("  ")} mm\n${said}\n${text}`);
+  }
+
+  // Of one slice the voxel itself, of a slab what the screen shows.
+  valueAt(voxel) {
+    const {mpr, section, shown} = this;
+    if (!this.isSlab) return mpr.volume.value(voxel);
+    const {info, pixels} = shown;
+    const [x, y] = mpr.volume.toImage(section, voxel).map(Math.floor);
+    return pixels[y * info.columns + x] * info.slope + info.intercept;
+  }
+
+  load() {
+    const {volume, filling} = this.mpr;
+    const count = volume.size[2];
+    this.progress.hidden = filling.done;
+    this.progress.setAttribute("aria-valuemax", String(count));
+    this.progress.setAttribute("aria-valuenow", String(volume.loaded));
+    this.progress.title = `${volume.loaded} of ${count} slices loaded`;
+    this.progressBar.style.width = `${(100 * volume.loaded) / count}%`;
+  }
+
+  chrome() {
+    const {section, count} = this;
+    this.slider.hidden = false;
+    this.slider.max = String(count - 1);
+    this.slider.setAttribute("aria-label", `${section.name} plane`);
+    this.port.setAttribute("aria-label", `${section.name} section of ${this.mpr.series.label || "the series"}`);
+    if (this.isActive) this.area.chrome();
+  }
+}
+
+// A point of the viewport in image coordinates.
+function imagePoint([x, y], place) {
+  return [(x - place.x) / place.scale, (y - place.y) / place.scale / place.aspect];
+}
