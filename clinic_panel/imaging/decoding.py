@@ -10,6 +10,8 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -32,9 +34,19 @@ DECODER_ERRORS: Final = (
     ValueError,
     struct.error,
 )
+_PANIC_MODULE: Final = "pyo3_runtime"  # Rust's panics are no Exceptions, and have no public name
 _RLE_MOST: Final = 64  # two bytes of a run make at most 128 (PS3.5 G.3.2)
+# Streams that carry every allocated bit; which of them are stored is ours to say, as when native.
+_WHOLE_WORDS: Final = frozenset({RLELossless, JPEGLossless, JPEGLosslessSV1})
 _J2K: Final = frozenset(JPEG2000TransferSyntaxes)
 _JPEG: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
+
+
+def keeps_whole_words(picture: Picture) -> bool:
+    """Whether decoded frames hold the bits beside the stored ones, which are then to be cut off."""
+    return not picture.encapsulated or (
+        picture.samples == 1 and picture.transfer_syntax_uid in _WHOLE_WORDS
+    )
 
 
 def check_dimensions(picture: Picture, data: bytes) -> None:
@@ -64,13 +76,14 @@ def check_dimensions(picture: Picture, data: bytes) -> None:
 
 def options_of(picture: Picture) -> dict[str, Any]:
     """What pydicom's decoders need to know of a frame; plain values."""
+    whole = keeps_whole_words(picture)
     options: dict[str, Any] = {
         "number_of_frames": 1,
         "rows": picture.rows,
         "columns": picture.columns,
         "samples_per_pixel": picture.samples,
         "bits_allocated": picture.bits_allocated,
-        "bits_stored": picture.bits_stored,
+        "bits_stored": picture.bits_allocated if whole else picture.bits_stored,
         "pixel_representation": int(picture.signed),
         "photometric_interpretation": picture.photometric,
         "pixel_keyword": "PixelData",
@@ -109,5 +122,9 @@ def decode_stream(
             decoder = get_decoder(transfer_syntax_uid)
             array, properties = decoder.as_array(encapsulate([data]), index=0, **options)
     except DECODER_ERRORS:
+        raise NotDisplayable(DAMAGED) from None
+    except BaseException as error:
+        if type(error).__module__ != _PANIC_MODULE:
+            raise
         raise NotDisplayable(DAMAGED) from None
     return array, str(properties["photometric_interpretation"])

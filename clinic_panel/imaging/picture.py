@@ -1,5 +1,6 @@
 """What an image object says of its pixels, read once; the frames themselves are in ``pixels``."""
 
+import math
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from clinic_panel.imaging.geometry import (
     spacing_of,
 )
 from clinic_panel.imaging.lut import LookUpTable, palette_of, table_of
+from clinic_panel.imaging.overlays import OVERLAY_TAGS, OverlayPlane, planes_of
 from clinic_panel.imaging.window import VoiFunction, Window
 
 MAX_FRAME_BYTES: Final = 512 * 2**20
@@ -43,13 +45,15 @@ _TAGS: Final = (
     frozenset(
         {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
         | {0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011}
-        | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120}
+        | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121}
+        | {0x00280122, 0x00280123, 0x00280124, 0x00280125}
         | {0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281054, 0x00281055, 0x00281056}
         | {0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203}
         | {0x00281221, 0x00281222, 0x00281223, 0x00282110}
         | {_MODALITY_LUT, _VOI_LUT, _SHARED_GROUPS, _FRAME_GROUPS, 0x20500020}
     )
     | GEOMETRY_TAGS
+    | OVERLAY_TAGS
     | PIXEL_DATA
 )
 
@@ -90,12 +94,13 @@ class Picture:
     modality: str
     body_part: str
     frame_time_ms: float | None
-    padding: int | None
+    padding: tuple[float, float] | None  # least and greatest stored value outside the picture
     lossy: bool
     inverted: bool
     regions: tuple[Region, ...]
     modality_lut: LookUpTable | None = field(repr=False)
     palette: tuple[LookUpTable, ...] = field(repr=False)
+    overlays: tuple[OverlayPlane, ...] = field(repr=False)
     traits: tuple[FrameTraits, ...] = field(repr=False)
 
     @property
@@ -181,12 +186,13 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         modality=found.text(0x00080060)[:16],
         body_part=found.text(0x00180015)[:16],
         frame_time_ms=_frame_time(found),
-        padding=found.integer(0x00280120),
+        padding=_padding(found, signed=found.integer(0x00280103) == 1),
         lossy=found.text(0x00282110) == "01",
         inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
         regions=regions_of(found),
         modality_lut=table_of(found.first(_MODALITY_LUT)),
         palette=palette_of(found) if photometric == "PALETTE COLOR" else (),
+        overlays=planes_of(found, rows, columns),
         traits=_traits(found),
     )
     _check(picture)
@@ -205,6 +211,22 @@ def _check(picture: Picture) -> None:
         raise NotDisplayable("The image is too large to be shown.")
     if picture.photometric == "PALETTE COLOR" and len(picture.palette) != 3:
         raise NotDisplayable("The image lacks its colour palette.")
+
+
+def _padding(found: Elements, *, signed: bool) -> tuple[float, float] | None:
+    """The stored values of pixels outside the picture (PS3.3 C.7.5.1.1.2)."""
+    if 0x7FE00010 in found:
+        ends = [found.integer(tag) for tag in (0x00280120, 0x00280121)]
+        given = [float(_as_stored(end, signed=signed)) for end in ends if end is not None]
+    else:
+        given = [*found.floats(0x00280122, "f")[:1], *found.floats(0x00280124, "f")[:1]]
+        given = given or [*found.floats(0x00280123, "d")[:1], *found.floats(0x00280125, "d")[:1]]
+    given = [end for end in given if math.isfinite(end)]
+    return (min(given), max(given)) if given else None
+
+
+def _as_stored(value: int, *, signed: bool) -> int:
+    return value - 0x10000 if signed and 0x8000 <= value < 0x10000 else value
 
 
 def _frame_time(found: Elements) -> float | None:

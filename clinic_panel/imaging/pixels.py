@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,25 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import convert_color_space
 
 from clinic_panel.errors import NotDisplayable
-from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode
+from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode, keeps_whole_words
 from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
 from clinic_panel.imaging.geometry import Region, SpacingSource, orientation_letters
 from clinic_panel.imaging.lut import LookUpTable
+from clinic_panel.imaging.overlays import mask
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.window import Window, automatic
+from clinic_panel.imaging.window import VoiFunction, Window, automatic
 
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
-type Format = Literal["int16", "uint16", "uint8", "rgb8"]
+type Format = Literal["int16", "uint16", "uint8", "int32", "uint32", "float32", "rgb8"]
 
+_FORMATS: Final[dict[str, Format]] = {  # of NumPy's kind and bytes
+    "u1": "uint8",
+    "u2": "uint16",
+    "i2": "int16",
+    "u4": "uint32",
+    "i4": "int32",
+    "f4": "float32",
+}
 # One Pixel Spacing for the whole image stands above what its regions say.
 _BY_REGION = (SpacingSource.ULTRASOUND, SpacingSource.NONE)
 
@@ -32,10 +41,12 @@ _BY_REGION = (SpacingSource.ULTRASOUND, SpacingSource.NONE)
 class FrameInfo:
     """What a screen needs beside the bytes; JSON-ready through ``as_dict``.
 
-    ``voi_curve`` is the shape of a VOI LUT, as ``window.apply`` takes it, in Base64.
-    ``slope`` and ``intercept`` turn stored values into ``unit``. ``spacing`` is (row, column) in
-    millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
-    itself. ``edges`` are the letters at left, right, top and bottom, or None.
+    ``padding`` are the least and greatest stored value of pixels outside the picture, or None.
+    ``overlay`` says that the frame brings graphics. ``voi_curve`` is the shape of a VOI LUT, as
+    ``window.apply`` takes it, in Base64. ``slope`` and ``intercept`` turn stored values into
+    ``unit``. ``spacing`` is (row, column) in millimetres or None; of ultrasound, ``regions`` say
+    where it is known and hold it each for itself. ``edges`` are the letters at left, right, top
+    and bottom, or None.
     """
 
     rows: int
@@ -45,7 +56,9 @@ class FrameInfo:
     intercept: float = 0.0
     unit: str = ""
     inverted: bool = False
-    window_center: float = 127.5
+    padding: tuple[float, float] | None = None
+    overlay: bool = False
+    window_center: float = 128.0  # with this width, LINEAR changes no colour
     window_width: float = 256.0
     voi_function: str = "LINEAR"
     voi_curve: str = ""
@@ -71,10 +84,28 @@ class FrameInfo:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: little endian bytes of shape (rows, columns[, 3]) and what they mean."""
+    """One frame: little endian bytes of shape (rows, columns[, 3]) and what they mean.
+
+    ``overlay`` are its graphics, one bit a pixel (``overlays.mask``), or nothing.
+    """
 
     info: FrameInfo
     data: bytes
+    overlay: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        """What goes to a screen: the pixels, and behind them the graphics."""
+        return self.data + self.overlay if self.overlay else self.data
+
+    @property
+    def graphics(self) -> NDArray[np.bool_]:
+        """Where graphics lie over the frame, as bool (rows, columns)."""
+        count = self.info.rows * self.info.columns
+        bits = np.zeros(count, np.uint8)
+        if self.overlay:
+            bits = np.unpackbits(np.frombuffer(self.overlay, np.uint8), bitorder="little")[:count]
+        return bits.reshape(self.info.rows, self.info.columns).view(np.bool_)
 
     @property
     def stored(self) -> NDArray[Any]:
@@ -112,8 +143,8 @@ def read_frame(
     Returns
     -------
     Frame
-        Mono images as int16, uint16 or uint8 in their stored values; wider ones rescaled to
-        uint16 with the slope and intercept that give back their values; colour as 8-bit RGB.
+        Mono images in their stored values, of 8, 16 or 32 bits; wider ones as float32, NaN where
+        they hold no finite number; colour as 8-bit RGB.
 
     Raises
     ------
@@ -128,6 +159,14 @@ def read_frame(
             array, photometric = decoder(picture, compressed_frame(picture, file, frame))
         else:
             array, photometric = _native(picture, file, frame), picture.photometric
+        overlay = mask(picture.overlays, file, frame, array) if picture.overlays else b""
+    shown = _shown(picture, array, photometric, frame)
+    if overlay:
+        return replace(shown, info=replace(shown.info, overlay=True), overlay=overlay)
+    return shown
+
+
+def _shown(picture: Picture, array: NDArray[Any], photometric: str, frame: int) -> Frame:
     if picture.samples == 3 or picture.palette:
         return _colour(picture, array, photometric, frame)
     return _mono(picture, array, frame)
@@ -237,28 +276,25 @@ def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
 def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
     if array.dtype.kind != "f":
         array = _stored_bits(picture, array)
+    info = replace(_info(picture, frame, "uint16"), padding=picture.padding)
     if picture.modality_lut is not None:
         array = _look_up(picture.modality_lut, array).astype(np.uint16)
-        info = replace(_info(picture, frame, "uint16"), slope=1.0, intercept=0.0)
-        info = replace(info, unit="")
-    else:
-        info = _info(picture, frame, "uint16")
+        info = replace(info, slope=1.0, intercept=0.0, unit="", padding=None)
     if array.dtype.kind == "f" or array.dtype.itemsize > 2:
-        array, step, base = _narrow(array)
-        slope = info.slope * step
-        info = replace(info, slope=slope, intercept=info.intercept + info.slope * base)
-    kinds: dict[str, Format] = {"u1": "uint8", "u2": "uint16", "i2": "int16"}
-    if array.dtype.str[1:] not in kinds:
-        array = array.astype(np.int16)
-    info = replace(info, format=kinds[array.dtype.str[1:]])
+        array, base = _narrowed(array)
+        info = replace(info, intercept=info.intercept + info.slope * base)
+        if info.padding is not None:
+            info = replace(info, padding=(info.padding[0] - base, info.padding[1] - base))
+    array = array.astype(np.int16) if array.dtype.str[1:] == "i1" else array
+    info = replace(info, format=_FORMATS[array.dtype.str[1:]])
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     result = Frame(info, np.ascontiguousarray(little).tobytes())
-    return replace(result, info=_windowed(picture, info, result))
+    return replace(result, info=_windowed(info, result))
 
 
 def _stored_bits(picture: Picture, array: NDArray[Any]) -> NDArray[Any]:
     """Keep the stored bits alone: old overlays live in the others (PS3.5 8.1.1)."""
-    if picture.bits_allocated == 1 or picture.encapsulated:
+    if picture.bits_allocated == 1 or not keeps_whole_words(picture):
         return array
     stored, spare = picture.bits_stored, picture.bits_allocated - picture.high_bit - 1
     if spare == 0 and stored == picture.bits_allocated:
@@ -267,13 +303,22 @@ def _stored_bits(picture: Picture, array: NDArray[Any]) -> NDArray[Any]:
     return (native << spare) >> (picture.bits_allocated - stored)
 
 
-def _narrow(array: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
-    """Fit wide or floating values into 16 bits: array, step and base of its scale."""
-    finite = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
-    whole = array.dtype.kind != "f" and high - low <= 65535
-    step = 1.0 if whole or high == low else (high - low) / 65535
-    return np.rint((finite - low) / step).astype(np.uint16), step, low
+def _narrowed(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """Wide values as the screen takes them, and what was taken off each.
+
+    Whole numbers that lie close enough together fit into 16 bits exactly, which costs half as much
+    to send and to paint. Of double precision, single is left.
+    """
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32)
+        return np.where(np.isfinite(single), single, np.float32("nan")), 0.0
+    low, high = int(array.min()), int(array.max())
+    if high - low <= 0xFFFF:
+        return (array.astype(np.int64) - low).astype(np.uint16), float(low)
+    if array.dtype.itemsize > 4:
+        return array.astype(np.float32), 0.0
+    return array, 0.0
 
 
 def _look_up(table: LookUpTable, array: NDArray[Any]) -> NDArray[Any]:
@@ -281,22 +326,23 @@ def _look_up(table: LookUpTable, array: NDArray[Any]) -> NDArray[Any]:
     return entries[np.clip(array.astype(np.int64) - table.first, 0, len(entries) - 1)]
 
 
-def _windowed(picture: Picture, info: FrameInfo, frame: Frame) -> FrameInfo:
+def _windowed(info: FrameInfo, frame: Frame) -> FrameInfo:
     """Choose the window to open with: the header's first, or the values' own range."""
     if info.windows:
         window = info.windows[0]
     else:
         values = frame.stored.ravel()
         values = values[:: 7 if values.size > 100_000 else 1]
-        if picture.padding is not None:
-            values = values[values != np.int32(_signed(picture))]
-        window = automatic(values * np.float64(info.slope) + info.intercept)
+        if info.padding is not None:
+            low, high = info.padding
+            values = values[(values < low) | (values > high)]
+        # A window of LINEAR is a whole number wide at least; finer values need the exact one.
+        fine = info.format == "float32" or abs(info.slope) < 1
+        if fine and info.voi_function == VoiFunction.LINEAR:
+            info = replace(info, voi_function=VoiFunction.LINEAR_EXACT.value)
+        values = values * np.float64(info.slope) + info.intercept
+        window = automatic(values, least_width=1e-6 if fine else 1.0)
     return replace(info, window_center=window.center, window_width=window.width)
-
-
-def _signed(picture: Picture) -> int:
-    padding = picture.padding or 0
-    return padding - 0x10000 if picture.signed and padding >= 0x8000 else padding
 
 
 def _colour(picture: Picture, array: NDArray[Any], photometric: str, frame: int) -> Frame:

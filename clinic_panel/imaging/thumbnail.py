@@ -86,22 +86,39 @@ def render(
     height, width = _size(info.rows, info.columns, info.aspect, edge_px)
     # Whole pixels are left out first, so that windowing costs what the small picture has.
     step = max(1, min(info.rows // height, info.columns // width) // 2)
-    stored = frame.stored[::step, ::step]
-    shown = (
-        stored if info.format == "rgb8" else _windowed(frame, stored, window_center, window_width)
-    )
-    if inverted != info.inverted and info.format != "rgb8":
-        shown = 255 - shown
+    window = window_center, window_width
+    shown = _drawn(frame, frame.stored[::step, ::step], *window, inverted=inverted)
     image = Image.fromarray(np.ascontiguousarray(shown))
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BOX)
     return image
 
 
-def _windowed(
-    frame: Frame, stored: NDArray[Any], center: float | None, width: float | None
+def draw(
+    frame: Frame,
+    *,
+    window_center: float | None = None,
+    window_width: float | None = None,
+    inverted: bool = False,
+) -> NDArray[np.uint8]:
+    """Return a frame as shown, in its own pixels: (rows, columns) of grey or (rows, columns, 3).
+
+    Parameters as for ``render``; the viewer paints the same.
+    """
+    return _drawn(frame, frame.stored, window_center, window_width, inverted=inverted)
+
+
+def _drawn(
+    frame: Frame,
+    stored: NDArray[Any],
+    center: float | None,
+    width: float | None,
+    *,
+    inverted: bool,
 ) -> NDArray[np.uint8]:
     info = frame.info
+    if info.format == "rgb8":
+        return stored
     values = stored.astype(np.float32) * np.float32(info.slope) + np.float32(info.intercept)
     shown = apply(
         values,
@@ -110,7 +127,13 @@ def _windowed(
         VoiFunction(info.voi_function),
         b64decode(info.voi_curve),
     )
-    return np.rint(shown * 255).astype(np.uint8)
+    grey = np.rint(np.nan_to_num(shown) * 255).astype(np.uint8)
+    if inverted != info.inverted:
+        grey = 255 - grey
+    if info.padding is not None:  # what lies outside the picture stays black, inverted or not
+        low, high = info.padding
+        grey[(stored >= low) & (stored <= high)] = 0
+    return grey
 
 
 def _size(rows: int, columns: int, aspect: float, edge_px: int | None) -> tuple[int, int]:

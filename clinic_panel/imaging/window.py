@@ -103,13 +103,15 @@ def apply(
     return np.clip(shown, 0, 1).astype(np.float32)
 
 
-def automatic(values: NDArray[np.generic]) -> Window:
+def automatic(values: NDArray[np.generic], *, least_width: float = 1.0) -> Window:
     """A window for an image whose header brings none: the 1st to the 99.5th percentile.
 
     Parameters
     ----------
     values
         Modality values, or a sample of them. Not finite ones and an empty image are allowed.
+    least_width
+        Of the window, for an image of one value.
     """
     sample = values.ravel().astype(np.float64)
     sample = sample[np.isfinite(sample)]
@@ -118,5 +120,10 @@ def automatic(values: NDArray[np.generic]) -> Window:
     low, high = np.percentile(sample, (1, 99.5))
     if high <= low:
         low, high = float(sample.min()), float(sample.max())
-    width = max(float(high - low), 1.0)
-    return Window(round(float(low + high) / 2, 3), round(width, 3), "Automatic")
+    width = max(float(high - low), least_width)
+    return Window(_short(float(low + high) / 2), _short(width), "Automatic")
+
+
+def _short(number: float) -> float:
+    """Three decimals, or six digits of a smaller number."""
+    return round(number, 3) if abs(number) >= 100 else float(f"{number:.6g}")

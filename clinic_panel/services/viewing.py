@@ -319,7 +319,7 @@ def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -
     sent = lightbox.frames.get((instance_id, index))
     if sent is None:
         found = read_frame(picture, index, decoder=lightbox.decoder)
-        sent = SentFrame(found.info.as_header(), found.data)
+        sent = SentFrame(found.info.as_header(), found.body)
         lightbox.frames.put((instance_id, index), sent)
     return sent
 

@@ -32,7 +32,7 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 SLICES, ROWS = 48, 256
-CLIP, DAMAGED, PALETTE = 1000, 1001, 1002
+CLIP, DAMAGED, PALETTE, GRAPHICS = 1000, 1001, 1002, 1003
 BANNER = {
     "name": "<img src=x onerror=alert(1)>Tanaka 田中",
     "id": "P-1",
@@ -87,6 +87,7 @@ def clinic() -> Iterator[Clinic]:
         made.pictures[number] = described(ds)
     made.pictures[CLIP] = described(ultrasound(frames=8, rows=120, columns=160))
     made.pictures[DAMAGED] = describe(Path(get_testdata_file("MR_truncated.dcm")))
+    made.pictures[GRAPHICS] = describe(Path(get_testdata_file("examples_overlay.dcm")))
     with served(made):
         yield made
 
@@ -110,7 +111,7 @@ class served:
             except ClinicError as error:
                 return JSONResponse({"detail": error.message}, status_code=422)
             header = {"X-Frame-Info": found.info.as_header()}
-            return Response(found.data, media_type="application/octet-stream", headers=header)
+            return Response(found.body, media_type="application/octet-stream", headers=header)
 
         @api.get("/thumbs/{instance_id}")
         def thumb(instance_id: int) -> Response:
@@ -327,6 +328,24 @@ def test_an_ultrasound_is_in_colour_and_plays(page, viewport, clinic):
     expect(canvas(page)).not_to_have_attribute("data-shown", "2")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_graphics_of_an_image_are_shown_until_hidden(page, viewport, clinic):
+    button = page.get_by_role("button", name="Graphics of the image")
+    expect(button).to_have_count(0)  # the phantom brings none
+    drawn = {"id": "4", "label": "Drawn", "modality": "MR", "frames": [{"id": GRAPHICS}]}
+    clinic.change(series=[*series(), drawn])
+    page.get_by_role("button", name="MR Drawn, 1 image").click()
+    expect(canvas(page)).to_have_attribute("data-key", f"{GRAPHICS}/0")
+    assert reddish(page) > 200
+    expect(button).to_have_attribute("aria-pressed", "true")
+    viewport.focus()
+    page.keyboard.press("y")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert reddish(page) == 0
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert reddish(page) > 200
 
 
 def test_an_image_that_cannot_be_shown_says_why_and_keeps_the_identity(page, viewport, clinic):

@@ -87,13 +87,32 @@ def test_a_palette_becomes_the_colours_of_its_tables():
 
 
 @pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_expb.dcm", "rtdose_rle.dcm"])
-def test_values_of_32_bits_survive_the_way_to_16(name):
+def test_values_of_32_bits_arrive_as_they_are(name):
     frame = read_frame(path_of(name), 3)
-    expected = pixel_array(dcmread(path_of(name)), index=3)
+    assert frame.info.format == "uint32"
+    np.testing.assert_array_equal(frame.stored, pixel_array(dcmread(path_of(name)), index=3))
 
+
+@given(st.sampled_from(["<i4", "<u4"]), st.integers(0, 2**31 - 70_000), st.data())
+def test_wide_values_that_fit_are_sent_in_16_bits_with_their_base(kind, low, data):
+    low = -low if kind == "<i4" and data.draw(st.booleans()) else low
+    offsets = data.draw(arrays(np.uint16, (3, 4)))
+    array = (offsets.astype(np.int64) + low).astype(kind)
+    frame = read_frame(made(array, stored=32, PixelPaddingValue=0))
     assert frame.info.format == "uint16"
-    restored = frame.stored * np.float64(frame.info.slope) + frame.info.intercept
-    assert np.abs(restored - expected).max() <= frame.info.slope / 2 + 1e-6
+    values = frame.stored * np.float64(frame.info.slope) + frame.info.intercept
+    np.testing.assert_array_equal(values, array)
+    assert frame.info.padding == (0 - int(array.min()),) * 2
+
+
+def test_numbers_that_are_none_stay_none():
+    array = np.array([[np.nan, np.inf], [-1e300, 0.25]])
+    part10 = made(array.astype("<f8"), stored=64)
+    part10 = part10.replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x09\x00OD")
+    frame = read_frame(part10)
+    assert frame.info.format == "float32"
+    np.testing.assert_array_equal(frame.stored, np.array([[np.nan, np.nan], [np.nan, 0.25]]))
+    assert np.isfinite([frame.info.window_center, frame.info.window_width]).all()
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle_16bit.dcm", "SC_rgb_rle_32bit_2frame.dcm"])
@@ -163,6 +182,31 @@ def test_an_image_without_window_opens_on_its_own_range():
     info = read_frame(made(array, stored=16)).info
     assert info.window_center == pytest.approx(502, abs=5)
     assert info.window_width == pytest.approx(985, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "padding"),
+    [
+        ({"PixelPaddingValue": -2000}, (-2000, -2000)),
+        ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990}, (-2000, -1990)),
+        ({"PixelPaddingValue": -1990, "PixelPaddingRangeLimit": -2000}, (-2000, -1990)),
+    ],
+)
+def test_what_lies_outside_the_picture_is_told_and_sets_no_window(attributes, padding):
+    array = np.full((64, 64), -2000, "<i2")
+    array[::2, ::2] = -1990
+    array[20:40, 20:40] = np.linspace(100, 300, 400).reshape(20, 20)
+    ds = dcmread(BytesIO(made(array, stored=16)), force=True)
+    for keyword, value in attributes.items():
+        ds.add_new(keyword, "SS", value)
+    out = BytesIO()
+    dcmwrite(out, ds, implicit_vr=False, little_endian=True)
+
+    info = read_frame(out.getvalue()).info
+
+    assert info.padding == padding
+    low = -1990 if padding == (-2000, -2000) else 100
+    assert info.window_center - info.window_width / 2 >= low
 
 
 @pytest.mark.parametrize(
@@ -259,3 +303,14 @@ def test_damaged_images_raise_only_our_own_errors(data):
         source[data.draw(st.integers(132, len(source) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ClinicError):
         read_frame(bytes(source[: data.draw(st.integers(len(source) // 2, len(source)))]))
+
+
+def test_a_panic_of_a_decoder_is_a_damaged_image(monkeypatch):
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def decoder(uid):
+        raise panic
+
+    monkeypatch.setattr("clinic_panel.imaging.decoding.get_decoder", decoder)
+    with pytest.raises(NotDisplayable, match="damaged"):
+        read_frame(path_of("MR_small_RLE.dcm"))

@@ -185,16 +185,22 @@ class FrameStore {
   }
 }
 
-const ARRAYS = {int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array, rgb8: Uint8Array};
+const ARRAYS = {
+  int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array, rgb8: Uint8Array,
+  int32: Int32Array, uint32: Uint32Array, float32: Float32Array,
+};
 
 function frameOf(info, buffer) {
   const kind = ARRAYS[info.format];
   const samples = info.format === "rgb8" ? 3 : 1;
   const count = info.rows * info.columns * samples;
-  if (!kind || buffer.byteLength !== count * kind.BYTES_PER_ELEMENT) {
+  const size = count * (kind?.BYTES_PER_ELEMENT ?? 0);
+  const graphics = info.overlay ? Math.ceil((info.rows * info.columns) / 8) : 0;
+  if (!kind || buffer.byteLength !== size + graphics) {
     throw new Error("The image arrived incomplete.");
   }
-  return {info, pixels: new kind(buffer), bytes: buffer.byteLength};
+  const overlay = graphics ? new Uint8Array(buffer, size, graphics) : null;
+  return {info, overlay, pixels: new kind(buffer, 0, count), bytes: buffer.byteLength};
 }
 
 async function reasonOf(response) {

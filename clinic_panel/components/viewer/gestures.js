@@ -165,7 +165,7 @@ function press(viewer, key) {
     x: () => viewer.use("cross"), v: () => viewer.showSections(!viewer.mpr),
     j: () => viewer.mpr?.nextSlab(), ",": () => viewer.mpr?.thicken(-2), ".": () => viewer.mpr?.thicken(2),
     p: () => viewer.use("pan"), z: () => viewer.use("zoom"),
-    i: () => pane.flip(), f: () => pane.fit(), o: () => pane.actual(),
+    i: () => pane.flip(), y: () => viewer.toggleGraphics(), f: () => pane.fit(), o: () => pane.actual(),
     r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
     "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
     "?": () => viewer.help.showModal(), h: () => viewer.showHeader(), m: () => viewer.marks.toggle(),

@@ -1,4 +1,6 @@
 // Painter: stored values through a look-up table onto a canvas, in true aspect ratio.
+const TABLE_SIZES = {uint8: 256, rgb8: 256, int16: 65536, uint16: 65536};
+
 class Painter {
   constructor(canvas) {
     this.canvas = canvas;
@@ -7,6 +9,7 @@ class Painter {
     this.lut = null;
     this.lutKey = "";
     this.painted = "";
+    this.planes = new Planes();
   }
 
   resize(width, height, ratio) {
@@ -28,6 +31,7 @@ class Painter {
     this.tables(info, view);
     if (this.painted !== frame.key + this.lutKey) {
       if (info.format === "rgb8") this.colour(frame.pixels);
+      else if (this.levels) this.wide(frame.pixels);
       else this.grey(frame.pixels);
       this.sheet.context.putImageData(this.sheet.image, 0, 0);
     }
@@ -39,6 +43,7 @@ class Painter {
       view.scale * ratio, 0, 0, view.scale * view.aspect * ratio, view.x * ratio, view.y * ratio,
     );
     context.drawImage(this.sheet.canvas, 0, 0);
+    if (view.graphics) this.planes.draw(context, frame);
   }
 
   prepare({rows, columns}) {
@@ -52,26 +57,41 @@ class Painter {
 
   // The table holds one opaque grey pixel for each stored value (PS3.3 C.11.2.1.2 and .3).
   tables(info, {center, width, invert}) {
-    const {format, slope, intercept, voi_function: kind, voi_curve: shape} = info;
-    const key = [format, slope, intercept, kind, shape, center, width, invert].join();
+    const {format, slope, intercept, voi_function: kind, voi_curve: shape, padding} = info;
+    const key = [format, slope, intercept, kind, shape, center, width, invert, padding].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
-    const size = format === "int16" || format === "uint16" ? 65536 : 256;
-    if (!this.lut || this.lut.length !== size) this.lut = new Uint32Array(size);
-    const {lut} = this;
     const curve = shape ? Uint8Array.from(atob(shape), (one) => one.charCodeAt(0)) : null;
     const flip = invert !== info.inverted;
     const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
     const middle = kind === "LINEAR" ? center - 0.5 : center;
-    for (let i = 0; i < size; i += 1) {
-      const stored = format === "int16" && i > 32767 ? i - 65536 : i;
+    // Outside the picture it stays black, inverted or not (PS3.3 C.7.5.1.1.2).
+    const [least, most] = padding ?? [Infinity, -Infinity];
+    const grey = (stored) => {
+      if (stored >= least && stored <= most) return 0xff000000;
       const x = (stored * slope + intercept - middle) / span;
       let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
+      if (kind === "LINEAR" && width <= 1) level = x > 0 ? 255 : 0;
       if (curve) level = curve[Math.max(0, Math.min(curve.length - 1, Math.floor((x + 0.5) * curve.length)))];
       level = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
       if (flip) level = 255 - level;
-      lut[i] = 0xff000000 | (level << 16) | (level << 8) | level;
+      return 0xff000000 | (level << 16) | (level << 8) | level;
+    };
+    this.levels = null;
+    const size = TABLE_SIZES[format];
+    if (!size) {
+      this.levels = grey; // too many stored values for a table
+      return;
     }
+    if (!this.lut || this.lut.length !== size) this.lut = new Uint32Array(size);
+    const {lut} = this;
+    for (let i = 0; i < size; i += 1) lut[i] = grey(format === "int16" && i > 32767 ? i - 65536 : i);
+  }
+
+  wide(pixels) {
+    const {words} = this.sheet;
+    const {levels} = this;
+    for (let i = 0, n = words.length; i < n; i += 1) words[i] = levels(pixels[i]);
   }
 
   grey(pixels) {

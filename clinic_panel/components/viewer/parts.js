@@ -31,6 +31,7 @@ class Parts {
     this.presets = makeSelect("Window preset", "presets");
     this.presets.addEventListener("change", () => this.active.preset(Number(this.presets.value)));
     this.invertButton = makeButton("invert", "Invert", "I", () => this.active.flip());
+    this.graphicsButton = makeButton("graphics", "Graphics of the image", "Y", () => this.toggleGraphics());
     this.keyButton = makeButton("key", "Key image", "K", () => this.toggleKey());
     this.keyButton.append(make("span", "word", "Key image"));
     this.playButton = makeButton("play", "Play", "Space", () => this.active.play(!this.active.playing));
@@ -41,7 +42,7 @@ class Parts {
     this.cine = makeGroup("Cine", this.playButton, this.rate);
     bar.append(
       makeGroup("Mouse tool", ...this.toolButtons.values()),
-      makeGroup("Window", this.presets, this.invertButton),
+      makeGroup("Window", this.presets, this.invertButton, this.graphicsButton),
       makeGroup(
         "View",
         makeButton("fit", "Fit to window", "F", () => this.active.fit()),
@@ -66,6 +67,8 @@ class Parts {
   follow() {
     const {active: pane} = this;
     this.keyButton.setAttribute("aria-pressed", String(!pane.overlay.star.hidden));
+    this.graphicsButton.hidden = !pane.shown?.info.overlay;
+    this.graphicsButton.setAttribute("aria-pressed", String(this.graphics));
     const {state} = pane;
     const chosen = pane.windows.findIndex((one) => one.center === state?.center && one.width === state?.width);
     if (this.presets.value !== String(chosen)) this.presets.value = String(chosen);

@@ -118,10 +118,13 @@ class Reader {
     if (!shown) return;
     let low = Infinity;
     let high = -Infinity;
+    const [least, most] = shown.info.padding ?? [Infinity, -Infinity];
     for (const value of shown.pixels) {
+      if (value >= least && value <= most) continue;
       if (value < low) low = value;
       if (value > high) high = value;
     }
+    if (low > high) return; // nothing but padding
     const {slope, intercept} = shown.info;
     const ends = [low * slope + intercept, high * slope + intercept].sort((a, b) => a - b);
     this.setWindow((ends[0] + ends[1]) / 2, Math.max(ends[1] - ends[0], 1));

@@ -62,9 +62,12 @@ def _label(series: SeriesView) -> str:
 
 
 def _runs(frames: tuple[FrameView, ...]) -> list[dict[str, int]]:
-    """Write the frames of one multi-frame instance as one entry."""
+    """Write frames of one instance that follow each other as one entry."""
+    numbered = groupby(
+        enumerate(frames), key=lambda pair: (pair[1].instance_id, pair[1].frame - pair[0])
+    )
     return [
         {"id": instance_id, "frame": run[0].frame, "count": len(run)}
-        for instance_id, found in groupby(frames, key=lambda frame: frame.instance_id)
-        for run in (list(found),)
+        for (instance_id, _), found in numbered
+        for run in ([frame for _, frame in found],)
     ]

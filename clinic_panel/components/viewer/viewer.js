@@ -21,6 +21,7 @@ class ReadingArea extends Parts {
     this.waiting = new Map(); // requests over the comm, by key
     this.scheduled = 0;
     this.timer = 0;
+    this.graphics = true; // whether to paint those that images bring along
     this.ledger = new Ledger({
       drawn: () => this.panes.forEach((pane) => pane.shapes.draw()),
       changed: () => this.marked(),
@@ -307,6 +308,11 @@ class ReadingArea extends Parts {
     const before = pane.entry;
     pane.step(by);
     return pane.entry === before ? null : {entry: pane.entry, label: pane.title};
+  }
+
+  toggleGraphics() {
+    this.graphics = !this.graphics;
+    this.schedule();
   }
 
   fullScreen() {

@@ -22,6 +22,7 @@ type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
+    "planes.js",
     *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
     *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
     *("header.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
@@ -161,7 +162,7 @@ class StudyViewer(JSComponent):
         except (KeyError, TypeError, ValueError):
             return  # not a wish of ours
         else:
-            answer |= {"info": frame.info.as_dict(), "pixels": frame.data}
+            answer |= {"info": frame.info.as_dict(), "pixels": frame.body}
         self._send_msg(answer)
 
     def _frame(self, instance_id: int, frame: int) -> Frame:

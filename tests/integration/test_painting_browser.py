@@ -1,0 +1,122 @@
+"""The viewer's painter in a real browser against the same pictures drawn by Python."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, sync_playwright
+from pydicom.data import get_testdata_file
+
+from clinic_panel.components.viewer import viewer as component
+from clinic_panel.imaging import thumbnail
+from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.pixels import Frame, FrameInfo, read_frame
+
+from .test_viewer_browser import CHROMIUM, FLAGS
+
+PARTS = ("frames.js", "planes.js", "painter.js")
+PAINT = """
+([info, pixels, view]) => {
+  const buffer = Uint8Array.from(atob(pixels), (one) => one.charCodeAt(0)).buffer;
+  const frame = {...frameOf(info, buffer), key: String(performance.now())};
+  const canvas = document.createElement("canvas");
+  const painter = new Painter(canvas);
+  painter.resize(info.columns, info.rows, 1);
+  painter.draw(frame, {x: 0, y: 0, scale: 1, aspect: 1, ...view});
+  const {data} = canvas.getContext("2d").getImageData(0, 0, info.columns, info.rows);
+  let text = "";
+  for (let i = 0; i < data.length; i += 4) {
+    text += String.fromCharCode(data[i], data[i + 1], data[i + 2]);
+  }
+  return btoa(text);
+}
+"""
+AMBER = (0xFF, 0xD6, 0x4F)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    sources = "\n".join(
+        (Path(component.__file__).parent / part).read_text(encoding="utf-8") for part in PARTS
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page()
+        opened.add_script_tag(content=sources)
+        yield opened
+        browser.close()
+
+
+def painted(page: Page, frame: Frame, **view: object) -> np.ndarray:
+    """What the browser shows of a frame, pixel for pixel, as (rows, columns, 3) of RGB."""
+    info = frame.info
+    opening = {"center": info.window_center, "width": info.window_width, "invert": False}
+    pixels = b64encode(frame.body).decode()
+    answer = page.evaluate(PAINT, [info.as_dict(), pixels, opening | view])
+    return np.frombuffer(b64decode(answer), np.uint8).reshape(info.rows, info.columns, 3)
+
+
+def drawn(frame: Frame, **view: object) -> np.ndarray:
+    """What Python draws of it, in the image's own pixels."""
+    image = thumbnail.draw(frame, **view)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        *(("CT_small.dcm", 0), ("MR_small.dcm", 0), ("rtdose.dcm", 7), ("JPGExtended.dcm", 0)),
+        *(("SC_rgb_small_odd.dcm", 0), ("examples_overlay.dcm", 0), ("liver_1frame.dcm", 0)),
+    ],
+)
+def test_the_browser_shows_what_python_draws(page, name, frame):
+    shown = read_frame(describe(Path(get_testdata_file(name))), frame)
+    colour = shown.info.format == "rgb8"  # turned round by the browser alone
+    for inverted in (False,) if colour else (False, True):
+        found = painted(page, shown, invert=inverted).astype(int)
+        difference = found - drawn(shown, inverted=inverted)
+        assert np.abs(difference).max() <= 1  # double against single precision
+        assert (difference != 0).mean() < 0.02
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", "TABLE"])
+@pytest.mark.parametrize("width", [1.0, 2.0, 1000.0])
+def test_every_curve_of_a_window_is_the_same_in_both(page, function, width):
+    shown = read_frame(describe(Path(get_testdata_file("CT_small.dcm"))))
+    curve = b64encode(bytes([0, 40, 255, 90])).decode() if function == "TABLE" else ""
+    shown = replace(shown, info=replace(shown.info, voi_function=function, voi_curve=curve))
+    window = {"center": 23.0, "width": width}
+    found = painted(page, shown, **window).astype(int)
+    expected = drawn(shown, window_center=23.0, window_width=width)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_numbers_that_are_none_are_black(page):
+    values = np.array([[np.nan, 0.25], [0.5, 0.75]], "<f4")
+    info = FrameInfo(2, 2, "float32", window_center=0.5, window_width=0.5)
+    info = replace(info, voi_function="LINEAR_EXACT")
+    found = painted(page, Frame(info, values.tobytes()))[..., 0]
+    assert found.tolist() == [[0, 0], [128, 255]]
+
+
+def test_graphics_lie_over_the_picture_until_hidden(page):
+    shown = read_frame(describe(Path(get_testdata_file("examples_overlay.dcm"))))
+    plain, with_graphics = painted(page, shown), painted(page, shown, graphics=True)
+    assert shown.graphics.any()
+    assert (with_graphics[shown.graphics] == AMBER).all()
+    np.testing.assert_array_equal(with_graphics[~shown.graphics], plain[~shown.graphics])
+
+
+def test_padding_is_black_whatever_the_window_and_polarity(page):
+    shown = read_frame(describe(Path(get_testdata_file("CT_small.dcm"))))
+    low = int(shown.stored.min())
+    shown = replace(shown, info=replace(shown.info, padding=(low, low + 300)))
+    outside = shown.stored <= low + 300
+    assert 0.01 < outside.mean() < 0.99
+    for view in ({"invert": True}, {"center": -3000}, {"center": -3000, "invert": True}):
+        assert not painted(page, shown, **view)[outside].any()
+    assert not drawn(shown, inverted=True)[outside].any()
+    assert drawn(shown, inverted=True)[~outside].any()
