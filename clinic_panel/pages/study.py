@@ -6,10 +6,12 @@ from typing import Any
 
 import panel as pn
 
+from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
 from clinic_panel.components.viewer.kept import Kept
+from clinic_panel.components.viewer.sharing import Sharing
 from clinic_panel.components.viewer.study import FRAME_URL, HEADER_URL, banner_of, series_of
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
@@ -79,11 +81,15 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
     document = pn.state.curdoc
     kept = Kept(ctx, study_id, viewer, say=notice.say, later=document.add_timeout_callback)
     pn.state.on_session_destroyed(lambda _: kept.keep_look())
+    form = FormDialog()
+    sharing = Sharing(ctx, study_id, viewer, form, say=notice.say, keep=kept.keep_look)
     viewer.param.watch(choose, "key_images")
     editor.param.watch(mark, "key_images")
     editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")
     live.on(Topic.STUDIES, more_images)  # performed steps tell this topic too
     live.on(Topic.REPORTS, editor.refresh)
+    live.on(Topic.STUDIES, sharing.refresh)
+    live.on(Topic.JOBS, sharing.refresh)
     if view.patient_pk is None:
         notice.say(
             "This study matches no booking: the identity is what the modality sent.", "warning"
@@ -95,7 +101,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         main=[viewer],
         aside=[editor],
         aside_px=EDITOR_PX,
-        overlays=[notice],
+        overlays=[form, notice],
     )
 
 

@@ -135,6 +135,19 @@ def save(
         raise Conflict("This is being saved from another window.") from None
 
 
+def title_of(ctx: Context, study_id: int) -> KeyTitle:
+    """Return why the actor's key images were chosen when they were saved last.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not write reports.
+    """
+    ctx.require(Permission.IMAGE_READ, Permission.REPORT_WRITE)
+    with ctx.read() as session:
+        return _title(session, ctx.actor.user_pk, study_id)
+
+
 def order(ctx: Context, evidence_id: int) -> DocumentOrder:
     """Return what a worker builds a document from.
 
@@ -186,10 +199,13 @@ def _contents(
     places: Sequence[Place],
     title: KeyTitle | None,
 ) -> dict[DocumentKind, evidence_content.Content]:
-    if title is None:
-        last = _last(session, ctx.actor.user_pk, study_id, DocumentKind.KEY_OBJECTS)
-        title = KeyTitle(last.content["title"]) if last else KeyTitle.OF_INTEREST
+    title = title or _title(session, ctx.actor.user_pk, study_id)
     return evidence_content.compose(ctx, session, study_id, places, title)
+
+
+def _title(session: Session, user_pk: int | None, study_id: int) -> KeyTitle:
+    last = _last(session, user_pk, study_id, DocumentKind.KEY_OBJECTS)
+    return KeyTitle(last.content["title"]) if last else KeyTitle.OF_INTEREST
 
 
 def _asked(

@@ -13,6 +13,7 @@ const ICONS = {
   play: '<path d="M7 4.500v15l12-7.500z" fill="currentColor"/>',
   pause: '<path d="M8 5v14M16 5v14" stroke-width="3.500"/>',
   full: '<path d="M8 3H3v5M16 3h5v5M21 16v5h-5M3 16v5h5M3 3l6 6M21 3l-6 6M21 21l-6-6M3 21l6-6"/>',
+  share: '<path d="M12 15V4M12 4 8 8M12 4l4 4M5 13v5.500a1.500 1.500 0 0 0 1.500 1.500h11a1.500 1.500 0 0 0 1.500-1.500V13"/>',
   help: '<circle cx="12" cy="12" r="8.500"/><path d="M9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.300-1 .8-1 1.700M12 16.500v.01"/>',
   close: '<path d="m6 6 12 12M18 6 6 18"/>',
   cross: '<path d="M12 2.500v7M12 14.500v7M2.500 12h7M14.500 12h7"/>',

@@ -26,7 +26,7 @@ class Marks {
     head.append(make("strong", "", "Measurements"), this.undo, this.redo, makeButton("close", "Close measurements", "", () => this.toggle(false)));
     this.list = make("ul", "found");
     this.none = make("p", "none", "Nothing measured yet. Choose a tool and draw on the image.");
-    this.node.append(head, tools, this.none, this.list);
+    this.node.append(head, tools, this.none, this.list, viewer.share.foot);
   }
 
   toggle(open = this.node.hidden) {

@@ -13,9 +13,10 @@ class Parts {
     this.rail = new Rail((id) => this.select(id));
     this.live = make("div", "spoken");
     this.live.setAttribute("aria-live", "polite");
+    this.share = new Share(this);
     this.marks = new Marks(this);
     this.grid = make("div", "ports");
-    this.grid.append(this.marks.node);
+    this.grid.append(this.marks.node, this.share.node);
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.grid, this.live);
     this.root.append(area);
@@ -52,6 +53,7 @@ class Parts {
       ...this.sections.groups,
       this.cine,
       makeGroup("Marks", this.marks.button, this.keyButton),
+      this.share.group,
       make("span", "spring"),
       makeGroup(
         "More",

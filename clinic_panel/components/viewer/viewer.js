@@ -32,6 +32,7 @@ class ReadingArea extends Parts {
       failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
     this.build();
+    this.share.offer(model.offers);
     this.ledger.replace(model.measurements);
     this.opening = model.window_width > 0
       ? {center: model.window_center, width: model.window_width, invert: model.invert} : null;
@@ -147,6 +148,7 @@ class ReadingArea extends Parts {
       this.keyImages = new Set(model.key_images.map(keyOf));
       this.schedule();
     });
+    model.on("offers", () => this.share.offer(model.offers));
     model.on("msg:custom", (message) => this.received(message.data ?? message));
   }
 
@@ -371,7 +373,11 @@ class ReadingArea extends Parts {
     });
   }
 
-  received({key, info, pixels, problem}) {
+  received({key, info, pixels, problem, picture}) {
+    if (picture) {
+      this.share.picture(picture);
+      return;
+    }
     const waiting = this.waiting.get(key);
     this.waiting.delete(key);
     if (!waiting) return;

@@ -8,6 +8,7 @@ from typing import Any, Final
 import holoviews as hv
 import param
 from panel.custom import JSComponent
+from param.parameterized import discard_events
 
 from clinic_panel.components.viewer import plots
 from clinic_panel.errors import ClinicError, NotDisplayable
@@ -26,7 +27,7 @@ _PARTS: Final = (
     *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
     *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
     *("header.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
-    *("crossing.js", "slab.js", "viewer.js"),
+    *("crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -138,6 +139,20 @@ class StudyViewer(JSComponent):
     sync_ms = param.Integer(
         default=250, bounds=(0, 5000), doc="Rest of the hand before Python is told."
     )
+    offers = param.List(
+        default=[],
+        item_type=dict,
+        doc="What can be done with the view beside reading it: dicts of id, label, hint.",
+    )
+    asked = param.Dict(
+        default=None,
+        allow_None=True,
+        doc="Out: `what` of the offers was chosen, and the `view` as it was: instance_id, frame, "
+        "center, width, invert, or None; None again once told.",
+    )
+    pictured = param.Boolean(
+        default=None, allow_None=True, doc="Out: whether a picture could be made; None once told."
+    )
     problem = param.String(default="", doc="Why the wanted image cannot be shown; else empty.")
     source: FrameSource | None = param.Callable(
         default=None,
@@ -150,10 +165,13 @@ class StudyViewer(JSComponent):
     _stylesheets = [
         (_HERE / part).read_text(encoding="utf-8") for part in ("viewer.css", "mpr.css")
     ]
-    _rename = {"source": None}
+    _rename = {"source": None, "asked": None, "pictured": None}
 
     def _handle_msg(self, data: dict[str, Any]) -> None:
-        """Answer the browser's wish for a frame with its bytes."""
+        """Answer the browser's wish for a frame with its bytes; tell what else it asks for."""
+        if "ask" in data or "picture" in data:
+            self._told(data)
+            return
         answer: dict[str, Any] = {"key": str(data.get("want", ""))}
         try:
             frame = self._frame(int(data["id"]), int(data["frame"]))
@@ -164,6 +182,32 @@ class StudyViewer(JSComponent):
         else:
             answer |= {"info": frame.info.as_dict(), "pixels": frame.body}
         self._send_msg(answer)
+
+    def _told(self, data: dict[str, Any]) -> None:
+        if "picture" in data:
+            self.pictured = bool(data["picture"])
+        elif any(data["ask"] == offer["id"] for offer in self.offers):
+            view = data.get("view")
+            self.asked = {"what": data["ask"], "view": view if isinstance(view, dict) else None}
+        with discard_events(self):
+            self.asked = self.pictured = None
+
+    def picture(self, name: str, *, format: str, identity: str, marks: bool) -> None:
+        """Let the browser save its active view as a picture; it answers in ``pictured``.
+
+        Parameters
+        ----------
+        name
+            The file's, without its ending.
+        format
+            ``png`` or ``jpeg``.
+        identity
+            Whose image it is: ``burnt`` in, ``beside`` it, or ``none``.
+        marks
+            Whether what was drawn is on it.
+        """
+        wish = {"name": name, "format": format, "identity": identity, "marks": marks}
+        self._send_msg({"picture": wish})
 
     def _frame(self, instance_id: int, frame: int) -> Frame:
         if self.source is None:

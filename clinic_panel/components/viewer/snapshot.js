@@ -1,0 +1,78 @@
+// Snapshot: the active view as one picture: the image as it is shown, what was drawn on it if wanted,
+// and whose it is, on the image or beside it. A picture that leaves always says what it is not for.
+const STRIP = {line: 20, pad: 10};
+const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd34d", plain: "#ffffff"};
+
+// The picture as a canvas, or null where there is no image.
+function snapshotOf(pane, {identity, marks}) {
+  const image = pane.content.node;
+  if (!pane.shown || !(image instanceof HTMLCanvasElement)) return null;
+  const [width, height] = pane.size;
+  const ratio = image.width / width;
+  const {overlay} = pane;
+  const who = identity === "none" ? [] : [overlay.name, overlay.identity, overlay.parts.study].flatMap(
+    (node) => node.textContent.split("\n").filter(Boolean),
+  );
+  const beside = identity === "beside" ? who.length * STRIP.line + 2 * STRIP.pad : 0;
+  const sheet = document.createElement("canvas");
+  sheet.width = image.width;
+  sheet.height = Math.round((height + beside) * ratio);
+  const context = sheet.getContext("2d", {alpha: false});
+  context.scale(ratio, ratio);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, width, height + beside);
+  context.drawImage(image, 0, beside, width, height);
+  who.forEach((line, i) => writeOn(context, line, STRIP.pad, STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
+  context.translate(0, beside);
+  if (marks) drawMarks(context, pane.shapes.node);
+  const letters = {left: [12, height / 2, "left"], right: [width - 36, height / 2, "right"], top: [width / 2, 20, "center"], bottom: [width / 2, height - 44, "center"]};
+  for (const [side, [x, y, align]] of Object.entries(letters)) {
+    writeOn(context, overlay.parts[side].textContent, x, y, {align, ink: INK.letter, bold: true});
+  }
+  const values = overlay.parts.values.textContent.split("\n").filter((line) => !line.startsWith("x ")); // not what was under the cursor
+  writeOn(context, values.join("   "), width - 12, height - 18, {align: "right"});
+  writeOn(context, overlay.parts.place.textContent, 12, height - 18, {});
+  if (!overlay.notice.hidden) writeOn(context, overlay.notice.textContent, width / 2, height - 18, {align: "center", ink: INK.notice});
+  return sheet;
+}
+
+function writeOn(context, text, x, y, {align = "left", ink = INK.plain, bold = false, size = 13, most}) {
+  if (!text) return;
+  context.font = `${bold ? 600 : 400} ${size}px Roboto, system-ui, sans-serif`;
+  Object.assign(context, {textAlign: align, textBaseline: "middle", lineJoin: "round", lineWidth: 3, strokeStyle: "#000", fillStyle: ink});
+  context.strokeText(text, x, y, most);
+  context.fillText(text, x, y, most);
+}
+
+// The shapes as they stand on the screen: their outlines twice, dark under light, and their words.
+function drawMarks(context, svg) {
+  const number = (node, name) => Number(node.getAttribute(name));
+  for (const node of svg.querySelectorAll("path, rect, ellipse, line, polyline, polygon")) {
+    const path = outlineOf(node, number);
+    if (!path) continue;
+    for (const [width, ink] of [[3.6, "#000a"], [1.6, INK.mark]]) {
+      Object.assign(context, {lineWidth: width, strokeStyle: ink, lineJoin: "round"});
+      context.stroke(path);
+    }
+  }
+  for (const span of svg.querySelectorAll("tspan")) {
+    const lines = [...span.parentNode.children];
+    const y = number(span.parentNode, "y") + lines.indexOf(span) * 17;
+    writeOn(context, span.textContent, number(span, "x"), y, {ink: INK.text, bold: true});
+  }
+}
+
+function outlineOf(node, number) {
+  const at = (...names) => names.map((name) => number(node, name));
+  const path = new Path2D(node.tagName === "path" ? node.getAttribute("d") : undefined);
+  if (node.tagName === "rect") path.rect(...at("x", "y", "width", "height"));
+  else if (node.tagName === "ellipse") path.ellipse(...at("cx", "cy", "rx", "ry"), 0, 0, 2 * Math.PI);
+  else if (node.tagName === "line") {
+    path.moveTo(...at("x1", "y1"));
+    path.lineTo(...at("x2", "y2"));
+  } else if (node.points) {
+    [...node.points].forEach(({x, y}, i) => (i ? path.lineTo(x, y) : path.moveTo(x, y)));
+    if (node.tagName === "polygon") path.closePath();
+  }
+  return path;
+}

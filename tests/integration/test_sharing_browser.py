@@ -1,0 +1,133 @@
+"""Saving and handing out from the study's own page, in a real browser on a real database."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import panel as pn
+import pytest
+import uvicorn
+from fastapi import FastAPI, Response
+from panel.io.fastapi import add_applications
+from playwright.sync_api import expect, sync_playwright
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from sqlalchemy import select
+
+from clinic_panel.components.live import Live
+from clinic_panel.feed import ChangeFeed
+from clinic_panel.imaging.header import read_header
+from clinic_panel.models.imaging import Instance, Series
+from clinic_panel.models.user import Role
+from clinic_panel.pages import study as study_page
+from clinic_panel.services import dicom, viewing
+from clinic_panel.services.dicom import Received
+from tests.conftest import free_port
+from tests.integration.test_evidence import work
+from tests.integration.test_viewer_browser import until
+
+CT = Path(get_testdata_file("CT_small.dcm"))
+SHOTS = Path(__file__).parents[2] / "artifacts"
+
+
+@pytest.fixture
+def database():
+    return "sqlite"
+
+
+@pytest.fixture
+def site(ctx, as_role):
+    """The page of one study for a doctor, and the clinic behind it."""
+    stored = ctx.store.put(CT.read_bytes())
+    received = Received(read_header(ctx.store.path(stored.path)), stored, "CT1")
+    [outcome] = dicom.index_batch(ctx, [received])
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    feed = ChangeFeed(ctx.sessions.kw["bind"])
+    feed.start()
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @api.get("/frames/{instance_id}/{frame}")
+    def frame(instance_id: int, frame: int) -> Response:
+        pixels = viewing.frame(doctor, lightbox, instance_id, frame)
+        headers = {"X-Frame-Info": pixels.info.as_header()}
+        return Response(pixels.data, media_type="application/octet-stream", headers=headers)
+
+    def page():
+        return study_page.page(doctor, Live(feed, pn.state.curdoc), lightbox)
+
+    port = free_port()
+    add_applications({"/study": page}, app=api, index_enabled=False)
+    server = uvicorn.Server(uvicorn.Config(api, "127.0.0.1", port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until(lambda: server.started)
+    yield SimpleNamespace(
+        ctx=ctx, doctor=doctor, address=f"http://127.0.0.1:{port}/study?id={outcome.study_id}"
+    )
+    server.should_exit = server.force_exit = True
+    thread.join(20)
+    feed.stop()
+
+
+@pytest.fixture
+def page(site):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        opened = browser.new_page(viewport={"width": 1366, "height": 768})
+        problems = []
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.goto(site.address)
+        expect(opened.locator("canvas[data-shown='0']")).to_be_visible()
+        yield opened
+        browser.close()
+        assert problems == []
+
+
+def draw(page):
+    box = page.get_by_role("application").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.get_by_role("application").click()
+    page.keyboard.press("l")
+    page.mouse.move(x - 60, y - 40)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 40, steps=4)
+    page.mouse.up()
+    expect(page.locator(".shapes [data-kind=length] text")).to_contain_text("Pixel Spacing")
+
+
+def choose(page, label):
+    page.get_by_role("button", name="Save and hand out").click()
+    page.get_by_role("menuitem", name=label).click()
+
+
+def shot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):
+    draw(page)
+    choose(page, "Save as DICOM…")
+    dialog = page.get_by_role("dialog", name="Save as DICOM")
+    expect(dialog).to_contain_text("Structured report: 1 measurement.")
+    expect(dialog).to_contain_text("Key objects: nothing to save.")
+    shot(page, "sharing-dicom")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saving as DICOM…")).to_be_visible()
+    work(site.ctx)
+    said = "Saved in the archive: structured report, presentation state."
+    expect(page.get_by_text(said)).to_be_visible()
+    with site.ctx.read() as session:
+        query = select(Instance.path).join(Instance.series).where(Series.modality == "SR")
+        [path] = session.scalars(query)
+    report = dcmread(site.ctx.store.path(path))
+    assert report.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurement Report"
+
+    page.keyboard.press("m")
+    page.get_by_role("button", name="Save as DICOM…").click()
+    expect(dialog).to_contain_text("unchanged since")
