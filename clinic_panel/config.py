@@ -137,6 +137,12 @@ class Settings(param.Parameterized):
     demo_password = param.String(
         default="", constant=True, doc="Password of the demo accounts; random when empty."
     )
+    demo_studies = param.Integer(
+        default=12,
+        bounds=(0, 1000),
+        constant=True,
+        doc="Studies the demo's simulated modality sends at most; 0: only real devices send.",
+    )
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, **flags: Any) -> Self:

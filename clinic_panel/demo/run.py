@@ -19,8 +19,7 @@ from clinic_panel.supervisor.clinic import up
 from clinic_panel.supervisor.ports import reachable
 from clinic_panel.supervisor.watch import ProcessSpec, Supervisor, say
 
-STUDIES = 12  # the modality sends at most so many, one every INTERVAL_S
-INTERVAL_S = 20
+INTERVAL_S = 20  # from one study the modality sends to the next
 PATIENCE_S = 600  # how long it goes on looking for patients who were checked in
 QUIET_S = 60.0  # how long it waits at most for the worker to catch up with the past
 
@@ -75,7 +74,7 @@ def modality_spec(settings: Settings) -> ProcessSpec:
     options = {
         "--host": reachable(settings.dicom_host),
         "--port": settings.dicom_port,
-        "--count": STUDIES,
+        "--count": settings.demo_studies,
         "--interval": INTERVAL_S,
         "--patience": PATIENCE_S,
     }
@@ -85,6 +84,8 @@ def modality_spec(settings: Settings) -> ProcessSpec:
 
 
 async def _send(supervisor: Supervisor, settings: Settings, tell: Callable[[str], None]) -> None:
+    if not settings.demo_studies:
+        return
     if settings.dicom_tls_cert:
         tell("modality: not started, since it speaks no TLS")
         return

@@ -143,6 +143,7 @@ def test_the_modality_is_a_process_that_leaves_those_who_have_not_come(demo):
 
     assert argv[1:5] == ("-m", "clinic_panel", "simulate", "modality")
     assert "--arrived-only" in argv
+    assert argv[argv.index("--count") + 1] == "12"
     assert welcoming(ctx.settings).unknown_ae == "accept"
     assert welcoming(ctx.settings).home == ctx.settings.home
 
