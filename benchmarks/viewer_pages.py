@@ -11,20 +11,25 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import panel as pn
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, HTMLResponse
 from panel.io.fastapi import add_applications
-from pydicom import dcmwrite
+from pydicom import Dataset, dcmwrite
+from pydicom.uid import JPEG2000Lossless
 
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.imaging.phantom import ct_phantom
-from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.thumbnail import render
+from clinic_panel.services.viewing import PREVIEW_EDGE_PX, PREVIEW_QUALITY
 
 SLICES: Final = 300
 PORT_PIXELS: Final = 768  # the picture's own height and width in either page
+KINDS: Final = ("uncompressed", "JPEG 2000", "radiograph")
 _PEER: Final = Path(__file__).parent / "cornerstone"
 _BUILT: Final = Path(__file__).parents[1] / ".tools" / "cornerstone"
 _PEER_PAGE: Final = f"""<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
@@ -55,17 +60,26 @@ def serve() -> str:
     ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer.
     """
     bundle = build_peer()
-    pictures = []
-    for ds in ct_phantom(slices=SLICES):
-        out = BytesIO()
-        dcmwrite(out, ds, enforce_file_format=True)
-        pictures.append(describe(out.getvalue()))
+    pictures = [_described(ds) for ds in ct_phantom(slices=SLICES)]
+    kinds = dict(zip(KINDS, map(_described, _kinds()), strict=True))
     api = FastAPI()
 
     @api.get("/frames/{number}/{frame}")
     def frame(number: int, frame: int) -> Response:
         found = read_frame(pictures[number % SLICES], frame)
         return Response(found.data, headers={"X-Frame-Info": found.info.as_header()})
+
+    @api.get("/kinds/{kind}/{frame}")
+    def kind_of(kind: str, frame: int) -> Response:
+        found = read_frame(kinds[kind], frame)
+        return Response(found.data, headers={"X-Frame-Info": found.info.as_header()})
+
+    @api.get("/previews/{kind}/{frame}")
+    def preview(kind: str, frame: int) -> Response:
+        found = read_frame(kinds[kind], frame)
+        out = BytesIO()
+        render(found, PREVIEW_EDGE_PX).save(out, "JPEG", quality=PREVIEW_QUALITY)
+        return Response(out.getvalue(), headers={"X-Frame-Info": found.info.as_header()})
 
     @api.get("/peer")
     def peer() -> HTMLResponse:
@@ -86,8 +100,39 @@ def serve() -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def _described(ds: Dataset) -> Picture:
+    out = BytesIO()
+    dcmwrite(out, ds, enforce_file_format=True)
+    return describe(out.getvalue())
+
+
+def _kinds() -> list[Dataset]:
+    """A slice as it is, the same as JPEG 2000, and a radiograph of 2,500 x 2,048 pixels."""
+    plain, packed, large = (next(iter(ct_phantom(slices=1))) for _ in KINDS)
+    packed.compress(JPEG2000Lossless)
+    rng = np.random.default_rng(1)
+    large.Rows, large.Columns = 2500, 2048
+    large.PixelData = rng.integers(0, 2000, (2500, 2048), np.int16).tobytes()
+    return [plain, packed, large]
+
+
 def _page() -> Any:
     wish = pn.state.session_args
+    if "kinds" in wish:
+        first = {"id": "0", "label": "first", "modality": "CT", "thumbnail_url": ""}
+        others = [
+            {"id": kind, "label": kind, "modality": "CT", "thumbnail_url": ""}
+            | {
+                "frames": [
+                    {"id": number, "url": f"/kinds/{kind}/0", "preview": f"/previews/{kind}/0"}
+                ]
+            }
+            for number, kind in enumerate(KINDS, SLICES)
+        ]
+        series = [first | {"frames": [{"id": 0}]}, *others]
+        return StudyViewer(
+            series=series, frame_url="/frames/{id}/{frame}", width=1024, height=820, preload=False
+        )
     slices = int(wish.get("slices", [b"300"])[0])
     stack = [{"id": number} for number in range(slices)]
     series = [{"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}]

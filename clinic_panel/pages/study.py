@@ -12,7 +12,13 @@ from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
 from clinic_panel.components.viewer.kept import Kept
 from clinic_panel.components.viewer.sharing import Sharing
-from clinic_panel.components.viewer.study import FRAME_URL, HEADER_URL, banner_of, series_of
+from clinic_panel.components.viewer.study import (
+    FRAME_URL,
+    HEADER_URL,
+    PREVIEW_URL,
+    banner_of,
+    series_of,
+)
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, NotFound
@@ -44,6 +50,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         series=series_of(view),
         banner=banner_of(view),
         frame_url=FRAME_URL,
+        preview_url=PREVIEW_URL,
         reader=ctx.actor.display_name or ctx.actor.username,
         header_url=HEADER_URL,
         sizing_mode="stretch_width",

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from io import BytesIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
@@ -18,6 +19,7 @@ from clinic_panel.imaging.geometry import Plane, slice_order
 from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.picture import FrameTraits, Picture, describe
 from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
+from clinic_panel.imaging.thumbnail import render as thumbnail_of
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.performed import PerformedStatus
@@ -27,6 +29,8 @@ from clinic_panel.services import announced, audit
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
 MOST_INFLATED_BYTES = 64 * 2**20
 MOST_FRAME_BYTES = 256 * 2**20
+PREVIEW_EDGE_PX = 768
+PREVIEW_QUALITY = 60
 
 
 class Bounded[Key: Hashable, Value]:
@@ -70,10 +74,10 @@ class Bounded[Key: Hashable, Value]:
 
 @dataclass(frozen=True, slots=True)
 class SentFrame:
-    """One frame as it goes to a browser: its ``X-Frame-Info`` and its bytes."""
+    """One frame as it goes to a browser: the value of ``X-Frame-Info``, and its pixels."""
 
     info: str
-    data: bytes
+    frame: Frame
 
 
 class Lightbox:
@@ -99,7 +103,7 @@ class Lightbox:
             inflated_bytes, weigh=lambda known: _held_bytes(known[1])
         )
         self.frames: Bounded[tuple[int, int], SentFrame] = Bounded(
-            frame_bytes, weigh=lambda sent: len(sent.data)
+            frame_bytes, weigh=lambda sent: len(sent.frame.data) + len(sent.frame.overlay)
         )
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
 
@@ -319,7 +323,7 @@ def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -
     sent = lightbox.frames.get((instance_id, index))
     if sent is None:
         found = read_frame(picture, index, decoder=lightbox.decoder)
-        sent = SentFrame(found.info.as_header(), found.body)
+        sent = SentFrame(found.info.as_header(), found)
         lightbox.frames.put((instance_id, index), sent)
     return sent
 
@@ -336,6 +340,29 @@ def lately_sent(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) 
     if known is None or _is_new_look(ctx, lightbox, known[0]):
         return None
     return lightbox.frames.get((instance_id, index))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A smaller, lossy form of a frame: the value of ``X-Frame-Info`` of the frame, and a JPEG."""
+
+    info: str
+    jpeg: bytes
+
+
+def preview(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Preview:
+    """Return a small form of one zero-based frame, in its own window, to show while it travels.
+
+    Raises
+    ------
+    Forbidden, NotFound, NotDisplayable
+        As ``sent_frame``.
+    """
+    sent = sent_frame(ctx, lightbox, instance_id, index)
+    small = thumbnail_of(sent.frame, PREVIEW_EDGE_PX)
+    out = BytesIO()
+    small.save(out, "JPEG", quality=PREVIEW_QUALITY)
+    return Preview(sent.info, out.getvalue())
 
 
 def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:

@@ -22,12 +22,14 @@ THUMBNAILS_KEPT = "private, max-age=60"
 
 MOST_KEY = 2**53
 Key = Annotated[int, InPath(ge=1, le=MOST_KEY)]
+FrameIndex = Annotated[int, InPath(ge=0, le=MOST_KEY)]
 
 
 def router(door: Door, lightbox: Lightbox) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
     may_see = door.allows(Permission.IMAGE_READ)
+    may_look = Depends(may_see)
     may_list = Depends(door.allows(Permission.SCHEDULE_READ, Permission.PATIENT_READ))
     may_read = Depends(door.allows(Permission.REPORT_READ))
 
@@ -41,12 +43,21 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
         if sent is None:
             sent = await run_in_threadpool(viewing.sent_frame, ctx, lightbox, *key)
         return Response(
-            sent.data,
+            sent.frame.body,
             media_type="application/octet-stream",
             headers={"Cache-Control": FRAMES_KEPT, "X-Frame-Info": sent.info},
         )
 
     routes.add_route("/frames/{instance_id:int}/{frame:int}", frame)
+
+    @routes.get("/previews/{instance_id}/{frame}")
+    def preview(ctx: Annotated[Context, may_look], instance_id: Key, frame: FrameIndex) -> Response:
+        small = viewing.preview(ctx, lightbox, instance_id, frame)
+        return Response(
+            small.jpeg,
+            media_type="image/jpeg",
+            headers={"Cache-Control": FRAMES_KEPT, "X-Frame-Info": small.info},
+        )
 
     @routes.get("/thumbnails/{series_id}")
     def thumbnail(ctx: Annotated[Context, may_list], series_id: Key) -> Response:

@@ -1,5 +1,6 @@
 """The reading area in a real browser: real mouse, wheel and keys, pixels over real HTTP."""
 
+import re
 import socket
 import threading
 import time
@@ -112,6 +113,12 @@ class served:
                 return JSONResponse({"detail": error.message}, status_code=422)
             header = {"X-Frame-Info": found.info.as_header()}
             return Response(found.body, media_type="application/octet-stream", headers=header)
+
+        @api.get("/previews/{instance_id}/{frame}")
+        def preview(instance_id: int, frame: int) -> Response:
+            small = thumbnail.jpeg(clinic.pictures[instance_id], frame, edge_px=64)
+            header = {"X-Frame-Info": clinic.frame(instance_id, frame).info.as_header()}
+            return Response(small, media_type="image/jpeg", headers=header)
 
         @api.get("/thumbs/{instance_id}")
         def thumb(instance_id: int) -> Response:
@@ -370,6 +377,38 @@ def test_what_failed_for_a_moment_comes_back(page, clinic):
     shown(page, 6)
     roll(page, viewport, -1)
     shown(page, 5)
+
+
+def test_an_image_that_takes_long_is_shown_small_first_and_is_not_measured(page, clinic):
+    clinic.options = {"preload": False, "prefetch": 0, "preview_url": "/previews/{id}/{frame}"}
+    viewport = opened(page, clinic)
+    held = []
+    page.route("**/frames/5/0", lambda route: held.append(route))
+    roll(page, viewport, 5)
+    expect(canvas(page)).to_have_attribute("data-preview", re.compile("^5/"))
+    expect(page.get_by_role("alert")).to_contain_text("Preview")
+    expect(canvas(page)).not_to_have_attribute("data-shown", re.compile(".*"))
+    box = viewport.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".values")).to_be_empty()
+    held[-1].continue_()
+    shown(page, 5)
+    expect(canvas(page)).not_to_have_attribute("data-preview", re.compile(".*"))
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_while_the_shown_image_travels_slowly_no_other_is_asked_for(page, clinic):
+    clinic.options = {}
+    held, asked = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/frames/0/0", lambda route: held.append(route))
+    page.goto(f"{clinic.origin}/study")
+    expect(page.get_by_role("alert")).to_contain_text("Loading")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert {url for url in asked if "/frames/" in url} == {f"{clinic.origin}/frames/0/0"}
+    held[0].continue_()
+    shown(page, 0)
+    until(lambda: f"{clinic.origin}/frames/1/0" in asked)
 
 
 def test_identity_and_notice_stand_on_the_picture_as_text(page, viewport):

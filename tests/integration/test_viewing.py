@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from sqlalchemy import event, func, select, update
@@ -129,11 +132,22 @@ def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
     assert viewing.lately_sent(technologist, lightbox, instance_id, 0) is None  # not yet audited
     assert viewing.sent_frame(technologist, lightbox, instance_id, 0) == first
     assert viewing.lately_sent(technologist, lightbox, instance_id, 0) == first
-    assert first.data == dcmread(path).pixel_array.tobytes()
+    assert first.frame.data == dcmread(path).pixel_array.tobytes()
     assert len(decoded) == 1
     assert views(ctx) == 2
     with pytest.raises(Forbidden):
         viewing.lately_sent(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+
+
+def test_a_preview_is_a_small_jpeg_of_the_frame(ctx, ct, as_role):
+    _, instance_id, dataset = ct
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    small = viewing.preview(doctor, lightbox, instance_id, 0)
+    assert small.info == viewing.sent_frame(doctor, lightbox, instance_id, 0).info
+    with Image.open(BytesIO(small.jpeg)) as image:
+        assert (image.format, image.size) == ("JPEG", (dataset.Columns, dataset.Rows))
+    with pytest.raises(Forbidden):
+        viewing.preview(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
 
 
 def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):

@@ -160,6 +160,7 @@ ROUTES = {
     "/readyz": None,
     "/metrics": Permission.ADMIN,
     "/frames/1/0": Permission.IMAGE_READ,
+    "/previews/1/0": Permission.IMAGE_READ,
     "/thumbnails/1": Permission.PATIENT_READ,
     "/reports/1.pdf": Permission.REPORT_READ,
     **PAGES,

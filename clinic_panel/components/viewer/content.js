@@ -21,7 +21,10 @@ class Images {
     const {pane} = this;
     const {entry, state} = pane;
     const frame = entry && pane.store.frames.get(entry.key);
-    if (frame) {
+    const preview = !frame && entry && pane.store.previews.get(entry.key);
+    delete this.node.dataset.preview;
+    if (preview) this.sketch(preview);
+    else if (frame) {
       const first = pane.shown === null || this.series !== pane.current;
       pane.shown = frame;
       this.series = pane.current;
@@ -45,6 +48,19 @@ class Images {
       pane.shapes.show(null);
       delete this.node.dataset.shown;
     }
+  }
+
+  // A smaller, lossy form until the image itself is here: to look at, not to measure.
+  sketch({info, bitmap}) {
+    const {pane} = this;
+    pane.shown = null;
+    this.series = pane.current;
+    const place = pane.state.camera.place(info, ...pane.size);
+    this.painter.sketch(bitmap, info, place);
+    pane.annotate({info}, place);
+    pane.shapes.show(null);
+    delete this.node.dataset.shown;
+    this.node.dataset.preview = pane.entry.key;
   }
 
   close() {

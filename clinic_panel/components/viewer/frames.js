@@ -3,6 +3,9 @@
 // travel, pane by pane, then the rest of the stacks.
 const FLIGHTS = 6; // browsers open six connections to one HTTP/1.1 origin
 const IDLE_FLIGHTS = 3; // filling the stacks leaves room for what the reader asks next
+const SLOW = 4000; // bytes a millisecond: on slower lines, what is looked at comes alone
+const SLOW_FLIGHTS = 2;
+const LATE_MS = 200; // an image that takes longer is shown in a smaller, lossy form first
 
 class Lane {
   constructor(store) {
@@ -55,7 +58,7 @@ class Lane {
     }
     this.index = index;
     if (!entry) return;
-    if (store.flights.size > FLIGHTS) store.dropBeyond(store.ahead + 5);
+    if (store.flights.size > store.most) store.dropBeyond(store.ahead + 5);
     if (!store.frames.has(entry.key)) store.fetch(entry, "high");
     store.prefetch();
   }
@@ -85,6 +88,8 @@ class FrameStore {
     this.flights = new Map(); // key -> {abort}
     this.problems = new Map(); // key -> Error
     this.lanes = new Set();
+    this.previews = new Map(); // key -> a smaller, lossy form, while the image is on its way
+    this.pace = 0; // bytes a millisecond, of late
     this.changes = 0;
     this.bytes = 0;
     this.capacity = 256 * 2 ** 20;
@@ -112,18 +117,26 @@ class FrameStore {
     for (const [key, flight] of this.flights) if (this.distance(key) >= far) flight.abort.abort();
   }
 
+  get most() {
+    return this.pace < SLOW ? SLOW_FLIGHTS : FLIGHTS;
+  }
+
   async fetch(entry, priority) {
     const {key} = entry;
     if (this.flights.has(key) || this.problems.has(key)) return;
     const abort = new AbortController();
     this.flights.set(key, {abort});
+    const late = entry.preview && setTimeout(() => this.sketch(entry, abort.signal), LATE_MS);
+    const began = performance.now();
     try {
       const frame = await this.load(entry, {signal: abort.signal, priority});
+      const pace = frame.bytes / Math.max(performance.now() - began, 1);
+      this.pace = this.pace ? 0.8 * this.pace + 0.2 * pace : pace;
       this.keep(key, frame);
-      this.flights.delete(key);
+      this.land(key, late);
       this.arrived(key, frame);
     } catch (error) {
-      this.flights.delete(key);
+      this.land(key, late);
       if (error.name !== "AbortError") {
         this.problems.set(key, error);
         this.failed(key, error);
@@ -134,9 +147,31 @@ class FrameStore {
     this.prefetch();
   }
 
+  land(key, late) {
+    clearTimeout(late);
+    this.flights.delete(key);
+    this.previews.get(key)?.bitmap.close();
+    this.previews.delete(key);
+  }
+
+  // Only for what is looked at; should it fail, the image itself is still on its way.
+  async sketch(entry, signal) {
+    const {key} = entry;
+    if (this.distance(key) !== 0) return;
+    const frame = await loadPreview(entry, {signal}).catch(() => null);
+    if (!frame) return;
+    if (!this.flights.has(key) || signal.aborted) {
+      frame.bitmap.close();
+      return;
+    }
+    this.previews.set(key, frame);
+    this.arrived(key, frame);
+  }
+
   prefetch() {
     const lanes = [...this.lanes].filter((lane) => lane.awake);
-    for (let step = 1; step <= this.ahead && this.flights.size < FLIGHTS; step += 1) {
+    if (this.pace < SLOW && lanes.some((lane) => this.flights.has(lane.key))) return;
+    for (let step = 1; step <= this.ahead && this.flights.size < this.most; step += 1) {
       for (const lane of lanes) {
         if (step > lane.reach) continue;
         lane.ask(lane.index + lane.direction * step);
@@ -157,7 +192,7 @@ class FrameStore {
   }
 
   ask(entry) {
-    if (this.flights.size < FLIGHTS && !this.frames.has(entry.key)) this.fetch(entry, "low");
+    if (this.flights.size < this.most && !this.frames.has(entry.key)) this.fetch(entry, "low");
   }
 
   // What a pane shows stays; of the rest goes what no pane holds, then what is farthest from the eye.
@@ -231,4 +266,11 @@ async function loadByHttp(entry, {signal, priority}) {
   const header = response.headers.get("X-Frame-Info");
   const info = header ? {...JSON.parse(header), ...entry.info} : entry.info;
   return frameOf(info, await response.arrayBuffer());
+}
+
+async function loadPreview(entry, {signal}) {
+  const response = await fetch(entry.preview, {credentials: "same-origin", signal, priority: "high"});
+  if (!response.ok) throw new Error("There is no preview.");
+  const info = JSON.parse(response.headers.get("X-Frame-Info"));
+  return {info, bitmap: await createImageBitmap(await response.blob())};
 }

@@ -46,6 +46,14 @@ class Painter {
     if (view.graphics) this.planes.draw(context, frame);
   }
 
+  sketch(bitmap, info, view) {
+    const {context, ratio} = this;
+    this.clear();
+    context.imageSmoothingEnabled = true;
+    context.setTransform(ratio, 0, 0, ratio, view.x * ratio, view.y * ratio);
+    context.drawImage(bitmap, 0, 0, info.columns * view.scale, info.rows * view.scale * view.aspect);
+  }
+
   prepare({rows, columns}) {
     if (this.sheet && this.sheet.rows === rows && this.sheet.columns === columns) return;
     const canvas = new OffscreenCanvas(columns, rows);

@@ -26,6 +26,10 @@ class Pane extends Reader {
     return this.area.active === this;
   }
 
+  get isPreview() {
+    return Boolean(this.entry && this.store.previews.has(this.entry.key));
+  }
+
   get failure() {
     return this.entry && this.store.problems.get(this.entry.key);
   }
@@ -122,8 +126,10 @@ class Pane extends Reader {
     else if (!this.current) text = "Empty\nChoose a series for this place.";
     else if (!entry) text = `This series cannot be shown.\n${this.chosen?.problem || "It holds no images."}`;
     else if (problem) text = `This image cannot be shown.\n${problem.message}`;
+    else if (this.isPreview) text = "Preview\nThe exact image is on its way.";
     else if (!this.shown) text = "Loading…";
     this.message.hidden = !text;
+    this.message.classList.toggle("aside", this.isPreview);
     if (this.said !== text) {
       this.said = text;
       const [head, ...rest] = text.split("\n");

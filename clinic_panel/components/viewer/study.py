@@ -11,6 +11,7 @@ from clinic_panel.services.viewing import FrameView, SeriesView, StudyView
 
 FRAME_URL = "/frames/{id}/{frame}"
 HEADER_URL = "/headers/{id}"
+PREVIEW_URL = "/previews/{id}/{frame}"
 SEX = {"M": "male", "F": "female", "O": "other"}  # PS3.3 C.7.1.1
 
 

@@ -101,13 +101,15 @@ class ReadingArea extends Parts {
   }
 
   stackOf(one) {
-    const {frame_url: template} = this.model;
+    const {frame_url: template, preview_url: small} = this.model;
     const stack = [];
     for (const entry of one.frames ?? []) {
       const first = entry.frame ?? 0;
       for (let frame = first; frame < first + (entry.count ?? 1); frame += 1) {
-        const url = entry.url ?? template.replace("{id}", entry.id).replace("{frame}", frame);
-        stack.push({key: `${entry.id}/${frame}`, id: entry.id, frame, url, info: entry.info, series: one.id});
+        const at = (address) => address.replace("{id}", entry.id).replace("{frame}", frame);
+        const url = entry.url ?? at(template);
+        const preview = entry.preview ?? (url && at(small));
+        stack.push({key: `${entry.id}/${frame}`, id: entry.id, frame, url, preview, info: entry.info, series: one.id});
       }
     }
     return stack;
@@ -115,7 +117,7 @@ class ReadingArea extends Parts {
 
   watch() {
     const {model} = this;
-    const feeds = ["series", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url"];
+    const feeds = ["series", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
     model.on(feeds, () => this.read());
     const follow = (names, act) => model.on(names, () => this.fromPython(() => act(this.active)));
     follow("layout", () => this.arrange(...model.layout));

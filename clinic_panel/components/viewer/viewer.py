@@ -45,8 +45,8 @@ class StudyViewer(JSComponent):
     (``Grid.as_dict`` of its frames; without one, ``no_volume`` says why there are no sections).
 
     A frame is a dict: ``id`` (our own number of the instance), ``frame`` (zero-based, default 0),
-    ``count`` (that many frames from there on, default 1), and optionally ``url`` and ``info``
-    (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` header makes unnecessary.
+    ``count`` (that many frames from there on, default 1), and optionally ``url``, ``preview`` and
+    ``info`` (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` makes unnecessary.
     """
 
     series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
@@ -69,6 +69,10 @@ class StudyViewer(JSComponent):
         default=0,
         bounds=(0, 8),
         doc="The pane that tools, keys, ``selected_series``, ``index`` and the window are about.",
+    )
+    preview_url = param.String(
+        default="",
+        doc="Where small, lossy forms of frames are, for images that take long; empty shows none.",
     )
     selected_series = param.String(default="", doc="Id of the series in the active pane.")
     index = param.Integer(default=0, bounds=(0, None), doc="Zero-based place in its stack.")
