@@ -44,7 +44,7 @@ from clinic_panel.web.open_pages import OpenPages, PageSpec
 log = logging.getLogger(__name__)
 
 ROUTES = ("/login", "/logout", "/password", "/healthz", "/readyz", "/metrics", "/static")
-MEDIA = ("/frames", "/previews", "/thumbnails", "/reports", "/headers")
+MEDIA = ("/frames", "/previews", "/thumbnails", "/reports", "/headers", "/documents")
 STOP_S = 5
 
 
@@ -119,7 +119,7 @@ def build(
     app.include_router(account.router(door))
     app.include_router(health.router(door, meters))
     app.include_router(media.router(door, lightbox))
-    app.include_router(documents.router(door))
+    app.include_router(documents.router(door, lightbox))
     app.add_exception_handler(ClinicError, partial(_clinic_error, door))
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _not_an_address)

@@ -229,12 +229,13 @@ class Elements:
             raise CutShort from None
         return int(length)
 
-    def raw(self, tag: int) -> bytes | None:
-        """The value's bytes; None when absent, empty or a sequence."""
+    def raw(self, tag: int, most: int | None = None) -> bytes | None:
+        """The value's bytes, at most so many; None when absent, empty or a sequence."""
         element = self.found.get(tag)
         if element is None or element.length <= 0:
             return None
-        return bytes(self.buffer[element.start : element.start + element.length])
+        length = element.length if most is None else min(element.length, most)
+        return bytes(self.buffer[element.start : element.start + length])
 
     def items(self, tag: int) -> Iterator["Elements"]:
         """The items of a sequence, each scanned in full; nothing when absent."""
@@ -284,6 +285,12 @@ class Elements:
         value = self.raw(tag) or b""
         size, code = (4, "L") if self.found.get(tag, _NOWHERE).vr == b"UL" else (2, "H")
         return struct.unpack_from(f"{self.syntax.order}{len(value) // size}{code}", value)
+
+    def longs(self, tag: int, *, signed: bool = False) -> tuple[int, ...]:
+        """Integers of a UL or SL value, whatever syntax it is written in."""
+        value = self.raw(tag) or b""
+        code = "l" if signed else "L"
+        return struct.unpack_from(f"{self.syntax.order}{len(value) // 4}{code}", value)
 
     def integer(self, tag: int) -> int | None:
         """The first unsigned integer, or None."""

@@ -101,7 +101,7 @@ class Listing:
         return {
             "sop_class": self.sop_class,
             "transfer_syntax": self.transfer_syntax,
-            "size": _bytes(self.size_bytes),
+            "size": size_text(self.size_bytes),
             "rows": [row.as_list() for row in self.rows],
             "problem": self.problem,
         }
@@ -302,7 +302,7 @@ def _value(
 ) -> tuple[str, str]:
     """A value as text, and what there is to say of it."""
     if tag in PIXEL_DATA:
-        return "", "compressed frames" if element.length < 0 else _bytes(element.length)
+        return "", "compressed frames" if element.length < 0 else size_text(element.length)
     if element.length <= 0:
         return "", ""
     if vr in _NUMBERS:
@@ -334,7 +334,7 @@ def _words(found: Elements, element: Element, vr: str, encodings: list[str]) -> 
     raw = _part(found, element, 4 * MOST_CHARACTERS)
     text = raw.decode("latin-1") if vr in _PLAIN else decode(raw, encodings)
     text = legible(text)
-    note = f"of {_bytes(element.length)}" if element.length > len(raw) else ""
+    note = f"of {size_text(element.length)}" if element.length > len(raw) else ""
     if vr == "UI":
         name = uid_name(text)
         note = name if name != text else ""
@@ -356,7 +356,7 @@ def legible(text: str) -> str:
 def _binary(found: Elements, element: Element) -> tuple[str, str]:
     """Bytes: as words if that is what they are, else the first of them."""
     raw = _part(found, element, MOST_CHARACTERS)
-    size = _bytes(element.length)
+    size = size_text(element.length)
     words = raw.rstrip(b" \0")
     if words and words.isascii() and words.decode("ascii").isprintable():
         return words.decode("ascii"), size
@@ -364,7 +364,8 @@ def _binary(found: Elements, element: Element) -> tuple[str, str]:
     return raw[:HEX_BYTES].hex(" ") + rest, size
 
 
-def _bytes(count: int) -> str:
+def size_text(count: int) -> str:
+    """Write a number of bytes for people."""
     for unit, size in (("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

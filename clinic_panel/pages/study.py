@@ -15,6 +15,7 @@ from clinic_panel.components.viewer.sharing import Sharing
 from clinic_panel.components.viewer.study import (
     FRAME_URL,
     HEADER_URL,
+    PAPER_URL,
     PREVIEW_URL,
     banner_of,
     series_of,
@@ -53,6 +54,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         preview_url=PREVIEW_URL,
         reader=ctx.actor.display_name or ctx.actor.username,
         header_url=HEADER_URL,
+        paper_url=PAPER_URL,
         sizing_mode="stretch_width",
         margin=0,
         styles={"height": BELOW_THE_BAR, "min-height": "460px"},

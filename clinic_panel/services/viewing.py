@@ -17,6 +17,7 @@ from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnders
 from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.geometry import Plane, slice_order
 from clinic_panel.imaging.grid import Grid, Slice, grid_of
+from clinic_panel.imaging.kinds import Kind, kind_of, name_of
 from clinic_panel.imaging.picture import FrameTraits, Picture, describe
 from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
 from clinic_panel.imaging.thumbnail import render as thumbnail_of
@@ -131,8 +132,18 @@ class FrameView:
 
 
 @dataclass(frozen=True, slots=True)
+class PaperView:
+    """One object that is not shown as an image: what it is, and why not where that is a fault."""
+
+    instance_id: int
+    kind: Kind
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesView:
-    """One series: its images in reading order, or the reason why there are none.
+    """One series: its images in reading order and its other objects, or why there is neither.
 
     ``grid`` is where the voxels are if the images form a volume; if not, ``no_volume`` says why.
     """
@@ -146,6 +157,7 @@ class SeriesView:
     problem: str
     grid: Grid | None = None
     no_volume: str = ""
+    papers: tuple[PaperView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +243,18 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
 def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> SeriesView:
     frames: list[FrameView] = []
     pictures: dict[int, Picture] = {}
+    papers: list[PaperView] = []
     problem = "" if row.instances else "No images have arrived yet."
     for instance in sorted(row.instances, key=_reading_order):
+        kind, name = kind_of(instance.sop_class_uid), name_of(instance.sop_class_uid)
+        if kind is not Kind.IMAGE:
+            papers.append(PaperView(instance.id, kind, name, ""))
+            continue
         try:
             picture = _picture(ctx, lightbox, instance, study_pk)
         except ClinicError as error:
             problem = error.message
+            papers.append(PaperView(instance.id, Kind.OTHER, name, problem))
             continue
         pictures[instance.id] = picture
         frames += [
@@ -255,6 +273,7 @@ def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> Ser
         problem="" if frames else problem,
         grid=grid,
         no_volume=no_volume,
+        papers=tuple(papers),
     )
 
 
@@ -307,7 +326,7 @@ def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> Picture:
             raise NotFound("This image does not exist.")
         known = row.series.study_pk, _picture(ctx, lightbox, row, row.series.study_pk)
     study_pk, picture = known
-    _audit_first_look(ctx, lightbox, study_pk)
+    audit_first_look(ctx, lightbox, study_pk)
     return picture
 
 
@@ -390,7 +409,7 @@ def _remember_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
     lightbox.viewed_at.put((ctx.actor.username, study_pk), ctx.clock())
 
 
-def _audit_first_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
+def audit_first_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
     """A frame asked for without its study having been opened is a view like any other."""
     if not _is_new_look(ctx, lightbox, study_pk):
         return

@@ -6,10 +6,12 @@ from pydicom.data import get_testdata_file
 from sqlalchemy import select
 
 from clinic_panel.errors import Forbidden, NotDisplayable, NotFound
+from clinic_panel.imaging.kinds import Kind
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance
 from clinic_panel.models.user import Role
-from clinic_panel.services import documents
+from clinic_panel.services import documents, viewing
+from tests import papers
 from tests.integration.archive import keep
 
 
@@ -55,3 +57,70 @@ def test_a_header_that_cannot_be_read_says_why(ctx, ct, as_role):
     path.unlink()
     with pytest.raises(NotDisplayable, match="missing from the archive"):
         documents.header(doctor, ct)
+
+
+@pytest.fixture
+def study(ctx) -> list[int]:
+    """A slice, a report on it, key images of it, and a letter: one study."""
+    first = dcmread(get_testdata_file("CT_small.dcm"))
+    objects = [
+        papers.report(first, "Normal."),
+        papers.key_images(first, "Of Interest"),
+        papers.pdf(),
+    ]
+    for one in objects:
+        one.StudyInstanceUID = first.StudyInstanceUID
+    return keep(ctx, first, *objects)
+
+
+def test_a_report_leads_to_the_image_that_it_speaks_of(ctx, study, as_role):
+    ct, report, keys, _ = study
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    found = documents.paper(doctor, lightbox, report)
+    assert (found.kind, found.title) == (Kind.REPORT, "Imaging Report")
+    assert dict(found.facts)["State"] == "Partial"
+    finding = found.content["items"][1]["items"][1]
+    assert finding["items"][0]["image"] == {"id": ct, "frame": 0, "frames": 0}
+
+    chosen = documents.paper(doctor, lightbox, keys)
+    assert [one["id"] for one in chosen.content["images"]] == [ct, None]
+    assert [one["of"] for one in looks(ctx)] == ["study"]  # one look at it, as for images
+
+
+def test_an_image_of_another_study_is_not_gone_to(ctx, study, as_role):
+    foreign = papers.report(dcmread(get_testdata_file("CT_small.dcm")), "Of somebody else.")
+    [report] = keep(ctx, foreign)
+    found = documents.paper(as_role(Role.CLINICIAN), viewing.Lightbox(), report)
+    [reference] = found.content["images"]
+    assert reference["id"] is None
+
+
+def test_the_study_says_what_is_no_image(ctx, study, as_role):
+    plan = dcmread(get_testdata_file("rtplan.dcm"))
+    first = dcmread(get_testdata_file("CT_small.dcm"))
+    plan.StudyInstanceUID = first.StudyInstanceUID
+    [plan_id] = keep(ctx, plan)
+    with ctx.read() as session:
+        study_id = session.get_one(Instance, plan_id).series.study_pk
+    view = viewing.study(as_role(Role.CLINICIAN), viewing.Lightbox(), study_id)
+    found = {one.instance_id: one for series in view.series for one in series.papers}
+    assert [found[number].kind for number in study[1:]] == [
+        Kind.REPORT,
+        Kind.KEY_IMAGES,
+        Kind.PDF,
+    ]
+    assert (found[plan_id].kind, found[plan_id].name) == (Kind.OTHER, "RT Plan")
+    assert found[plan_id].problem == "This object has no picture to show."
+
+
+@pytest.mark.parametrize("role", [Role.RECEPTIONIST, Role.ANALYST, Role.ADMIN])
+def test_only_those_who_treat_read_documents(study, as_role, role):
+    for read in (documents.paper, documents.pdf):
+        for number in study:
+            with pytest.raises(Forbidden):
+                read(as_role(role), viewing.Lightbox(), number)
+
+
+def test_an_image_is_no_document(study, as_role):
+    with pytest.raises(NotDisplayable, match="CT Image"):
+        documents.paper(as_role(Role.CLINICIAN), viewing.Lightbox(), study[0])

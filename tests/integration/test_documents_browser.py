@@ -20,7 +20,7 @@ from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine
-from tests import factories
+from tests import factories, papers
 from tests.conftest import free_port
 from tests.integration.archive import keep
 from tests.integration.test_web import serving
@@ -153,3 +153,78 @@ def test_an_image_that_cannot_be_shown_offers_its_header(clinic):
     clinic.page.get_by_role("button", name="Show its header").click()
     header = clinic.page.get_by_role("dialog", name="DICOM header")
     expect(header.get_by_role("row").filter(has_text="PixelData")).to_contain_text("1.0 kB")
+
+
+def of_study(ds: Dataset, first: Dataset, number: int, description: str = "") -> Dataset:
+    """Put an object into another's study, as a series of its own."""
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = first.StudyInstanceUID, generate_uid()
+    ds.SeriesNumber, ds.SeriesDescription = number, description
+    return ds
+
+
+def choose(clinic: Clinic, series: str) -> Locator:
+    clinic.page.get_by_role("navigation", name="Series").get_by_role("button", name=series).click()
+    return clinic.port.get_by_role("article")
+
+
+def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic):
+    first, second = ct(InstanceNumber=1), ct(InstanceNumber=2)
+    second.StudyInstanceUID, second.SeriesInstanceUID = (
+        first.StudyInstanceUID,
+        first.SeriesInstanceUID,
+    )
+    second.ImagePositionPatient = [0, 0, 500]
+    first.SeriesDescription = second.SeriesDescription = "Axial"
+    report = of_study(papers.report(second, HOSTILE), first, 2, "Findings")
+    keys = of_study(papers.key_images(second, "Best in set"), first, 3, "Chosen")
+    ecg = of_study(dcmread(get_testdata_file("waveform_ecg.dcm")), first, 4, "Rest")
+    pdf = of_study(papers.pdf(), first, 5, "Letter")
+    plan = of_study(dcmread(get_testdata_file("rtplan.dcm")), first, 6, "Plan")
+    clinic.open(first, second, report, keys, ecg, pdf, plan)
+    page = clinic.page
+    canvas = page.locator(".port canvas")
+    expect(canvas).to_have_attribute("data-shown", "0")
+
+    sheet = choose(clinic, "Findings")
+    expect(sheet.get_by_role("heading", level=2)).to_have_text("Imaging Report")
+    expect(sheet).to_contain_text("State: Partial · Verified: No")
+    expect(sheet).to_contain_text(HOSTILE)
+    expect(sheet).to_contain_text("Diameter12.5 mm")
+    sheet.get_by_role("button", name="Axial, image 2").click()
+    expect(canvas).to_have_attribute("data-shown", "1")
+
+    sheet = choose(clinic, "Chosen")
+    expect(sheet.get_by_role("heading", level=2)).to_have_text("Best in set")
+    expect(sheet.get_by_role("button")).to_have_count(1)
+    expect(sheet).to_contain_text("not in this study")
+    page.keyboard.press("h")
+    header = page.get_by_role("dialog", name="DICOM header")
+    expect(header).to_contain_text("Key Object Selection Document Storage")
+    page.keyboard.press("Escape")
+
+    sheet = choose(clinic, "Rest")
+    expect(sheet.locator("text.lead")).to_have_text(
+        [*("I", "aVR", "V1", "V4", "II", "aVL", "V2", "V5", "III", "aVF", "V3", "V6"), "II"]
+    )
+    expect(sheet.locator("text.scale")).to_contain_text("25 mm/s   10 mm/mV")
+    sheet.get_by_label("Paper speed").select_option("50")
+    expect(sheet.locator("text.scale")).to_contain_text("50 mm/s")
+
+    sheet = choose(clinic, "Letter")
+    expect(sheet.get_by_role("link", name="Download")).to_be_visible()
+    with page.expect_download() as download:
+        sheet.get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes() == papers.PDF
+    assert page.locator("iframe").get_attribute("src").startswith("/documents/")
+    shown = page.request.get(
+        f"{clinic.url}{sheet.get_by_role('link', name='Open').get_attribute('href')}"
+    )
+    assert shown.headers["x-frame-options"] == "SAMEORIGIN"
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert shown.headers["content-type"] == "application/pdf"
+
+    choose(clinic, "Plan")
+    expect(clinic.port.get_by_role("alert")).to_contain_text("RT Plan cannot be shown")
+    expect(clinic.port.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(clinic.port.get_by_role("button", name="Show its header")).to_be_visible()

@@ -154,7 +154,8 @@ class Rail {
       if (current) item.button.setAttribute("aria-current", "true");
       else item.button.removeAttribute("aria-current");
       const count = one.stack.length;
-      const images = count === 1 ? "1 image" : `${count} images`;
+      const what = one.kind === "papers" ? "document" : "image";
+      const images = count === 1 ? `1 ${what}` : `${count} ${what}s`;
       item.chip.textContent = one.modality || "–";
       item.label.textContent = one.label || "Series";
       item.count.textContent = images;

@@ -35,7 +35,8 @@ class Pane extends Reader {
   }
 
   get title() {
-    return `${this.chosen?.label || "Series"}, image ${this.state.index + 1}`;
+    const what = this.entry?.paper ? this.entry.name : "image";
+    return `${this.chosen?.label || "Series"}, ${what} ${this.state.index + 1}`;
   }
 
   build() {
@@ -125,16 +126,16 @@ class Pane extends Reader {
     if (!series.length) text = "No images yet\nThey appear here as they arrive.";
     else if (!this.current) text = "Empty\nChoose a series for this place.";
     else if (!entry) text = `This series cannot be shown.\n${this.chosen?.problem || "It holds no images."}`;
-    else if (problem) text = `This image cannot be shown.\n${problem.message}`;
+    else if (problem) text = `${entry.paper ? entry.name : "This image"} cannot be shown.\n${problem.message}`;
     else if (this.isPreview) text = "Preview\nThe exact image is on its way.";
-    else if (!this.shown) text = "Loading…";
+    else if (!this.shown && !this.content.isReady) text = "Loading…";
     this.message.hidden = !text;
     this.message.classList.toggle("aside", this.isPreview);
     if (this.said !== text) {
       this.said = text;
       const [head, ...rest] = text.split("\n");
       this.message.replaceChildren(make("strong", "", head), ...rest.map((line) => make("span", "", line)));
-      if (problem) {
+      if (problem && !problem.final) {
         const retry = make("button", "retry", "Try again");
         retry.type = "button";
         retry.addEventListener("click", () => {

@@ -29,6 +29,7 @@ class Reader {
     // Brought here from another pane, a series looks as it does there.
     if (!this.states.has(id)) this.states.set(id, this.area.stateOf(id) ?? stateAt(index));
     this.lane.show(series.stack);
+    this.fill(series.kind ?? "images"); // which paints at once, from the new stack
     const {state} = this;
     state.index = Math.max(0, Math.min(series.stack.length - 1, state.index));
     this.lane.want(state.index);

@@ -7,11 +7,12 @@ from typing import Any
 
 from clinic_panel import validation
 from clinic_panel.models.performed import PerformedStatus
-from clinic_panel.services.viewing import FrameView, SeriesView, StudyView
+from clinic_panel.services.viewing import FrameView, PaperView, SeriesView, StudyView
 
 FRAME_URL = "/frames/{id}/{frame}"
 HEADER_URL = "/headers/{id}"
 PREVIEW_URL = "/previews/{id}/{frame}"
+PAPER_URL = "/documents/{id}"
 SEX = {"M": "male", "F": "female", "O": "other"}  # PS3.3 C.7.1.1
 
 
@@ -23,7 +24,8 @@ def series_of(view: StudyView) -> list[dict[str, Any]]:
             "label": _label(series),
             "modality": series.modality,
             "thumbnail_url": f"/thumbnails/{series.id}" if series.has_thumbnail else "",
-            "frames": _runs(series.frames),
+            "kind": "papers" if series.papers and not series.frames else "images",
+            "frames": [*_runs(series.frames), *map(_paper, series.papers)],
             "problem": series.problem,
             "grid": series.grid.as_dict() if series.grid else None,
             "no_volume": series.no_volume,
@@ -62,7 +64,16 @@ def _label(series: SeriesView) -> str:
     return " ".join(filter(None, (number, series.description))) or "Series"
 
 
-def _runs(frames: tuple[FrameView, ...]) -> list[dict[str, int]]:
+def _paper(paper: PaperView) -> dict[str, Any]:
+    return {
+        "id": paper.instance_id,
+        "paper": paper.kind.value,
+        "name": paper.name,
+        "problem": paper.problem,
+    }
+
+
+def _runs(frames: tuple[FrameView, ...]) -> list[dict[str, Any]]:
     """Write frames of one instance that follow each other as one entry."""
     numbered = groupby(
         enumerate(frames), key=lambda pair: (pair[1].instance_id, pair[1].frame - pair[0])

@@ -27,7 +27,7 @@ class ReadingArea extends Parts {
       changed: () => this.marked(),
     });
     this.store = new FrameStore({
-      load: (entry, options) => (entry.url ? loadByHttp(entry, options) : this.loadByComm(entry, options)),
+      load: (entry, options) => (entry.paper ? loadPaper(entry, this.paperUrl(entry)) : entry.url ? loadByHttp(entry, options) : this.loadByComm(entry, options)),
       arrived: (key, frame) => this.arrived(key, frame),
       failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
@@ -107,9 +107,10 @@ class ReadingArea extends Parts {
       const first = entry.frame ?? 0;
       for (let frame = first; frame < first + (entry.count ?? 1); frame += 1) {
         const at = (address) => address.replace("{id}", entry.id).replace("{frame}", frame);
-        const url = entry.url ?? at(template);
+        const {id, info, paper, name, problem} = entry;
+        const url = paper ? "" : entry.url ?? at(template);
         const preview = entry.preview ?? (url && at(small));
-        stack.push({key: `${entry.id}/${frame}`, id: entry.id, frame, url, preview, info: entry.info, series: one.id});
+        stack.push({key: `${id}/${frame}`, id, frame, url, preview, info, series: one.id, paper, name, problem});
       }
     }
     return stack;
@@ -274,7 +275,7 @@ class ReadingArea extends Parts {
 
   toggleKey() {
     const {active: {entry}, keyImages} = this;
-    if (!entry) return;
+    if (!entry || entry.paper) return;
     if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
     const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
     this.reporting = true;
@@ -287,6 +288,20 @@ class ReadingArea extends Parts {
       this.reporting = false;
     }
     this.schedule();
+  }
+
+  // To an image that a document speaks of: beside the document where another pane is free for it.
+  goTo({series, index}, from) {
+    const other = this.panes.find((pane) => pane.current === series.id)
+      ?? this.panes.find((pane) => pane !== from) ?? from;
+    this.activate(other);
+    other.select(series.id);
+    other.go(index);
+    other.port.focus({preventScroll: true});
+  }
+
+  paperUrl({id}) {
+    return this.model.paper_url.replace("{id}", id);
   }
 
   // -- the header ----------------------------------------------------------------------------

@@ -26,8 +26,8 @@ _PARTS: Final = (
     "planes.js",
     *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
     *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
-    *("header.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
-    *("crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
+    *("header.js", "papers.js", "ecg.js", "pane.js", "parts.js", "volume.js", "filling.js"),
+    *("mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -46,13 +46,18 @@ class StudyViewer(JSComponent):
 
     A frame is a dict: ``id`` (our own number of the instance), ``frame`` (zero-based, default 0),
     ``count`` (that many frames from there on, default 1), and optionally ``url``, ``preview`` and
-    ``info`` (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` makes unnecessary.
+    ``info`` (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` makes unnecessary. An
+    object that is no image has ``paper`` (its ``Kind``), ``name`` and ``problem`` instead; a series
+    of nothing else has ``kind`` "papers".
     """
 
     series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
     frame_url = param.String(
         default="",
         doc="Where frames are: a path with {id} and {frame}. Empty asks ``source`` over the comm.",
+    )
+    paper_url = param.String(
+        default="", doc="Where documents are: a path with {id}. Empty shows none."
     )
     header_url = param.String(
         default="", doc="Where headers are: a path with {id}. Empty offers none."

@@ -1,0 +1,208 @@
+// Recordings on paper: squares of 1 and 5 mm, so many mm a second and a millivolt. One unit of the
+// drawing is one millimetre of paper.
+const ROW_MM = 22;
+const MARGIN_MM = 9; // room for the calibration pulse
+const STEPS_A_MM = 8; // columns in which a dense trace is drawn by its least and greatest value
+const TWELVE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]];
+
+SHEETS.waveform = ({content}) => {
+  const recording = new Recording(content);
+  return [recording.bar, recording.paper, ...recording.notes()];
+};
+
+// What a channel holds, in its unit; NaN where nothing was recorded.
+function samplesOf({data, scale}) {
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  return Float32Array.from(new Int16Array(bytes.buffer), (one) => (one === -32768 ? NaN : one * scale));
+}
+
+class Recording {
+  constructor({groups, notes}) {
+    this.groups = groups.map((group) => ({...group, channels: group.channels.map((one) => ({...one, values: samplesOf(one)}))}));
+    this.words = notes;
+    this.group = makeSelect("Part of the recording");
+    fillSelect(this.group, this.groups.map((one, i) => [String(i), `${one.label || `Part ${i + 1}`}, ${Number(one.seconds.toFixed(1))} s`]), "0");
+    this.group.hidden = this.groups.length < 2;
+    this.layout = makeSelect("Arrangement of the leads");
+    this.speed = makeSelect("Paper speed");
+    fillSelect(this.speed, [12.5, 25, 50].map((mm) => [String(mm), `${mm} mm/s`]), "25");
+    this.gain = makeSelect("Gain");
+    fillSelect(this.gain, [5, 10, 20].map((mm) => [String(mm), `${mm} mm/mV`]), "10");
+    this.bar = make("p", "paper-bar");
+    this.bar.append(this.group, this.layout, this.speed, this.gain);
+    this.paper = make("div", "ecg");
+    this.caliper = make("output", "caliper", "Drag over the paper to measure.");
+    this.bar.append(this.caliper);
+    this.group.addEventListener("change", () => this.choose());
+    for (const select of [this.layout, this.speed, this.gain]) select.addEventListener("change", () => this.draw());
+    this.choose();
+  }
+
+  get current() {
+    return this.groups[Number(this.group.value)];
+  }
+
+  // The usual sheet where the twelve leads are there, and long enough for four columns.
+  choose() {
+    const {channels, hz} = this.current;
+    const names = new Set(channels.map((one) => one.label));
+    const twelve = TWELVE.flat().every((name) => names.has(name)) && channels[0].values.length / hz >= 4;
+    const usual = twelve ? [["sheet", "3 × 4 leads and rhythm"]] : [];
+    fillSelect(this.layout, [...usual, ["rows", "All, one below the other"]], twelve ? "sheet" : "rows");
+    this.layout.hidden = !twelve;
+    this.gain.hidden = !channels.some((one) => one.unit === "mV");
+    this.draw();
+  }
+
+  // Pieces of traces: which channel, from when to when, in which row.
+  pieces() {
+    const {channels, hz} = this.current;
+    const seconds = channels[0].values.length / hz;
+    if (this.layout.value !== "sheet") return channels.map((channel, row) => ({channel, row, from: 0, to: seconds}));
+    const byName = new Map(channels.map((one) => [one.label, one]));
+    const found = TWELVE.flatMap((names, row) => names.map((name, i) => (
+      {channel: byName.get(name), row, from: (i * seconds) / 4, to: ((i + 1) * seconds) / 4}
+    )));
+    return [...found, {channel: byName.get("II"), row: 3, from: 0, to: seconds}];
+  }
+
+  draw() {
+    const {channels, hz} = this.current;
+    const [speed, gain] = [Number(this.speed.value), Number(this.gain.value)];
+    const pieces = this.pieces();
+    const width = MARGIN_MM + (channels[0].values.length / hz) * speed + 2;
+    const height = (Math.max(...pieces.map((one) => one.row)) + 1) * ROW_MM + 6;
+    const svg = svgOf("svg", {viewBox: `0 0 ${width} ${height}`, role: "img"});
+    svg.setAttribute("aria-label", `${channels.length} channels on paper, ${speed} mm/s`);
+    svg.style.width = `${width}mm`; // its size on paper, and on the screen where there is room
+    svg.append(gridOf(width, height));
+    for (const row of new Set(pieces.map((one) => one.row))) {
+      const {channel} = pieces.find((one) => one.row === row);
+      if (channel.unit === "mV") svg.append(pulseOf(middleOf(row), gain));
+    }
+    for (const piece of pieces) svg.append(...this.trace(piece, speed, gain));
+    const filters = [...new Set(channels.map((one) => one.filters).filter(Boolean))].join("; ");
+    const scale = [`${speed} mm/s`, this.gain.hidden ? "" : `${gain} mm/mV`, filters].filter(Boolean).join("   ");
+    svg.append(wordsOf(scale, 1, height - 1.2, "scale"));
+    this.paper.replaceChildren(svg);
+    measureOn(svg, {speed, gain: this.gain.hidden ? null : gain, say: (text) => (this.caliper.textContent = text)});
+  }
+
+  trace({channel, row, from, to}, speed, gain) {
+    const {hz} = this.current;
+    const {values, unit, skew} = channel;
+    const first = Math.round(from * hz);
+    const last = Math.min(values.length, Math.round(to * hz));
+    const middle = middleOf(row);
+    let [perUnit, zero, range] = [gain, 0, ""];
+    if (unit !== "mV") {
+      const [least, most] = endsOf(values);
+      perUnit = (ROW_MM - 6) / (most - least || 1);
+      zero = (least + most) / 2;
+      range = ` ${shortOf(least)} to ${shortOf(most)} ${unit}`;
+    }
+    const x = (i) => MARGIN_MM + (i / hz + skew) * speed;
+    const y = (value) => middle - (value - zero) * perUnit;
+    const path = svgOf("path", {d: pathOf(values, first, last, hz / speed, x, y), class: "trace"});
+    const name = wordsOf(channel.label + range, MARGIN_MM + from * speed + 1, middle - ROW_MM / 2 + 4, "lead");
+    return from > 0 ? [path, name, svgOf("path", {d: `M${x(first)} ${middle - 3}v6`, class: "trace"})] : [path, name];
+  }
+
+  notes() {
+    if (!this.words.length) return [];
+    const list = make("ul", "device-notes");
+    list.append(...this.words.map((one) => make("li", "", one)));
+    return [make("h3", "", "Written by the device"), list];
+  }
+}
+
+const middleOf = (row) => (row + 0.5) * ROW_MM + 2;
+const shortOf = (number) => Number(number.toPrecision(3));
+
+function endsOf(values) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return least <= most ? [least, most] : [0, 1];
+}
+
+// A trace; where more samples than columns fall on a millimetre, the ends of each column are drawn,
+// so that no peak is lost.
+function pathOf(values, first, last, perMm, x, y) {
+  const width = Math.max(1, Math.floor(perMm / STEPS_A_MM));
+  let d = "";
+  let pen = "M";
+  const put = (i) => {
+    d += `${pen}${x(i).toFixed(2)} ${y(values[i]).toFixed(2)}`;
+    pen = "L";
+  };
+  for (let i = first; i < last; i += width) {
+    let [low, high] = [-1, -1];
+    for (let j = i; j < Math.min(i + width, last); j += 1) {
+      if (Number.isNaN(values[j])) continue;
+      if (low < 0 || values[j] < values[low]) low = j;
+      if (high < 0 || values[j] > values[high]) high = j;
+    }
+    if (low < 0) pen = "M"; // nothing recorded: a gap
+    else if (low === high) put(low);
+    else [low, high].sort((a, b) => a - b).forEach(put);
+  }
+  return d;
+}
+
+function gridOf(width, height) {
+  const lines = (step) => {
+    let d = "";
+    for (let x = 0; x <= width; x += step) d += `M${x} 0V${height}`;
+    for (let y = 0; y <= height; y += step) d += `M0 ${y}H${width}`;
+    return d;
+  };
+  const group = svgOf("g", {class: "paper-grid"});
+  group.append(svgOf("path", {d: lines(1), class: "fine"}), svgOf("path", {d: lines(5), class: "coarse"}));
+  return group;
+}
+
+// One millivolt for a fifth of a second, as every electrocardiograph writes it.
+function pulseOf(middle, gain) {
+  return svgOf("path", {d: `M1 ${middle}h1.5v${-gain}h5v${gain}h1`, class: "trace"});
+}
+
+function wordsOf(text, x, y, kind) {
+  const node = svgOf("text", {x, y, class: kind});
+  node.textContent = text;
+  return node;
+}
+
+// A caliper: the time and the voltage between two points, and the rate that the time makes.
+function measureOn(svg, {speed, gain, say}) {
+  const box = svgOf("rect", {class: "caliper-box", width: 0, height: 0});
+  svg.append(box);
+  let from = null;
+  const at = (event) => {
+    const {left, width} = svg.getBoundingClientRect();
+    const {top} = svg.getBoundingClientRect();
+    const scale = svg.viewBox.baseVal.width / width;
+    return [(event.clientX - left) * scale, (event.clientY - top) * scale];
+  };
+  svg.addEventListener("pointerdown", (event) => {
+    from = at(event);
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (!from) return;
+    const to = at(event);
+    const [x, y] = [Math.min(from[0], to[0]), Math.min(from[1], to[1])];
+    const [w, h] = [Math.abs(from[0] - to[0]), Math.abs(from[1] - to[1])];
+    for (const [name, value] of Object.entries({x, y, width: w, height: h})) box.setAttribute(name, value);
+    const seconds = w / speed;
+    const words = [`${Math.round(seconds * 1000)} ms`];
+    if (seconds > 0.15) words.push(`${Math.round(60 / seconds)} /min`);
+    if (gain) words.push(`${(h / gain).toFixed(2)} mV`);
+    say(words.join(" · "));
+  });
+  const done = () => (from = null);
+  svg.addEventListener("pointerup", done);
+  svg.addEventListener("pointercancel", done);
+}

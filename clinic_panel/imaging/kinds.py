@@ -1,0 +1,53 @@
+"""What kind of thing an object is, by its SOP class (PS3.4 B.5, PS3.6 A)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from clinic_panel.imaging.listing import uid_name
+
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+
+class Kind(StrEnum):
+    """How an object is shown."""
+
+    IMAGE = "image"
+    PDF = "pdf"
+    REPORT = "report"
+    KEY_IMAGES = "key images"
+    WAVEFORM = "waveform"
+    PRESENTATION = "presentation"
+    OTHER = "other"
+
+
+_KINDS: Final = {
+    "104.1": Kind.PDF,
+    "88.59": Kind.KEY_IMAGES,
+    "11.1": Kind.PRESENTATION,
+    "11.2": Kind.PRESENTATION,
+    "11.5": Kind.PRESENTATION,
+}
+_FAMILIES: Final = {
+    "88.": Kind.REPORT,
+    "9.": Kind.WAVEFORM,
+    "11.": Kind.OTHER,  # blending, volume rendering and other states that are not applied here
+    "104.": Kind.OTHER,
+}
+
+
+def kind_of(sop_class_uid: str) -> Kind:
+    """Return how objects of a class are shown; whatever may hold pixels is taken for an image."""
+    if not sop_class_uid.startswith(_STORAGE):
+        return Kind.IMAGE
+    rest = sop_class_uid.removeprefix(_STORAGE)
+    if rest in _KINDS:
+        return _KINDS[rest]
+    return next((kind for start, kind in _FAMILIES.items() if rest.startswith(start)), Kind.IMAGE)
+
+
+def name_of(sop_class_uid: str) -> str:
+    """Return what objects of a class are, in the words of the standard."""
+    name = uid_name(sop_class_uid).removesuffix(" Storage")
+    return name if name != sop_class_uid else "Object of an unknown kind"
