@@ -23,7 +23,7 @@ class Markup(Base):
     # Each: id, kind, instance_id, frame (zero-based), points, text; of a calibration also known_mm,
     # scope and by (``services.markup.Drawn``).
     shapes: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
-    # instance_id, frame, window_center, window_width, invert (``services.markup.Look``).
+    # instance_id, frame, window, invert, how it was turned (``services.markup.Look``).
     look: Mapped[dict[str, Any]] = mapped_column(default=dict)
     changed_at: Mapped[datetime]
     version: Mapped[int] = mapped_column()

@@ -107,13 +107,16 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The image a reader looked at last, and how."""
+    """The image a reader looked at last, and how (as the viewer's params of these names)."""
 
     instance_id: int
     frame: int
     window_center: float
     window_width: float
     invert: bool = False
+    rotation: int = 0
+    mirrored: bool = False
+    colour_map: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,9 +176,11 @@ def test_a_reader_returns_to_the_image_they_left(home, as_role):
     doctor = as_role(Role.CLINICIAN)
     before = Desk(doctor, study_id, images)
     before.viewer.param.update(index=1, window_center=55.0, window_width=300.0)
+    before.viewer.param.update(rotation=90, mirrored=True, colour_map="PET")
     before.viewer.param.update(window_width=310.0)
     assert len(before.later) == 1  # once, however often the hand moves
     before.later[0]()
 
     after = Desk(doctor, study_id, images).viewer
     assert (after.index, after.window_center, after.window_width) == (1, 55.0, 310.0)
+    assert (after.rotation, after.mirrored, after.colour_map) == (90, True, "PET")

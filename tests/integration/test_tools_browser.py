@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from clinic_panel.components.viewer.palettes import PALETTES
 from clinic_panel.imaging.measure import Shape, angle, area, axes, length, mask, statistics
 from tests.integration import test_viewer_browser as stage
 from tests.integration.test_measuring_browser import at, draw, label, numbers
@@ -118,6 +119,120 @@ def test_a_known_object_calibrates_what_is_drawn_until_that_is_taken_back(desk, 
     page.keyboard.press("Control+z")
     expect(label(page, "length")).not_to_contain_text("Calibrated")
     expect(label(page, "calibration")).to_have_count(0)
+
+
+def edges(page):
+    return [
+        page.locator(f".overlay .{side}").text_content()
+        for side in ("left", "right", "top", "bottom")
+    ]
+
+
+def colour_at(page, x, y):
+    """What the canvas shows at a spot of the pane, in CSS pixels."""
+    return stage.canvas(page).evaluate(
+        """(canvas, [x, y]) => {
+            const {data} = canvas.getContext("2d").getImageData(x, y, 1, 1);
+            return [...data.slice(0, 3)];
+        }""",
+        [round(x), round(y)],
+    )
+
+
+def test_a_turned_picture_keeps_its_letters_and_measurements_and_reset_restores_it(desk, clinic):
+    page, viewport = desk
+    stage.roll(page, viewport, 23)
+    stage.shown(page, 23)
+    page.keyboard.press("l")
+    draw(page, viewport, (128, 128), (128, 60))  # towards A
+    stage.until(lambda: clinic.viewer.measurements)
+    text = label(page, "length").text_content()
+    assert edges(page) == ["R", "L", "A", "P"]
+    page.keyboard.press("j")  # clockwise: A comes to the right
+    expect(page.locator(".overlay .right")).to_have_text("A")
+    assert edges(page) == ["P", "A", "R", "L"]
+    expect(label(page, "length")).to_have_text(text)
+    head, tail = (
+        page.locator(".shapes [data-kind=length] path").last.get_attribute("d")[1:].split("L")
+    )
+    (x1, y1), (x2, y2) = (map(float, end.split()) for end in (head, tail))
+    assert (x2 > x1 + 50, y2) == (True, pytest.approx(y1, abs=0.01))
+    page.keyboard.press("u")  # left and right of the screen change places
+    expect(page.locator(".overlay .right")).to_have_text("P")
+    assert edges(page) == ["A", "P", "R", "L"]
+    page.keyboard.press("v")
+    expect(page.locator(".overlay .top")).to_have_text("L")
+    stage.until(lambda: clinic.viewer.rotation == 270 and not clinic.viewer.mirrored)
+    # What lies under the cursor is still told of the right pixel.
+    frame, box = clinic.frame(23, 0), viewport.bounding_box()
+    scale = min(box["width"], box["height"]) / stage.ROWS
+    here = [insert for insert in stage.INSERTS if abs(insert.center_mm[2]) < 10]
+    x_mm, y_mm = max(here, key=lambda insert: insert.hu).center_mm[:2]
+    spot = box["width"] / 2 + y_mm / 1.5 * scale, box["height"] / 2 - x_mm / 1.5 * scale
+    page.mouse.move(box["x"] + spot[0], box["y"] + spot[1])
+    row, column = int(stage.ROWS / 2 + y_mm / 1.5), int(stage.ROWS / 2 + x_mm / 1.5)
+    value = f"{frame.values[row, column]:.0f} HU"
+    expect(page.locator(".overlay .values")).to_contain_text(value)
+    assert colour_at(page, *spot) == [255, 255, 255]
+    page.keyboard.press("r")
+    expect(page.locator(".overlay .top")).to_have_text("A")
+    assert edges(page) == ["R", "L", "A", "P"]
+
+
+def test_a_colour_map_paints_the_palettes_own_colours_beside_a_bar_of_values(desk, clinic):
+    page, viewport = desk
+    stage.roll(page, viewport, 23)
+    stage.shown(page, 23)
+    page.get_by_role("button", name="Turn and colour").click()
+    page.get_by_label("Colours").select_option("Hot Iron")
+    stage.until(lambda: clinic.viewer.colour_map == "Hot Iron")
+    clinic.change(window_center=40.0, window_width=401.0)
+    expect(page.locator(".colours .most")).to_have_text("241 HU")
+    expect(page.locator(".colours .least")).to_have_text("-161")
+    box = viewport.bounding_box()
+    middle = colour_at(page, box["width"] / 2, box["height"] / 2)
+    row = stage.ROWS // 2
+    level = stage.grey(float(clinic.frame(23, 0).values[row, row]), 40, 401)
+    expected = PALETTES["Hot Iron"][level]
+    assert middle == [int(expected[i : i + 2], 16) for i in (1, 3, 5)]
+    page.get_by_role("button", name="Close turn and colour").click()
+    page.keyboard.press("r")
+    expect(page.locator(".colours")).to_be_hidden()
+
+
+def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic):
+    page, viewport = desk
+    stage.roll(page, viewport, 23)
+    stage.shown(page, 23)
+    loupe = page.locator(".loupe")
+    page.mouse.move(*at(viewport, 128.5, 128.5))
+    page.keyboard.down("q")
+    expect(loupe).to_be_visible()
+    times = int(loupe.get_attribute("data-times"))
+    centre, edge = loupe.evaluate(
+        """(canvas, times) => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const row = Math.floor(canvas.height / 2) * canvas.width;
+            const line = Array.from({length: canvas.width}, (_, x) => data[4 * (row + x)]);
+            const runs = [];
+            line.forEach((value, x) => {
+                if (value === line[x - 1]) runs[runs.length - 1] += 1;
+                else runs.push(1);
+            });
+            return [line[Math.floor(canvas.width / 2)], runs.slice(1, -1)];
+        }""",
+        times,
+    )
+    assert centre == stage.grey(float(clinic.frame(23, 0).values[128, 128]), 50, 400)
+    assert [run for run in edge if run % times] == []  # no pixel is blurred into the next
+    page.keyboard.up("q")
+    expect(loupe).to_be_hidden()
+    page.get_by_role("button", name="Magnifier").click()
+    page.mouse.move(*at(viewport, 100, 100))
+    page.mouse.down()
+    expect(loupe).to_be_visible()
+    page.mouse.up()
+    expect(loupe).to_be_hidden()
 
 
 def test_fingers_draw_a_polygon(browser, clinic):

@@ -27,6 +27,11 @@ const ICONS = {
   polygon: '<path d="m5 9 7-5 8 6-3 9H7z"/>',
   calibration: '<path d="M4 12h16M4 7v10M20 7v10M9.300 9.500v5M14.600 9.500v5"/>',
   arrow: '<path d="M20 20 5 5M5 5v6.500M5 5h6.500"/>',
+  turn: '<path d="M20 12a8 8 0 1 1-2.500-5.800M20 4v4.500h-4.500"/>',
+  back: '<path d="M4 12a8 8 0 1 0 2.500-5.800M4 4v4.500h4.500"/>',
+  across: '<path d="M12 3v18" stroke-dasharray="2 2.500"/><path d="M9 7v10H3.500zM15 7v10h5.500z"/>',
+  down: '<path d="M3 12h18" stroke-dasharray="2 2.500"/><path d="M7 9h10V3.500zM7 15h10v5.500z"/>',
+  magnify: '<circle cx="10.500" cy="10.500" r="7"/><path d="m16 16 5 5M8 8h5v5H8z"/>',
   text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
   header: '<rect x="4" y="3.500" width="16" height="17" rx="2"/><path d="M7.500 8h2M12 8h5M7.500 12h2M12 12h5M7.500 16h2M12 16h5"/>',
   copy: '<rect x="8.500" y="8.500" width="11" height="12" rx="2"/><path d="M5 15.500H4.500v-11a1 1 0 0 1 1-1h10v1.500"/>',
@@ -48,9 +53,13 @@ const SHORTCUTS = [
   ["1 to 9", "Window preset"],
   ["I", "Invert"],
   ["Y", "Show or hide the graphics that an image brings"],
+  [";", "Next colour map"],
+  ["J", "Turn to the right"],
+  ["U, V", "Flip left and right, top and bottom"],
+  ["Q, held", "Magnifier"],
   ["F", "Fit to the window"],
   ["O", "One image pixel to one screen pixel"],
-  ["R", "Reset window, zoom and position"],
+  ["R", "Reset window, zoom, position, turn and colours"],
   ["K", "Mark as key image"],
   ["L, D", "Length, long and short axis"],
   ["A, C", "Angle, Cobb angle: one line, then the other"],
@@ -215,7 +224,8 @@ class Overlay {
     this.scaleText = make("span");
     this.scaleBar = make("i");
     this.scale.append(this.scaleBar, this.scaleText);
-    this.node.append(...Object.values(this.parts), this.notice, this.star, this.scale);
+    this.colours = new ColourBar();
+    this.node.append(...Object.values(this.parts), this.notice, this.star, this.scale, this.colours.node);
   }
 
   write(name, text) {

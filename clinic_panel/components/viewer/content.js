@@ -30,9 +30,9 @@ class Images {
       this.series = pane.current;
       if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
       const place = state.camera.place(frame.info, ...pane.size);
-      this.painter.draw(frame, {
-        ...place, center: state.center, width: state.width, invert: state.invert, graphics: pane.area.graphics,
-      });
+      const {center, width, invert} = state;
+      const {palette, colours, area: {graphics}} = pane;
+      this.painter.draw(frame, {...place, center, width, invert, palette, colours, graphics});
       if (first) {
         pane.chrome();
         pane.report();

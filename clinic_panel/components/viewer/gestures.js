@@ -1,6 +1,6 @@
 // Gestures: wheel, mouse and touch turned into the verbs of the pane they are over, keys into those
 // of the active one.
-const TOOLS = ["window", "scroll", "pan", "zoom", "cross"];
+const TOOLS = ["window", "scroll", "pan", "zoom", "magnify", "cross"];
 const WHEEL_STEP = 40; // pixels of a touchpad's wheel that make one image
 
 function listen(pane) {
@@ -42,6 +42,7 @@ function listen(pane) {
     if (alone && pane.shapes.press(tool, at(event), event.pointerType)) tool = "shape";
     drag = {tool, moved: 0, from: at(event)};
     if (tool === "cross") pane.cross(at(event));
+    if (tool === "magnify") pane.magnify(at(event), event.pointerType === "touch");
     if (event.button === 1) event.preventDefault();
   });
 
@@ -49,6 +50,7 @@ function listen(pane) {
     const [x, y] = at(event);
     if (!pointers.has(event.pointerId)) {
       pane.probe(x, y);
+      if (pane.loupe.isShown) pane.magnify(); // the key is held
       if (pane.shapes.draft) pane.shapes.drag([x, y]); // what follows the hand between two presses
       return;
     }
@@ -63,6 +65,7 @@ function listen(pane) {
     const dy = y - oldY;
     if (drag.tool === "shape") pane.shapes.drag([x, y]);
     else if (drag.tool === "cross") pane.cross([x, y]);
+    else if (drag.tool === "magnify") pane.magnify([x, y], event.pointerType === "touch");
     else if (drag.tool === "window") pane.windowBy(dx, dy);
     else if (drag.tool === "pan") pane.moveBy(dx, dy);
     else if (drag.tool === "zoom") pane.zoomAt(Math.exp(-dy / 150), ...drag.from);
@@ -86,6 +89,7 @@ function listen(pane) {
     pane.moveBy(now[0] - middle[0], now[1] - middle[1]);
     if (before > 0) pane.zoomAt(after / before, ...now);
     pane.shapes.cancel();
+    pane.loupe.hide();
     drag = null;
   }
 
@@ -97,6 +101,7 @@ function listen(pane) {
       pane.area.marks.update();
       pane.report(); // which shape is chosen
     }
+    if (drag?.tool === "magnify") pane.loupe.hide();
     drag = null;
   };
   port.addEventListener("pointerup", release);
@@ -127,8 +132,12 @@ function listenForKeys(viewer) {
       ? again(viewer, event) : nudge(viewer, event) || press(viewer, event.key);
     if (taken) event.preventDefault();
   };
-  document.addEventListener("keydown", keys);
-  return () => document.removeEventListener("keydown", keys);
+  const lift = () => viewer.panes.forEach((pane) => pane.loupe.hide());
+  const listeners = {keydown: keys, keyup: lift};
+  for (const [kind, act] of Object.entries(listeners)) document.addEventListener(kind, act);
+  return () => {
+    for (const [kind, act] of Object.entries(listeners)) document.removeEventListener(kind, act);
+  };
 }
 
 function again(viewer, {key, shiftKey}) {
@@ -148,7 +157,8 @@ function nudge(viewer, {key, shiftKey}) {
     return true;
   }
   if (!viewer.ledger.selected) return false;
-  viewer.ledger.nudge(...way);
+  const {shapes} = viewer.active;
+  viewer.ledger.nudge(...(shapes.view ? shapes.stepOf(way) : way));
   return true;
 }
 
@@ -169,6 +179,8 @@ function press(viewer, key) {
     r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
     "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
     "?": () => viewer.help.showModal(), h: () => viewer.showHeader(), m: () => viewer.marks.toggle(),
+    j: () => pane.turn(1), u: () => pane.mirror("across"), v: () => pane.mirror("down"),
+    ";": () => pane.nextPalette(), q: () => pane.magnify(),
     Delete: () => viewer.ledger.remove(), Backspace: () => pane.shapes.retreat() || viewer.ledger.remove(),
     Enter: () => pane.place(), Escape: () => pane.letGo(),
   };

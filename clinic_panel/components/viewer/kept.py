@@ -11,7 +11,8 @@ from clinic_panel.errors import ClinicError, Conflict
 from clinic_panel.services import markup
 from clinic_panel.services.markup import Drawn, Look
 
-LOOKED = ("selected_series", "index", "window_center", "window_width", "invert")
+AS_SEEN = ("window_center", "window_width", "invert", "rotation", "mirrored", "colour_map")
+LOOKED = ("selected_series", "index", *AS_SEEN)
 REST_MS = 1500  # of the hand, before the view is kept
 
 
@@ -55,9 +56,7 @@ class Kept:
                 self._viewer.param.update(
                     selected_series=series["id"],
                     index=stack.index((look.instance_id, look.frame)),
-                    window_center=look.window_center,
-                    window_width=look.window_width,
-                    invert=look.invert,
+                    **{name: getattr(look, name) for name in AS_SEEN},
                 )
                 return
 
@@ -107,13 +106,8 @@ class Kept:
         if not 0 <= viewer.index < len(stack) or viewer.window_width <= 0:
             return
         instance_id, frame = stack[viewer.index]
-        look = Look(
-            instance_id=instance_id,
-            frame=frame,
-            window_center=viewer.window_center,
-            window_width=viewer.window_width,
-            invert=viewer.invert,
-        )
+        seen = {name: getattr(viewer, name) for name in AS_SEEN}
+        look = Look(instance_id=instance_id, frame=frame, **seen)
         try:
             self._version = markup.keep_look(self._ctx, self._study_id, look, version=self._version)
         except ClinicError:  # a convenience: not worth a word while they read

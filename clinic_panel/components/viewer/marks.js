@@ -32,6 +32,7 @@ class Marks {
   toggle(open = this.node.hidden) {
     this.node.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
+    if (open) this.viewer.adjust.toggle(false);
     if (open) this.update();
     else this.viewer.active.port.focus({preventScroll: true});
   }

@@ -39,9 +39,7 @@ class Painter {
     this.clear();
     this.painted = frame.key + this.lutKey;
     context.imageSmoothingEnabled = view.scale < 6;
-    context.setTransform(
-      view.scale * ratio, 0, 0, view.scale * view.aspect * ratio, view.x * ratio, view.y * ratio,
-    );
+    context.setTransform(...view.matrix.map((each) => each * ratio));
     context.drawImage(this.sheet.canvas, 0, 0);
     if (view.graphics) this.planes.draw(context, frame);
   }
@@ -63,10 +61,12 @@ class Painter {
     this.painted = "";
   }
 
-  // The table holds one opaque grey pixel for each stored value (PS3.3 C.11.2.1.2 and .3).
-  tables(info, {center, width, invert}) {
+  // The table holds one opaque pixel for each stored value (PS3.3 C.11.2.1.2 and .3): grey, or of the
+  // palette's colours.
+  tables(info, {center, width, invert, palette, colours}) {
     const {format, slope, intercept, voi_function: kind, voi_curve: shape, padding} = info;
-    const key = [format, slope, intercept, kind, shape, center, width, invert, padding].join();
+    const name = colours && palette;
+    const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
     const curve = shape ? Uint8Array.from(atob(shape), (one) => one.charCodeAt(0)) : null;
@@ -83,7 +83,7 @@ class Painter {
       if (curve) level = curve[Math.max(0, Math.min(curve.length - 1, Math.floor((x + 0.5) * curve.length)))];
       level = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
       if (flip) level = 255 - level;
-      return 0xff000000 | (level << 16) | (level << 8) | level;
+      return colours ? colours[level] : 0xff000000 | (level << 16) | (level << 8) | level;
     };
     this.levels = null;
     const size = TABLE_SIZES[format];
@@ -120,27 +120,56 @@ class Painter {
   }
 }
 
-// Where the picture stands in the viewport: fitted, or zoomed about a point and moved.
+// Where the picture stands in the viewport: fitted, or zoomed about a point and moved; and which way
+// up: mirrored left to right, then turned clockwise by quarters.
 class Camera {
   constructor() {
     this.reset();
+    this.upright();
   }
 
   reset() {
     Object.assign(this, {fitted: true, zoom: 1, panX: 0, panY: 0});
   }
 
-  place(info, width, height) {
-    const aspect = info.aspect || 1;
-    const fit = Math.min(width / info.columns, height / (info.rows * aspect));
+  upright() {
+    Object.assign(this, {quarter: 0, mirrored: false});
+  }
+
+  turn(quarters) {
+    this.quarter = (((this.quarter + quarters) % 4) + 4) % 4;
+    for (let i = ((quarters % 4) + 4) % 4; i > 0; i -= 1) [this.panX, this.panY] = [-this.panY, this.panX];
+  }
+
+  // As it stands on the screen: its left and right change places, or its top and bottom.
+  mirror(way) {
+    this.mirrored = !this.mirrored;
+    this.quarter = ((way === "across" ? 4 : 6) - this.quarter) % 4;
+    if (way === "across") this.panX = -this.panX;
+    else this.panY = -this.panY;
+  }
+
+  place({columns, rows, aspect: given}, width, height) {
+    const aspect = given || 1;
+    const {quarter} = this;
+    const size = [columns, rows * aspect];
+    const [wide, high] = quarter % 2 ? size.reverse() : size;
+    const fit = Math.min(width / wide, height / high);
     const scale = fit * this.zoom;
-    return {
-      aspect,
-      scale,
-      fit,
-      x: (width - info.columns * scale) / 2 + this.panX,
-      y: (height - info.rows * scale * aspect) / 2 + this.panY,
-    };
+    const [cos, sin] = [[1, 0], [0, 1], [-1, 0], [0, -1]][quarter];
+    const across = this.mirrored ? -scale : scale;
+    const down = scale * aspect;
+    const [a, b, c, d] = [cos * across, sin * across, -sin * down, cos * down];
+    const x = (width - a * columns - c * rows) / 2 + this.panX;
+    const y = (height - b * columns - d * rows) / 2 + this.panY;
+    return {aspect, scale, fit, x, y, matrix: [a, b, c, d, x, y]};
+  }
+
+  // The letters at left, right, top and bottom once the picture is turned.
+  edges([left, right, top, bottom]) {
+    let ring = this.mirrored ? [top, left, bottom, right] : [top, right, bottom, left]; // clockwise
+    ring = ring.map((_, i) => ring[(i + 4 - this.quarter) % 4]);
+    return [ring[3], ring[1], ring[0], ring[2]];
   }
 
   zoomBy(factor, x, y, width, height) {
@@ -158,4 +187,13 @@ class Camera {
     this.panY += dy;
     this.fitted = false;
   }
+}
+
+function onScreen({matrix: [a, b, c, d, e, f]}, [x, y]) {
+  return [a * x + c * y + e, b * x + d * y + f];
+}
+
+function onImage({matrix: [a, b, c, d, e, f]}, [x, y]) {
+  const whole = a * d - b * c;
+  return [(d * (x - e) - c * (y - f)) / whole, (a * (y - f) - b * (x - e)) / whole];
 }

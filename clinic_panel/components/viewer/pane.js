@@ -63,6 +63,7 @@ class Pane extends Reader {
     this.progress.setAttribute("aria-label", "Images loaded");
     this.progressBar = make("i");
     this.progress.append(this.progressBar);
+    this.loupe = new Loupe();
     this.port.append(this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
@@ -162,9 +163,10 @@ class Pane extends Reader {
     const {info} = frame ?? {};
     const zoom = place ? ` · ${Math.round(place.scale * 100)} %` : "";
     overlay.write("place", state && count ? `${state.index + 1} / ${count}${zoom}` : "");
-    const edges = info?.edges ?? ["", "", "", ""];
+    const edges = info?.edges && state ? state.camera.edges(info.edges) : ["", "", "", ""];
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
     overlay.star.hidden = !this.area.keyImages.has(this.entry?.key);
+    overlay.colours.write(info, state, frame && this.colours);
     overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));
     this.values();
     if (Number(this.slider.value) !== state?.index) this.slider.value = state?.index ?? 0;
@@ -192,8 +194,7 @@ class Pane extends Reader {
     if (info.lossy) text += "\nLossy compressed";
     if (cursor) {
       const place = state.camera.place(info, ...this.size);
-      const column = Math.floor((cursor[0] - place.x) / place.scale);
-      const row = Math.floor((cursor[1] - place.y) / place.scale / place.aspect);
+      const [column, row] = onImage(place, cursor).map(Math.floor);
       if (column >= 0 && row >= 0 && column < info.columns && row < info.rows) {
         const at = row * info.columns + column;
         const value = info.format === "rgb8"

@@ -15,8 +15,9 @@ class Parts {
     this.live.setAttribute("aria-live", "polite");
     this.share = new Share(this);
     this.marks = new Marks(this);
+    this.adjust = new Adjust(this);
     this.grid = make("div", "ports");
-    this.grid.append(this.marks.node, this.share.node);
+    this.grid.append(this.marks.node, this.adjust.node, this.share.node);
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.grid, this.live);
     this.root.append(area);
@@ -27,7 +28,10 @@ class Parts {
     const bar = make("div", "bar");
     bar.setAttribute("role", "toolbar");
     bar.setAttribute("aria-label", "Image tools");
-    const names = {window: ["Window and level", "W"], scroll: ["Scroll", "S"], pan: ["Move", "P"], zoom: ["Zoom", "Z"], cross: ["Cross-hair", "X"]};
+    const names = {
+      window: ["Window and level", "W"], scroll: ["Scroll", "S"], pan: ["Move", "P"], zoom: ["Zoom", "Z"],
+      magnify: ["Magnifier", "Q"], cross: ["Cross-hair", "X"],
+    };
     this.toolButtons = new Map(TOOLS.map((tool) => [tool, makeButton(tool, ...names[tool], () => this.use(tool))]));
     this.presets = makeSelect("Window preset", "presets");
     this.presets.addEventListener("change", () => this.active.preset(Number(this.presets.value)));
@@ -49,6 +53,7 @@ class Parts {
         makeButton("fit", "Fit to window", "F", () => this.active.fit()),
         makeButton("actual", "Actual pixels", "O", () => this.active.actual()),
         makeButton("reset", "Reset view", "R", () => this.active.reset()),
+        this.adjust.button,
       ),
       ...this.sections.groups,
       this.cine,
@@ -82,6 +87,7 @@ class Parts {
     for (const [tool, button] of this.toolButtons) button.setAttribute("aria-pressed", String(tool === this.tool));
     this.grid.dataset.tool = this.tool in MEASURES ? "measure" : this.tool;
     this.marks.update();
+    this.adjust.update();
     this.invertButton.setAttribute("aria-pressed", String(Boolean(pane.state?.invert)));
     const {windows} = pane;
     const short = (number) => Number(number.toPrecision(5));

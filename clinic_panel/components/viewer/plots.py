@@ -8,7 +8,9 @@ from typing import Any
 
 import holoviews as hv
 import numpy as np
+from bokeh.palettes import Greys256
 
+from clinic_panel.components.viewer.palettes import PALETTES
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging import measure
 from clinic_panel.imaging.calibration import PixelSize
@@ -16,8 +18,16 @@ from clinic_panel.imaging.measure import Point, Shape
 from clinic_panel.imaging.pixels import Frame
 
 
-def image_of(frame: Frame, center: float, width: float, *, inverted: bool) -> hv.Image | hv.RGB:
-    """Return a frame, in millimetres where it is calibrated; the header's window for width 0."""
+def image_of(
+    frame: Frame, center: float, width: float, *, inverted: bool, colours: str = ""
+) -> hv.Image | hv.RGB:
+    """Return a frame, in millimetres where it is calibrated; the header's window for width 0.
+
+    Parameters
+    ----------
+    colours
+        Name of a colour map (``palettes``); empty for grey.
+    """
     _load_backend()
     info = frame.info
     row_mm, column_mm = info.spacing or (info.aspect, 1.0)
@@ -34,9 +44,10 @@ def image_of(frame: Frame, center: float, width: float, *, inverted: bool) -> hv
         return hv.RGB(frame.stored, bounds=bounds, kdims=kdims).opts(**common)
     if width <= 0:
         center, width = info.window_center, info.window_width
-    grey = "gray_r" if inverted != info.inverted else "gray"
+    shades = list(PALETTES.get(colours) or Greys256)
+    cmap = shades[::-1] if inverted != info.inverted else shades
     image = hv.Image(frame.values, bounds=bounds, kdims=kdims, vdims=[_value(frame)])
-    return image.opts(cmap=grey, clim=(center - width / 2, center + width / 2), **common)
+    return image.opts(cmap=cmap, clim=(center - width / 2, center + width / 2), **common)
 
 
 def profile_of(frame: Frame, points: Sequence[Point], size: PixelSize) -> hv.Curve:

@@ -150,6 +150,61 @@ class Reader {
     this.schedule();
   }
 
+  // Sections stand as anatomy has them, in grey; a picture as the reader likes.
+  get turnable() {
+    return this.kind === "images" ? this.state : undefined;
+  }
+
+  turn(quarters) {
+    this.turnable?.camera.turn(quarters);
+    this.stood();
+  }
+
+  mirror(way) {
+    this.turnable?.camera.mirror(way);
+    this.stood();
+  }
+
+  stand(rotation, mirrored) {
+    const {camera} = this.turnable ?? {};
+    if (!camera || (camera.quarter === rotation / 90 && camera.mirrored === mirrored)) return;
+    Object.assign(camera, {quarter: rotation / 90, mirrored});
+    this.stood();
+  }
+
+  // The picture stands another way, or in other colours.
+  stood() {
+    this.chrome();
+    this.schedule();
+    this.report();
+  }
+
+  // Name of the palette; empty for grey. Until the reader chooses it is what the modality usually has.
+  get palette() {
+    const {usual_colours: usual, palettes} = this.area.model;
+    const name = this.state?.palette ?? usual[this.chosen?.modality] ?? "";
+    return name in palettes ? name : "";
+  }
+
+  get colours() {
+    return !this.turnable || this.shown?.info.format === "rgb8" ? null : coloursOf(this.area.model.palettes[this.palette]);
+  }
+
+  paintIn(name) {
+    if (!this.turnable) return;
+    this.state.palette = name;
+    this.stood();
+  }
+
+  nextPalette() {
+    const names = ["", ...Object.keys(this.area.model.palettes)];
+    this.paintIn(names[(names.indexOf(this.palette) + 1) % names.length]);
+  }
+
+  magnify(spot = this.cursor ?? this.size.map((each) => each / 2), finger = false) {
+    this.loupe.show(this, spot, finger);
+  }
+
   fit() {
     this.state?.camera.reset();
     this.schedule();
@@ -167,7 +222,8 @@ class Reader {
     const {state, shown} = this;
     if (!state) return;
     state.camera.reset();
-    state.invert = false;
+    state.camera.upright();
+    Object.assign(state, {invert: false, palette: null});
     if (shown) this.setWindow(shown.info.window_center, shown.info.window_width);
     this.chrome();
     this.schedule();

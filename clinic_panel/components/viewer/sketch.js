@@ -32,18 +32,22 @@ class Sketch {
 
   // -- from the screen to the image and back -------------------------------------------------
 
-  toImage([x, y]) {
+  toImage(spot) {
     const {place, frame} = this.view;
     const bounded = (value, most) => Math.min(most, Math.max(0, value));
-    return [
-      bounded((x - place.x) / place.scale, frame.info.columns),
-      bounded((y - place.y) / (place.scale * place.aspect), frame.info.rows),
-    ];
+    const [x, y] = onImage(place, spot);
+    return [bounded(x, frame.info.columns), bounded(y, frame.info.rows)];
   }
 
-  toScreen([x, y]) {
-    const {place} = this.view;
-    return [place.x + x * place.scale, place.y + y * place.scale * place.aspect];
+  toScreen(point) {
+    return onScreen(this.view.place, point);
+  }
+
+  // A step on the screen as one of the image, whichever way the picture stands.
+  stepOf([dx, dy]) {
+    const {matrix: [a, b, c, d]} = this.view.place;
+    const side = (value) => Math.sign(Math.round(value * 1e6));
+    return [side(a * dx + b * dy), side(c * dx + d * dy)];
   }
 
   get aspect() {

@@ -35,7 +35,7 @@ class ReadingArea extends Parts {
     this.share.offer(model.offers);
     this.ledger.replace(model.measurements);
     this.opening = model.window_width > 0
-      ? {center: model.window_center, width: model.window_width, invert: model.invert} : null;
+      ? {center: model.window_center, width: model.window_width, invert: model.invert, palette: model.colour_map} : null;
   }
 
   // -- what Python says ----------------------------------------------------------------------
@@ -80,7 +80,9 @@ class ReadingArea extends Parts {
       const asked = pane === active && wished[i] === model.selected_series;
       pane.open(wished[i], asked ? model.index : 0);
       // As the reader left it: only the first time, and only the series it was said of.
-      if (asked && this.opening) Object.assign(pane.state, this.opening);
+      if (!asked) continue;
+      if (this.opening) Object.assign(pane.state, this.opening);
+      pane.stand(model.rotation, model.mirrored);
     }
     this.opening = null;
   }
@@ -134,6 +136,9 @@ class ReadingArea extends Parts {
       }
     });
     follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
+    follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
+    follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
+    model.on(["palettes", "usual_colours"], () => this.schedule());
     follow("tool", () => this.use(model.tool));
     follow("mpr", () => this.showSections(model.mpr, model.cross_hair));
     follow("cross_hair", () => this.mpr?.seek(model.cross_hair));
@@ -191,6 +196,9 @@ class ReadingArea extends Parts {
       if (state) {
         found.index = mpr ? mpr.index : state.index;
         found.invert = state.invert;
+        found.rotation = state.camera.quarter * 90;
+        found.mirrored = state.camera.mirrored;
+        found.colour_map = pane.palette;
         found.selected_measurement = this.ledger.selected ?? "";
         if (state.width > 0) Object.assign(found, {window_center: state.center, window_width: state.width});
       }

@@ -11,6 +11,7 @@ from panel.custom import JSComponent
 from param.parameterized import discard_events
 
 from clinic_panel.components.viewer import plots
+from clinic_panel.components.viewer.palettes import PALETTES, USUAL, packed
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging.calibration import pixel_size
 from clinic_panel.imaging.measure import Shape
@@ -23,11 +24,11 @@ type FrameSource = Callable[[int, int], Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
-    "planes.js",
-    *("frames.js", "painter.js", "chrome.js", "gestures.js", "calibration.js", "measure.js"),
-    *("strokes.js", "ledger.js", "sketch.js", "shapes.js", "marks.js", "reader.js", "content.js"),
-    *("header.js", "papers.js", "ecg.js", "pane.js", "parts.js", "volume.js", "filling.js"),
-    *("mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
+    *("planes.js", "frames.js", "painter.js", "palettes.js", "loupe.js", "chrome.js"),
+    *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
+    *("shapes.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js", "papers.js"),
+    *("ecg.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
+    *("crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -86,9 +87,27 @@ class StudyViewer(JSComponent):
         default=0.0, bounds=(0, None), doc="Window, in that unit; 0 until an image came."
     )
     invert = param.Boolean(default=False, doc="Whether the reader inverted the grey scale.")
+    rotation = param.Selector(
+        default=0,
+        objects=[0, 90, 180, 270],
+        doc="Degrees the picture is turned clockwise, after it was mirrored.",
+    )
+    mirrored = param.Boolean(default=False, doc="Whether left and right have changed places.")
+    colour_map = param.String(
+        default=None,
+        allow_None=True,
+        doc="One of ``palettes``; empty for grey, None for what the modality usually has.",
+    )
+    palettes = param.Dict(
+        default={name: packed(colours) for name, colours in PALETTES.items()},
+        doc="Colour maps a grey image may have: 256 x RGB bytes in Base64 (``palettes.packed``).",
+    )
+    usual_colours = param.Dict(
+        default=dict(USUAL), doc="By modality, the colour map it has until the reader chooses."
+    )
     tool = param.Selector(
         default="window",
-        objects=["window", "scroll", "pan", "zoom", "cross", *Shape],
+        objects=["window", "scroll", "pan", "zoom", "magnify", "cross", *Shape],
         doc="What dragging with the main button does: a shape's name draws it, ``cross`` moves the "
         "cross-hair of the sections.",
     )
@@ -250,7 +269,7 @@ class StudyViewer(JSComponent):
             raise NotDisplayable("There is no image to show.")
         frame = self._frame(*stack[self.index])
         window = self.window_center, self.window_width
-        return plots.image_of(frame, *window, inverted=self.invert)
+        return plots.image_of(frame, *window, inverted=self.invert, colours=self.colour_map or "")
 
     @property
     def profile(self) -> hv.Curve:
@@ -296,6 +315,6 @@ class StudyViewer(JSComponent):
 
     def hv_view(self) -> hv.DynamicMap:
         """The current view, following this viewer's params."""
-        watched = ("selected_series", "index", "window_center", "window_width", "invert")
-        streams = [hv.streams.Params(self, list(watched))]
+        watched = ["selected_series", "index", "window_center", "window_width", "invert"]
+        streams = [hv.streams.Params(self, [*watched, "colour_map"])]
         return hv.DynamicMap(lambda **_: self.image, streams=streams)
