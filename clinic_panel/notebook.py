@@ -20,7 +20,7 @@ from clinic_panel.errors import NotFound
 from clinic_panel.imaging.volume import Volume
 from clinic_panel.models.user import Role
 from clinic_panel.resources import open_context
-from clinic_panel.services import analytics, cohort, cohort_headers, cohort_view
+from clinic_panel.services import analytics, cohort, cohort_headers, cohort_view, preferences
 from clinic_panel.services.cohort_frames import day_of
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ class Clinic:
     def view(self, study_uid: str) -> StudyViewer:
         """Return the clinicians' viewer on a study, under its pseudonym.
 
+        Keys, presets and ways are those of the account with this person's name, where there is one.
         Pixels come over the notebook's own channel; text burned into them is not removed.
         """
+        from clinic_panel.components.viewer.preferred import as_params
         from clinic_panel.components.viewer.viewer import StudyViewer
 
         opened = cohort_view.open_study(self._ctx, study_uid)
@@ -104,6 +106,7 @@ class Clinic:
             banner={"name": opened.patient_key, "sex": opened.patient_sex},
             source=opened.frame,
             preload=False,
+            **as_params(preferences.mine(self._ctx)),
         )
 
     def studies_by_hour(self, first: str | date, last: str | date) -> pd.DataFrame:

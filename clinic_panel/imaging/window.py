@@ -35,29 +35,49 @@ _CT: Final = (
     Window(500, 2000, "Bone"),
     Window(90, 160, "Liver"),
     Window(300, 600, "Angio"),
+    Window(35, 30, "Stroke"),
+    Window(60, 350, "Neck"),
+    Window(50, 250, "Spine"),
+    Window(700, 4000, "Temporal bone"),
 )
 PRESETS: Final[dict[str, tuple[Window, ...]]] = {"CT": _CT, "PT": (Window(5, 10, "SUV 0-10"),)}
-_BY_BODY_PART: Final = {
-    "HEAD": "Brain",
-    "BRAIN": "Brain",
-    "SKULL": "Bone",
-    "CHEST": "Mediastinum",
-    "LUNG": "Lung",
-    "ABDOMEN": "Abdomen",
-    "LIVER": "Liver",
-    "PELVIS": "Abdomen",
-    "SPINE": "Bone",
-    "CSPINE": "Bone",
-    "LSPINE": "Bone",
-    "EXTREMITY": "Bone",
+_HEAD: Final = ("Brain", "Stroke", "Subdural", "Bone", "Temporal bone")
+_CHEST: Final = ("Mediastinum", "Lung", "Bone", "Angio")
+_ABDOMEN: Final = ("Abdomen", "Liver", "Bone", "Angio")
+_SPINE: Final = ("Bone", "Spine")
+_BY_BODY_PART: Final = {  # Body Part Examined (PS3.16 Annex L): what is looked at first
+    "HEAD": _HEAD,
+    "BRAIN": _HEAD,
+    "SKULL": ("Bone", "Brain"),
+    "EAR": ("Temporal bone", "Bone"),
+    "TEMPORALBONE": ("Temporal bone", "Bone"),
+    "NECK": ("Neck", "Angio", "Bone"),
+    "CHEST": _CHEST,
+    "LUNG": ("Lung", "Mediastinum"),
+    "HEART": ("Mediastinum", "Angio"),
+    "ABDOMEN": _ABDOMEN,
+    "LIVER": ("Liver", "Abdomen"),
+    "KIDNEY": _ABDOMEN,
+    "PELVIS": ("Abdomen", "Bone"),
+    "SPINE": _SPINE,
+    "CSPINE": _SPINE,
+    "TSPINE": _SPINE,
+    "LSPINE": _SPINE,
+    "EXTREMITY": ("Bone",),
+    "HAND": ("Bone",),
+    "FOOT": ("Bone",),
+    "KNEE": ("Bone",),
+    "HIP": ("Bone",),
+    "SHOULDER": ("Bone",),
 }
 
 
 def presets(modality: str, body_part: str = "") -> tuple[Window, ...]:
-    """The windows usual for a modality, the one for the body part first."""
+    """The windows usual for a modality, those for the body part first."""
     known = PRESETS.get(modality, ())
-    favourite = _BY_BODY_PART.get(body_part.upper())
-    return tuple(sorted(known, key=lambda window: window.label != favourite))
+    first = _BY_BODY_PART.get(body_part.upper().replace(" ", ""), ())
+    places = {label: place for place, label in enumerate(first)}
+    return tuple(sorted(known, key=lambda window: places.get(window.label, len(places))))
 
 
 def apply(

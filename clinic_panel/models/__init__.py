@@ -14,6 +14,7 @@ from clinic_panel.models import (  # noqa: F401 - relationships name classes of 
     patient,
     peer,
     performed,
+    preference,
     report,
     site,
     user,

@@ -11,6 +11,7 @@ from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
 from clinic_panel.components.viewer.kept import Kept
+from clinic_panel.components.viewer.preferred import Preferred
 from clinic_panel.components.viewer.sharing import Sharing
 from clinic_panel.components.viewer.study import (
     FRAME_URL,
@@ -88,6 +89,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
         )
 
     document = pn.state.curdoc
+    Preferred(ctx, viewer, say=notice.say)
     kept = Kept(ctx, study_id, viewer, say=notice.say, later=document.add_timeout_callback)
     pn.state.on_session_destroyed(lambda _: kept.keep_look())
     form = FormDialog()

@@ -158,6 +158,7 @@ class SeriesView:
     grid: Grid | None = None
     no_volume: str = ""
     papers: tuple[PaperView, ...] = ()
+    body_part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,7 @@ def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> Ser
         grid=grid,
         no_volume=no_volume,
         papers=tuple(papers),
+        body_part=row.body_part_examined,
     )
 
 

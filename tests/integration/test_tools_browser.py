@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from clinic_panel.components.viewer.palettes import PALETTES
 from clinic_panel.imaging.measure import Shape, angle, area, axes, length, mask, statistics
+from clinic_panel.services.preferences import Preferences, Preset
 from tests.integration import test_viewer_browser as stage
 from tests.integration.test_measuring_browser import at, draw, label, numbers
 
@@ -148,7 +149,7 @@ def test_a_turned_picture_keeps_its_letters_and_measurements_and_reset_restores_
     stage.until(lambda: clinic.viewer.measurements)
     text = label(page, "length").text_content()
     assert edges(page) == ["R", "L", "A", "P"]
-    page.keyboard.press("j")  # clockwise: A comes to the right
+    page.keyboard.press("Shift+R")  # clockwise: A comes to the right
     expect(page.locator(".overlay .right")).to_have_text("A")
     assert edges(page) == ["P", "A", "R", "L"]
     expect(label(page, "length")).to_have_text(text)
@@ -160,7 +161,7 @@ def test_a_turned_picture_keeps_its_letters_and_measurements_and_reset_restores_
     page.keyboard.press("u")  # left and right of the screen change places
     expect(page.locator(".overlay .right")).to_have_text("P")
     assert edges(page) == ["A", "P", "R", "L"]
-    page.keyboard.press("v")
+    page.keyboard.press("Shift+U")
     expect(page.locator(".overlay .top")).to_have_text("L")
     stage.until(lambda: clinic.viewer.rotation == 270 and not clinic.viewer.mirrored)
     # What lies under the cursor is still told of the right pixel.
@@ -225,6 +226,7 @@ def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic)
     )
     assert centre == stage.grey(float(clinic.frame(23, 0).values[128, 128]), 50, 400)
     assert [run for run in edge if run % times] == []  # no pixel is blurred into the next
+    assert loupe.bounding_box()["width"] < 250
     page.keyboard.up("q")
     expect(loupe).to_be_hidden()
     page.get_by_role("button", name="Magnifier").click()
@@ -233,6 +235,74 @@ def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic)
     expect(loupe).to_be_visible()
     page.mouse.up()
     expect(loupe).to_be_hidden()
+
+
+def test_a_shape_is_placed_and_bent_point_by_point_without_a_mouse(desk, clinic):
+    page, _ = desk
+    for key in ("l", "Enter"):
+        page.keyboard.press(key)
+    stage.until(lambda: clinic.viewer.measurements)
+    first, second = clinic.viewer.measurements[0]["points"]
+    for key in (
+        "Shift+R",
+        "/",
+        "Shift+ArrowRight",
+    ):  # turned: right on the screen is up in the image
+        page.keyboard.press(key)
+    stage.until(lambda: clinic.viewer.measurements[0]["points"] != [first, second])
+    assert clinic.viewer.measurements[0]["points"] == [[first[0], first[1] - 1], second]
+    for key in ("/", "/", "Shift+ArrowDown"):  # past the last point: the whole shape
+        page.keyboard.press(key)
+    stage.until(lambda: clinic.viewer.measurements[0]["points"][1] != second)
+    moved = [[first[0] + 1, first[1] - 1], [second[0] + 1, second[1]]]
+    assert clinic.viewer.measurements[0]["points"] == moved
+
+
+def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, clinic):
+    page, viewport = desk
+    page.get_by_role("button", name="Settings of the viewer").click()
+    dialog = page.get_by_role("dialog", name="Settings of the viewer")
+    dialog.get_by_role("button", name="Length: L").click()
+    page.keyboard.press("a")
+    expect(dialog.get_by_role("alert")).to_contain_text("A belongs to “Angle”")
+    page.keyboard.press("a")  # so be it
+    expect(dialog.get_by_role("button", name="Length: A", exact=True)).to_be_visible()
+    dialog.get_by_role("tab", name="Presets").click()
+    dialog.get_by_role("button", name="Add a preset").click()
+    page.keyboard.type("Nodule")
+    dialog.get_by_label("Level of preset 1").fill("-610")
+    dialog.get_by_label("Width of preset 1").fill("1210")
+    dialog.get_by_role("tab", name="Behaviour").click()
+    dialog.get_by_label("Wheel towards you").select_option("up")
+    dialog.get_by_role("button", name="Save").click()
+    stage.until(lambda: clinic.viewer.preferences)
+    kept = Preferences.of(clinic.viewer.preferences)  # as the account would keep it
+    assert kept.keys == {"length": ("a",), "angle": ()}
+    assert kept.presets == (Preset("Nodule", -610.0, 1210.0, "CT"),)
+    assert kept.behaviour.wheel == "up"
+
+    page.keyboard.press("a")
+    stage.until(lambda: clinic.viewer.tool == "length")
+    page.keyboard.press("?")
+    helped = page.get_by_role("dialog", name="Keyboard and mouse")
+    expect(helped.locator("dt:has(+ dd:text-is('Length'))")).to_have_text("A")
+    expect(helped.get_by_text("Angle", exact=True)).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")  # after the two of the image
+    stage.until(lambda: clinic.viewer.window_width == 1210)
+    expect(page.get_by_label("Window preset").locator("option:checked")).to_contain_text("Nodule")
+    page.keyboard.press("End")
+    stage.shown(page, stage.SLICES - 1)
+    stage.roll(page, viewport, 1)  # towards the reader: back
+    stage.shown(page, stage.SLICES - 2)
+
+    page.get_by_role("button", name="Settings of the viewer").click()
+    dialog.get_by_role("button", name="Reset to defaults").click()
+    dialog.get_by_role("button", name="Save").click()
+    stage.until(lambda: clinic.viewer.preferences["keys"] == {})
+    page.keyboard.press("l")
+    page.keyboard.press("a")
+    stage.until(lambda: clinic.viewer.tool == "angle")
 
 
 def test_fingers_draw_a_polygon(browser, clinic):

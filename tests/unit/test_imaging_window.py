@@ -64,6 +64,7 @@ def test_an_automatic_window_of_nothing_still_is_one():
 def test_presets_put_the_body_part_first():
     assert presets("CT", "CHEST")[0].label == "Mediastinum"
     assert presets("CT", "head")[0].label == "Brain"
+    assert [one.label for one in presets("CT", "TEMPORAL BONE")][:2] == ["Temporal bone", "Bone"]
     assert len(presets("CT")) == len(presets("CT", "HEAD"))
     assert presets("DX") == ()
 

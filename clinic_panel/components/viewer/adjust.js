@@ -11,10 +11,10 @@ class Adjust {
     const head = make("div", "marks-head");
     head.append(make("strong", "", "Turn and colour"), makeButton("close", "Close turn and colour", "", () => this.toggle(false)));
     const ways = [
-      ["turn", "Turn right", "J", (pane) => pane.turn(1)],
-      ["back", "Turn left", "", (pane) => pane.turn(-1)],
+      ["turn", "Turn right", "Shift+R", (pane) => pane.turn(1)],
+      ["back", "Turn left", "Shift+L", (pane) => pane.turn(-1)],
       ["across", "Flip left and right", "U", (pane) => pane.mirror("across")],
-      ["down", "Flip top and bottom", "V", (pane) => pane.mirror("down")],
+      ["down", "Flip top and bottom", "Shift+U", (pane) => pane.mirror("down")],
     ];
     const turns = makeGroup("Turn", ...ways.map(([icon, label, key, act]) => {
       const button = makeButton(icon, label, key, () => act(viewer.active));

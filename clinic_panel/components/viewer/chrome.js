@@ -32,6 +32,7 @@ const ICONS = {
   across: '<path d="M12 3v18" stroke-dasharray="2 2.500"/><path d="M9 7v10H3.500zM15 7v10h5.500z"/>',
   down: '<path d="M3 12h18" stroke-dasharray="2 2.500"/><path d="M7 9h10V3.500zM7 15h10v5.500z"/>',
   magnify: '<circle cx="10.500" cy="10.500" r="7"/><path d="m16 16 5 5M8 8h5v5H8z"/>',
+  settings: '<path d="M4 7h9M17 7h3M4 12h3M11 12h9M4 17h11M19 17h1"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="12" r="2"/><circle cx="17" cy="17" r="2"/>',
   text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
   header: '<rect x="4" y="3.500" width="16" height="17" rx="2"/><path d="M7.500 8h2M12 8h5M7.500 12h2M12 12h5M7.500 16h2M12 16h5"/>',
   copy: '<rect x="8.500" y="8.500" width="11" height="12" rx="2"/><path d="M5 15.500H4.500v-11a1 1 0 0 1 1-1h10v1.500"/>',
@@ -40,43 +41,6 @@ const ICONS = {
   undo: '<path d="M4 9h10a5.500 5.500 0 0 1 0 11h-3M4 9l4.500-4.500M4 9l4.500 4.500"/>',
   redo: '<path d="M20 9H10a5.500 5.500 0 0 0 0 11h3M20 9l-4.500-4.500M20 9l-4.500 4.500"/>',
 };
-
-const SHORTCUTS = [
-  ["Wheel, ↑ ↓, drag the slider", "Previous or next image"],
-  ["Page Up, Page Down", "Ten images back or on"],
-  ["Home, End", "First or last image"],
-  ["[ and ]", "Previous or next series"],
-  ["W, S, P, Z", "Drag sets window, scrolls, moves, zooms"],
-  ["Right drag, Ctrl + wheel, + and −", "Zoom"],
-  ["Middle drag, Shift + drag", "Move the image"],
-  ["Two fingers", "Zoom and move"],
-  ["1 to 9", "Window preset"],
-  ["I", "Invert"],
-  ["Y", "Show or hide the graphics that an image brings"],
-  [";", "Next colour map"],
-  ["J", "Turn to the right"],
-  ["U, V", "Flip left and right, top and bottom"],
-  ["Q, held", "Magnifier"],
-  ["F", "Fit to the window"],
-  ["O", "One image pixel to one screen pixel"],
-  ["R", "Reset window, zoom, position, turn and colours"],
-  ["K", "Mark as key image"],
-  ["L, D", "Length, long and short axis"],
-  ["A, C", "Angle, Cobb angle: one line, then the other"],
-  ["B, E, G", "Rectangle, ellipse, polygon: a click a corner"],
-  ["T, N", "Arrow with text, calibrate on a known object"],
-  ["Enter", "Close a polygon, or place the chosen shape in the middle"],
-  ["Backspace", "Take back a polygon's last corner"],
-  ["Shift + arrows, Delete", "Move or remove the chosen shape"],
-  ["Ctrl + Z, Ctrl + Y", "Undo, redo"],
-  ["M", "List of measurements"],
-  ["V", "Axial, coronal and sagittal sections (MPR)"],
-  ["X, Shift + arrows", "Move the cross-hair of the sections"],
-  ["J, comma, full stop", "Slab of the sections: kind, thinner, thicker"],
-  ["Space", "Play or pause"],
-  ["H", "DICOM header of the image"],
-  ["?", "This help"],
-];
 
 function make(tag, className = "", text = "") {
   const node = document.createElement(tag);
@@ -99,6 +63,7 @@ function makeButton(icon, label, shortcut, press) {
   button.append(iconOf(icon));
   button.setAttribute("aria-label", label);
   button.title = shortcut ? `${label} (${shortcut})` : label;
+  if (shortcut) Object.assign(button.dataset, {usual: shortcut, name: label});
   if (shortcut && shortcut.length === 1) button.setAttribute("aria-keyshortcuts", shortcut);
   button.addEventListener("click", press);
   return button;
@@ -126,22 +91,6 @@ function makeGroup(label, ...children) {
   group.setAttribute("aria-label", label);
   group.append(...children);
   return group;
-}
-
-function makeHelp(root) {
-  const help = make("dialog", "help");
-  help.setAttribute("aria-label", "Keyboard and mouse");
-  const head = make("div", "help-head");
-  head.append(
-    make("h2", "", "Keyboard and mouse"),
-    makeButton("close", "Close help", "", () => help.close()),
-  );
-  const list = make("dl");
-  for (const [keys, what] of SHORTCUTS) list.append(make("dt", "", keys), make("dd", "", what));
-  help.append(head, list);
-  help.addEventListener("click", (event) => event.target === help && help.close());
-  root.append(help);
-  return help;
 }
 
 // One button a series; buttons are kept by id, so that arriving images disturb neither focus nor scroll.

@@ -31,8 +31,9 @@ class Images {
       if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
       const place = state.camera.place(frame.info, ...pane.size);
       const {center, width, invert} = state;
-      const {palette, colours, area: {graphics}} = pane;
-      this.painter.draw(frame, {...place, center, width, invert, palette, colours, graphics});
+      const {palette, colours, area: {graphics, ways}} = pane;
+      const smooth = ways.smooth === "yes";
+      this.painter.draw(frame, {...place, center, width, invert, palette, colours, graphics, smooth});
       if (first) {
         pane.chrome();
         pane.report();

@@ -27,7 +27,7 @@ function listen(pane) {
     if (!notch) rolled -= step * WHEEL_STEP;
     if (!step) return;
     pane.area.activate(pane);
-    pane.step(step);
+    pane.step(pane.area.ways.wheel === "up" ? -step : step);
   }, {passive: false});
 
   port.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -126,11 +126,10 @@ function listenForKeys(viewer) {
     const inside = event.composedPath().includes(viewer.root);
     const target = event.composedPath()[0];
     if (!inside && target !== document.body) return; // someone is typing elsewhere
-    if (viewer.help.open || viewer.header.dialog.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+    if (viewer.root.querySelector("dialog[open]") || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    const taken = event.ctrlKey || event.metaKey
-      ? again(viewer, event) : nudge(viewer, event) || press(viewer, event.key);
-    if (taken) event.preventDefault();
+    const action = viewer.keys.actionOf(event);
+    if (action && action.run({viewer, pane: viewer.active}) !== false) event.preventDefault();
   };
   const lift = () => viewer.panes.forEach((pane) => pane.loupe.hide());
   const listeners = {keydown: keys, keyup: lift};
@@ -138,56 +137,4 @@ function listenForKeys(viewer) {
   return () => {
     for (const [kind, act] of Object.entries(listeners)) document.removeEventListener(kind, act);
   };
-}
-
-function again(viewer, {key, shiftKey}) {
-  const {ledger} = viewer;
-  const wanted = key.toLowerCase();
-  if (wanted === "y" || (wanted === "z" && shiftKey)) ledger.redo();
-  else if (wanted === "z") ledger.undo();
-  else return false;
-  return true;
-}
-
-function nudge(viewer, {key, shiftKey}) {
-  const way = {ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0]}[key];
-  if (!shiftKey || !way) return false;
-  if (viewer.mpr) {
-    viewer.active.nudge(...way);
-    return true;
-  }
-  if (!viewer.ledger.selected) return false;
-  const {shapes} = viewer.active;
-  viewer.ledger.nudge(...(shapes.view ? shapes.stepOf(way) : way));
-  return true;
-}
-
-function press(viewer, key) {
-  const {active: pane} = viewer;
-  const far = pane.count - 1;
-  const moves = {
-    ArrowUp: () => pane.step(-1), ArrowLeft: () => pane.step(-1),
-    ArrowDown: () => pane.step(1), ArrowRight: () => pane.step(1),
-    PageUp: () => pane.step(-10), PageDown: () => pane.step(10),
-    Home: () => pane.go(0), End: () => pane.go(far),
-    "[": () => pane.nextSeries(-1), "]": () => pane.nextSeries(1),
-    w: () => viewer.use("window"), s: () => viewer.use("scroll"),
-    x: () => viewer.use("cross"), v: () => viewer.showSections(!viewer.mpr),
-    j: () => viewer.mpr?.nextSlab(), ",": () => viewer.mpr?.thicken(-2), ".": () => viewer.mpr?.thicken(2),
-    p: () => viewer.use("pan"), z: () => viewer.use("zoom"),
-    i: () => pane.flip(), y: () => viewer.toggleGraphics(), f: () => pane.fit(), o: () => pane.actual(),
-    r: () => pane.reset(), k: () => viewer.toggleKey(), " ": () => pane.play(!pane.playing),
-    "+": () => pane.zoomAt(1.2), "-": () => pane.zoomAt(1 / 1.2),
-    "?": () => viewer.help.showModal(), h: () => viewer.showHeader(), m: () => viewer.marks.toggle(),
-    j: () => pane.turn(1), u: () => pane.mirror("across"), v: () => pane.mirror("down"),
-    ";": () => pane.nextPalette(), q: () => pane.magnify(),
-    Delete: () => viewer.ledger.remove(), Backspace: () => pane.shapes.retreat() || viewer.ledger.remove(),
-    Enter: () => pane.place(), Escape: () => pane.letGo(),
-  };
-  for (const [kind, {key: own}] of Object.entries(MEASURES)) moves[own] = () => viewer.use(kind);
-  const move = moves[key.length === 1 ? key.toLowerCase() : key];
-  if (move) move();
-  else if (/^[1-9]$/.test(key)) pane.preset(Number(key) - 1);
-  else return false;
-  return true;
 }

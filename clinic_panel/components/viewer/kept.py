@@ -107,6 +107,8 @@ class Kept:
             return
         instance_id, frame = stack[viewer.index]
         seen = {name: getattr(viewer, name) for name in AS_SEEN}
+        if viewer.colour_map not in ("", *viewer.palettes):
+            seen["colour_map"] = None
         look = Look(instance_id=instance_id, frame=frame, **seen)
         try:
             self._version = markup.keep_look(self._ctx, self._study_id, look, version=self._version)

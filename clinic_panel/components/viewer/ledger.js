@@ -56,9 +56,4 @@ class Ledger {
   rewrite(id, change) {
     this.commit(this.list.map((one) => (one.id === id ? {...one, ...change} : one)));
   }
-
-  nudge(dx, dy) {
-    const one = this.list.find((each) => each.id === this.selected);
-    if (one) this.rewrite(one.id, {points: one.points.map(([x, y]) => [x + dx, y + dy])});
-  }
 }

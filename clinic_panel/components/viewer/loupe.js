@@ -1,6 +1,6 @@
 // Loupe: a round glass over the picture, each image pixel a whole number of screen pixels.
 const GLASS = 210; // CSS pixels across
-const AT_LEAST = 3; // screen pixels for one of the image
+const AT_LEAST = 2; // screen pixels for one of the image
 
 class Loupe {
   constructor() {
@@ -23,7 +23,7 @@ class Loupe {
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const across = Math.round(GLASS * ratio);
     const place = state.camera.place(shown.info, ...pane.size);
-    const times = Math.max(AT_LEAST, Math.ceil(2 * place.scale * ratio));
+    const times = Math.max(AT_LEAST, Math.ceil(pane.area.ways.loupe * place.scale * ratio));
     if (this.node.width !== across) this.node.width = this.node.height = across;
     const context = this.node.getContext("2d", {alpha: false});
     context.setTransform(1, 0, 0, 1, 0, 0);

@@ -38,7 +38,7 @@ class Painter {
     const {context, ratio} = this;
     this.clear();
     this.painted = frame.key + this.lutKey;
-    context.imageSmoothingEnabled = view.scale < 6;
+    context.imageSmoothingEnabled = view.smooth !== false && view.scale < 6;
     context.setTransform(...view.matrix.map((each) => each * ratio));
     context.drawImage(this.sheet.canvas, 0, 0);
     if (view.graphics) this.planes.draw(context, frame);
@@ -48,8 +48,8 @@ class Painter {
     const {context, ratio} = this;
     this.clear();
     context.imageSmoothingEnabled = true;
-    context.setTransform(ratio, 0, 0, ratio, view.x * ratio, view.y * ratio);
-    context.drawImage(bitmap, 0, 0, info.columns * view.scale, info.rows * view.scale * view.aspect);
+    context.setTransform(...view.matrix.map((each) => each * ratio));
+    context.drawImage(bitmap, 0, 0, info.columns, info.rows);
   }
 
   prepare({rows, columns}) {

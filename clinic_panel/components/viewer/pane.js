@@ -166,7 +166,7 @@ class Pane extends Reader {
     const edges = info?.edges && state ? state.camera.edges(info.edges) : ["", "", "", ""];
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
     overlay.star.hidden = !this.area.keyImages.has(this.entry?.key);
-    overlay.colours.write(info, state, frame && this.colours);
+    overlay.colours.write(info, state, frame?.pixels && this.colours);
     overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));
     this.values();
     if (Number(this.slider.value) !== state?.index) this.slider.value = state?.index ?? 0;

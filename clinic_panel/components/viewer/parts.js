@@ -5,7 +5,8 @@ class Parts {
   build() {
     this.root = make("section", "reading");
     this.root.setAttribute("aria-label", "Image viewer");
-    this.help = makeHelp(this.root);
+    this.help = new Help(this);
+    this.settings = new Settings(this);
     this.header = new HeaderBrowser(this.root, {
       load: ({id, frame}) => loadJson(`${this.model.header_url.replace("{id}", id)}?frame=${frame}`),
       step: (by) => this.neighbour(by),
@@ -64,7 +65,8 @@ class Parts {
         "More",
         this.headerButton,
         makeButton("full", "Full screen", "", () => this.fullScreen()),
-        makeButton("help", "Keyboard and mouse help", "?", () => this.help.showModal()),
+        makeButton("settings", "Settings of the viewer", "", () => this.settings.show()),
+        makeButton("help", "Keyboard and mouse help", "?", () => this.help.show()),
       ),
     );
     return bar;

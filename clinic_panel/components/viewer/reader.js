@@ -93,14 +93,20 @@ class Reader {
   windowBy(dx, dy) {
     const {state} = this;
     if (!state?.width) return;
-    const pace = Math.max(state.width, this.shown?.info.format === "rgb8" ? 64 : 1) / 250;
+    const hand = {slow: 0.4, fast: 2.5}[this.area.ways.window_pace] ?? 1;
+    const pace = (hand * Math.max(state.width, this.shown?.info.format === "rgb8" ? 64 : 1)) / 250;
     const least = pace < 0.02 ? 1e-3 : 1;
     this.setWindow(state.center + dy * pace, Math.max(least, state.width + dx * pace));
   }
 
+  // The image's own, then the reader's for what it shows, then the usual ones.
   get windows() {
-    const series = this.chosen;
-    const usual = series?.presets ?? this.area.model.presets?.[series?.modality] ?? [];
+    const {modality, presets, body_part: part} = this.chosen ?? {};
+    const {model} = this.area;
+    const mine = (model.preferences?.presets ?? []).filter((one) => (
+      (!one.modality || one.modality === modality) && (!one.body_part || one.body_part === part)
+    ));
+    const usual = [...mine, ...(presets ?? model.presets?.[modality] ?? [])];
     const {info} = this.shown ?? {};
     if (!info) return usual;
     const label = info.format === "rgb8" ? "Original" : "Automatic";

@@ -189,4 +189,38 @@ class Shapes extends Sketch {
     const points = standing(kind, info.columns / 2, info.rows / 2, reach, this.aspect);
     return this.add({...this.blank(), kind, points});
   }
+
+  // -- by key --------------------------------------------------------------------------------
+
+  nextShape() {
+    const ids = this.here.map((one) => one.id);
+    if (!ids.length) return false;
+    this.ledger.choose(ids[(ids.indexOf(this.selected) + 1) % ids.length]);
+    return true;
+  }
+
+  // After the last point it is the whole shape's turn again.
+  nextPoint() {
+    const one = this.here.find((each) => each.id === this.selected);
+    if (!one) return false;
+    this.point = this.pointOf(one) + 1;
+    if (this.point >= one.points.length) this.point = -1;
+    this.pointed = one.id;
+    this.draw();
+    return true;
+  }
+
+  // One pixel of the image, in a direction of the screen: the chosen point, or the whole shape.
+  nudge(way) {
+    const one = this.here.find((each) => each.id === this.selected);
+    if (!one) return false;
+    const [dx, dy] = this.stepOf(way);
+    const {kind, points} = one;
+    const at = this.pointOf(one);
+    const moved = at < 0
+      ? points.map(([x, y]) => [x + dx, y + dy])
+      : bent({kind, points}, at, [points[at][0] + dx, points[at][1] + dy], this.aspect);
+    this.ledger.rewrite(one.id, {points: moved});
+    return true;
+  }
 }

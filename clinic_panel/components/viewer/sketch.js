@@ -14,6 +14,8 @@ class Sketch {
     this.node = svgOf("svg", {class: "shapes", "aria-hidden": "true"});
     this.draft = null; // being drawn
     this.held = null; // being moved: {id, kind, handle, from, before, points}
+    this.pointed = null; // id of the shape whose point is chosen by key
+    this.point = -1; // which one
     this.cache = new Map(); // id -> {key, values}
     this.view = null; // {frame, place, entry, key}
   }
@@ -59,6 +61,10 @@ class Sketch {
     return knownFor(this.list, entry, this.home);
   }
 
+  pointOf({id}) {
+    return id === this.pointed ? this.point : -1;
+  }
+
   get here() {
     return this.view ? this.list.filter((one) => keyOf(one) === this.view.key) : [];
   }
@@ -97,7 +103,10 @@ class Sketch {
     const outline = this.outline(one.kind, on, one === this.draft);
     group.append(svgOf(outline.tag, {...outline.at, class: "under"}), svgOf(outline.tag, outline.at));
     if (one.kind === "cobb" && on.length === 4) group.append(svgOf("path", {class: "guide", d: this.between(on)}));
-    for (const [cx, cy] of chosen ? on : []) group.append(svgOf("circle", {cx, cy, r: 4.5, class: "handle"}));
+    const held = this.pointOf(one);
+    (chosen ? on : []).forEach(([cx, cy], i) => {
+      group.append(svgOf("circle", {cx, cy, r: i === held ? 6.5 : 4.5, class: i === held ? "handle held" : "handle"}));
+    });
     const lines = linesOf(one, this.valuesOf(one), this.view.frame.info, this.known);
     if (lines.length) group.append(this.label(lines, on));
     return group;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 from clinic_panel import validation
+from clinic_panel.imaging import window
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.services.viewing import FrameView, PaperView, SeriesView, StudyView
 
@@ -30,8 +32,17 @@ def series_of(view: StudyView) -> list[dict[str, Any]]:
             "grid": series.grid.as_dict() if series.grid else None,
             "no_volume": series.no_volume,
         }
+        | _windows(series)
         for series in view.series
     ]
+
+
+def _windows(series: SeriesView) -> dict[str, Any]:
+    """The usual windows, those for the body part first; without one, the viewer knows them."""
+    if not series.body_part:
+        return {}
+    usual = window.presets(series.modality, series.body_part)
+    return {"body_part": series.body_part.upper(), "presets": [asdict(one) for one in usual]}
 
 
 def banner_of(view: StudyView) -> dict[str, str]:

@@ -33,6 +33,7 @@ class ReadingArea extends Parts {
     });
     this.build();
     this.share.offer(model.offers);
+    this.preferred();
     this.ledger.replace(model.measurements);
     this.opening = model.window_width > 0
       ? {center: model.window_center, width: model.window_width, invert: model.invert, palette: model.colour_map} : null;
@@ -118,6 +119,21 @@ class ReadingArea extends Parts {
     return stack;
   }
 
+  // Keys and ways as the reader wants them.
+  preferred() {
+    this.keys = new Keys(this.model.preferences?.keys ?? {});
+    this.ways = behaviourOf(this.model);
+    this.keys.label(this.root);
+    this.schedule();
+  }
+
+  // What the reader chose in the settings; Python keeps it with their account.
+  prefer(chosen) {
+    this.tellPython({preferences: chosen});
+    this.preferred();
+    this.chrome();
+  }
+
   watch() {
     const {model} = this;
     const feeds = ["series", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
@@ -139,6 +155,10 @@ class ReadingArea extends Parts {
     follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
     follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
     model.on(["palettes", "usual_colours"], () => this.schedule());
+    follow("preferences", () => {
+      this.preferred();
+      this.chrome();
+    });
     follow("tool", () => this.use(model.tool));
     follow("mpr", () => this.showSections(model.mpr, model.cross_hair));
     follow("cross_hair", () => this.mpr?.seek(model.cross_hair));

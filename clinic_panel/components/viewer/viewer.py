@@ -27,8 +27,8 @@ _PARTS: Final = (
     *("planes.js", "frames.js", "painter.js", "palettes.js", "loupe.js", "chrome.js"),
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
     *("shapes.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js", "papers.js"),
-    *("ecg.js", "pane.js", "parts.js", "volume.js", "filling.js", "mpr.js", "section.js"),
-    *("crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
+    *("ecg.js", "pane.js", "actions.js", "preferences.js", "parts.js", "volume.js", "filling.js"),
+    *("mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -155,6 +155,11 @@ class StudyViewer(JSComponent):
     presets = param.Dict(
         default={name: [asdict(one) for one in windows] for name, windows in PRESETS.items()},
         doc="Window presets by modality: lists of label, center, width.",
+    )
+    preferences = param.Dict(
+        default={},
+        doc="What the reader chose: keys (action -> keys), presets (label, center, width, "
+        "modality, body_part), behaviour (``services.preferences``).",
     )
     notice = param.String(default=NOTICE, doc="Stands on every image; empty shows none.")
     cache_mb = param.Integer(
