@@ -14,14 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import free_port
+from tests.integration.peer import wait_for
 
 
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+def until_it_answers(process: subprocess.Popen, *ports: int) -> None:
+    """Wait until a program listens on its ports; it must not end before."""
+
+    def answers(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    wait_for(lambda: process.poll() is not None or all(map(answers, ports)))
+    assert process.poll() is None
 
 
 class Orthanc:
@@ -87,8 +94,7 @@ def orthanc(
         [program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        while not (answers(port) and answers(http)):
-            assert process.poll() is None
+        until_it_answers(process, port, http)
         yield Orthanc(process, port, f"http://127.0.0.1:{http}")
     finally:
         if process.poll() is None:

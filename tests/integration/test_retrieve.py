@@ -44,8 +44,7 @@ from listener.limits import Limits
 from listener.server import Node
 from tests import factories
 from tests.conftest import free_port
-from tests.integration.orthanc import answers as listening
-from tests.integration.orthanc import orthanc
+from tests.integration.orthanc import orthanc, until_it_answers
 from tests.integration.peer import STATION, associated, pdu, pdv, wait_for
 
 pytestmark = pytest.mark.timeout(120)
@@ -170,8 +169,7 @@ def running(port, *command):
         [found, *map(str, command[1:])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        wait_for(lambda: listening(port) or process.poll() is not None)
-        assert process.poll() is None
+        until_it_answers(process, port)
         yield
     finally:
         process.send_signal(signal.SIGTERM)

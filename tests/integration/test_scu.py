@@ -39,7 +39,7 @@ from clinic_panel.tasks.fetch import carry
 from clinic_panel.tasks.sync import forward
 from listener.server import Node
 from tests.conftest import free_port
-from tests.integration.orthanc import answers, orthanc
+from tests.integration.orthanc import orthanc, until_it_answers
 from tests.integration.peer import wait_for
 from tests.integration.test_commitment import stored
 from tests.integration.test_listener_process import CERTIFICATE
@@ -216,8 +216,7 @@ def dcmqrscp(node, tmp_path):
     process = subprocess.Popen(
         ["dcmqrscp", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not answers(port):
-        assert process.poll() is None
+    until_it_answers(process, port)
     yield Remote("ARCHIVE", "127.0.0.1", port)
     process.kill()
     process.wait()

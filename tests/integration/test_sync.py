@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -45,6 +44,7 @@ from clinic_panel.services.peers import PeerForm
 from clinic_panel.tasks.journal import Journal
 from clinic_panel.tasks.sync import forward
 from tests.conftest import free_port
+from tests.integration.orthanc import until_it_answers
 from tests.integration.peer import wait_for
 
 pytestmark = pytest.mark.timeout(120)
@@ -93,14 +93,6 @@ def state_counts(ctx: Context) -> Counter[ForwardingState]:
 def sent_digests(ctx: Context) -> list[str]:
     with ctx.read() as session:
         return sorted(session.scalars(select(Instance.sha256)))
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 class ScriptedPeer:
@@ -215,8 +207,7 @@ def storescp(peer, tmp_path: Path) -> Iterator[Path]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not answers(peer.port):
-        assert process.poll() is None
+    until_it_answers(process, peer.port)
     yield folder
     process.kill()
     process.wait()
@@ -264,8 +255,7 @@ def orthanc(peer, tmp_path: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not (answers(peer.port) and answers(port)):
-        assert process.poll() is None
+    until_it_answers(process, peer.port, port)
     yield f"http://127.0.0.1:{port}"
     process.send_signal(signal.SIGTERM)
     process.wait(30)
