@@ -16,6 +16,7 @@ _PIXEL_SPACING: Final = 0x00280030
 _IMAGER_PIXEL_SPACING: Final = 0x00181164
 _MAGNIFICATION: Final = 0x00181114
 _NOMINAL_SPACING: Final = 0x00182010
+_CALIBRATION_TYPE: Final = 0x00280A02
 _ASPECT_RATIO: Final = 0x00280034
 _ULTRASOUND_REGIONS: Final = 0x00186011
 _CENTIMETRES: Final = 3  # PS3.3 C.8.5.5.1.15
@@ -25,6 +26,7 @@ GEOMETRY_TAGS: Final = frozenset(
     {
         _PIXEL_SPACING,
         _IMAGER_PIXEL_SPACING,
+        _CALIBRATION_TYPE,
         _MAGNIFICATION,
         _NOMINAL_SPACING,
         _ASPECT_RATIO,
@@ -39,11 +41,16 @@ class SpacingSource(StrEnum):
     """Where a millimetre comes from; shown beside every length."""
 
     PIXEL_SPACING = "Pixel Spacing"
+    GEOMETRY = "Pixel Spacing, corrected for geometry"
+    FIDUCIAL = "Pixel Spacing, calibrated on a fiducial"
     IMAGER = "Imager Pixel Spacing, at the detector"
     IMAGER_CORRECTED = "Imager Pixel Spacing, corrected for magnification"
     NOMINAL_SCANNED = "Nominal Scanned Pixel Spacing"
     ULTRASOUND = "Ultrasound region calibration"
     NONE = "No calibration: pixels only"
+
+
+_FOUND_BY: Final = {"GEOMETRY": SpacingSource.GEOMETRY, "FIDUCIAL": SpacingSource.FIDUCIAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,9 @@ def spacing_of(found: Elements, measures: Elements | None = None) -> Spacing:
     spacing = spacing or _pair(found, _PIXEL_SPACING)
     imager = _pair(found, _IMAGER_PIXEL_SPACING)
     if spacing and spacing != imager:
-        return _spacing(spacing, SpacingSource.PIXEL_SPACING)
+        # How a radiograph's was found (PS3.3 10.7.1.3).
+        found_by = _FOUND_BY.get(found.text(_CALIBRATION_TYPE), SpacingSource.PIXEL_SPACING)
+        return _spacing(spacing, found_by)
     if imager:
         factor = next(iter(found.numbers(_MAGNIFICATION)), 0.0)
         if factor > 0:

@@ -38,12 +38,13 @@ _SHARED_GROUPS: Final = 0x52009229
 _FRAME_GROUPS: Final = 0x52009230
 _MODALITY_LUT: Final = 0x00283000
 _VOI_LUT: Final = 0x00283010
+_PET_UNITS: Final = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts"}
 _FUNCTIONS: Final[dict[str, VoiFunction]] = {  # a table has a sequence of its own, not a name
     one.value: one for one in VoiFunction if one is not VoiFunction.TABLE
 }
 _TAGS: Final = (
     frozenset(
-        {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
+        {0x00080060, 0x00541001, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
         | {0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011}
         | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121}
         | {0x00280122, 0x00280123, 0x00280124, 0x00280125}
@@ -260,6 +261,8 @@ def _frame_traits(found: Elements, shared: Elements | None, frame: Elements | No
     modality = found.text(0x00080060)
     if modality == "CT" and unit in ("", "US"):
         unit = "HU"  # the only unit of a CT image's rescale (PS3.3 C.8.2.1.1.2)
+    if modality == "PT" and unit in ("", "US"):
+        unit = _PET_UNITS.get(found.text(0x00541001), "")  # Units (PS3.3 C.8.9.1.1.3)
     windows, curve = _windows(voi), b""
     function: VoiFunction = _FUNCTIONS.get(voi.text(0x00281056), VoiFunction.LINEAR)
     if not windows and (table := table_of(voi.first(_VOI_LUT) or found.first(_VOI_LUT))):

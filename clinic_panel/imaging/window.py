@@ -19,11 +19,12 @@ class VoiFunction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window in modality units, with the name a reader knows it by."""
+    """One window in modality units, with the name a reader knows it by; a unit if only for that."""
 
     center: float
     width: float
     label: str = ""
+    unit: str = ""
 
 
 _CT: Final = (
@@ -40,7 +41,8 @@ _CT: Final = (
     Window(50, 250, "Spine"),
     Window(700, 4000, "Temporal bone"),
 )
-PRESETS: Final[dict[str, tuple[Window, ...]]] = {"CT": _CT, "PT": (Window(5, 10, "SUV 0-10"),)}
+_PT: Final = (Window(5, 10, "SUV 0-10", "g/ml"), Window(2.5, 5, "SUV 0-5", "g/ml"))
+PRESETS: Final[dict[str, tuple[Window, ...]]] = {"CT": _CT, "PT": _PT}
 _HEAD: Final = ("Brain", "Stroke", "Subdural", "Bone", "Temporal bone")
 _CHEST: Final = ("Mediastinum", "Lung", "Bone", "Angio")
 _ABDOMEN: Final = ("Abdomen", "Liver", "Bone", "Angio")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from clinic_panel.components.viewer.preferred import Preferred
+from clinic_panel.components.viewer.preferred import Preferred, as_params
 from clinic_panel.components.viewer.viewer import StudyViewer
+from clinic_panel.context import Actor
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.preference import Preference
@@ -35,6 +36,17 @@ def test_what_a_reader_chose_is_their_accounts_and_audited_without_what_it_says(
         [entry] = session.scalars(select(AuditEntry).where(AuditEntry.action == Action.CHANGE))
         assert entry.subject_type == "preference"
         assert entry.detail == {"changed": ["keys", "presets", "behaviour"]}
+
+
+def test_a_notebook_of_the_same_person_has_their_settings(ctx, as_role):
+    doctor = as_role(Role.CLINICIAN)
+    kept = preferences.keep(doctor, Preferences.of(CHOSEN))
+    notebook = ctx.acting_as(Actor(username=doctor.actor.username, role=Role.ANALYST))
+    viewer = StudyViewer(**as_params(preferences.mine(notebook)))
+    assert viewer.preferences == kept.as_dict()
+    assert viewer.usual_colours["PT"] == "Viridis"
+    stranger = ctx.acting_as(Actor(username="nobody here", role=Role.ANALYST))
+    assert preferences.mine(stranger) == Preferences()
 
 
 def test_another_window_is_not_overwritten_and_defaults_come_back(as_role):

@@ -206,7 +206,7 @@ def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic)
     stage.roll(page, viewport, 23)
     stage.shown(page, 23)
     loupe = page.locator(".loupe")
-    page.mouse.move(*at(viewport, 128.5, 128.5))
+    page.mouse.move(*at(viewport, 178.5, 151.5))  # amid the bone of 20 pixels across
     page.keyboard.down("q")
     expect(loupe).to_be_visible()
     times = int(loupe.get_attribute("data-times"))
@@ -224,7 +224,8 @@ def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic)
         }""",
         times,
     )
-    assert centre == stage.grey(float(clinic.frame(23, 0).values[128, 128]), 50, 400)
+    assert centre == stage.grey(float(clinic.frame(23, 0).values[151, 178]), 50, 400)
+    assert edge  # the bone itself, between what is beside it
     assert [run for run in edge if run % times] == []  # no pixel is blurred into the next
     assert loupe.bounding_box()["width"] < 250
     page.keyboard.up("q")

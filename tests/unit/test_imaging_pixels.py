@@ -177,6 +177,11 @@ def test_modality_values_carry_their_unit_and_window():
     assert [window.label for window in frame.info.windows] == ["Soft", "Bone"]
 
 
+def test_a_pet_says_its_unit():
+    pet = made(np.zeros((4, 4), "<i2"), stored=16, Modality="PT", Units="GML")
+    assert read_frame(pet).info.unit == "g/ml"
+
+
 def test_an_image_without_window_opens_on_its_own_range():
     array = np.linspace(0, 1000, 10_000).astype("<u2").reshape(100, 100)
     info = read_frame(made(array, stored=16)).info
@@ -218,6 +223,15 @@ def test_what_lies_outside_the_picture_is_told_and_sets_no_window(attributes, pa
             {"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 2},
             (0.1, 0.1),
             SpacingSource.IMAGER_CORRECTED,
+        ),
+        (
+            {
+                "PixelSpacing": [0.15, 0.15],
+                "ImagerPixelSpacing": [0.2, 0.2],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            (0.15, 0.15),
+            SpacingSource.FIDUCIAL,
         ),
         ({"PixelAspectRatio": [2, 1]}, None, SpacingSource.NONE),
         ({"PixelSpacing": [0, 0]}, None, SpacingSource.NONE),

@@ -6,7 +6,7 @@ class Adjust {
     this.node.hidden = true;
     this.node.setAttribute("role", "dialog");
     this.node.setAttribute("aria-label", "Turn and colour");
-    this.button = makeButton("turn", "Turn and colour", "", () => this.toggle());
+    this.button = makeButton("across", "Turn and colour", "", () => this.toggle());
     this.button.setAttribute("aria-expanded", "false");
     const head = make("div", "marks-head");
     head.append(make("strong", "", "Turn and colour"), makeButton("close", "Close turn and colour", "", () => this.toggle(false)));

@@ -212,7 +212,7 @@ class Settings {
     ];
     for (const [name, type, label, most] of fields) {
       const input = make("input");
-      Object.assign(input, {type, value: preset[name] ?? "", placeholder: label});
+      Object.assign(input, {type, value: preset[name] ?? ""});
       if (most) input.maxLength = most;
       else input.step = "any";
       input.setAttribute("aria-label", `${label} of preset ${i + 1}`);
@@ -220,6 +220,7 @@ class Settings {
         preset[name] = type === "number" ? input.valueAsNumber : name === "label" ? input.value : input.value.toUpperCase().trim();
       });
       const cell = make("td");
+      cell.dataset.label = label; // where there is no room for a head
       cell.append(input);
       row.append(cell);
     }

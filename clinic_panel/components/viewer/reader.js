@@ -111,7 +111,8 @@ class Reader {
     if (!info) return usual;
     const label = info.format === "rgb8" ? "Original" : "Automatic";
     const own = {label, center: info.window_center, width: info.window_width};
-    return [...(info.windows.length ? info.windows : [own]), ...usual];
+    const fitting = usual.filter(({unit}) => !unit || unit === info.unit);
+    return [...(info.windows.length ? info.windows : [own]), ...fitting];
   }
 
   preset(place) {
