@@ -210,7 +210,11 @@ export function render({ model, view, el }) {
   const still = heartbeat(model, el);
   const gone = () => { if (!el.querySelector(".lost")) el.append(lost()); };
   view.model.document?.on_event?.("connection_lost", gone);
-  model.on("ended", () => { if (model.ended) location.assign(local(model.ended)); });
+  model.on("ended", () => {
+    if (!model.ended) return;
+    if (window.name === "clinic-second") window.close(); // the viewer's, on a second monitor
+    location.assign(local(model.ended));
+  });
   model.on(["entries", "active"], () => el.querySelector("nav")?.replaceWith(navigation(model)));
   model.on("remove", () => { document.removeEventListener("keydown", slash); still(); });
   el.append(skip, bar, navigation(model));

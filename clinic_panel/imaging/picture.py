@@ -39,6 +39,7 @@ _FRAME_GROUPS: Final = 0x52009230
 _MODALITY_LUT: Final = 0x00283000
 _VOI_LUT: Final = 0x00283010
 _PET_UNITS: Final = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts"}
+_FRAME_OF_REFERENCE: Final = 0x00200052
 _FUNCTIONS: Final[dict[str, VoiFunction]] = {  # a table has a sequence of its own, not a name
     one.value: one for one in VoiFunction if one is not VoiFunction.TABLE
 }
@@ -51,6 +52,7 @@ _TAGS: Final = (
         | {0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281054, 0x00281055, 0x00281056}
         | {0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203}
         | {0x00281221, 0x00281222, 0x00281223, 0x00282110}
+        | {_FRAME_OF_REFERENCE}
         | {_MODALITY_LUT, _VOI_LUT, _SHARED_GROUPS, _FRAME_GROUPS, 0x20500020}
     )
     | GEOMETRY_TAGS
@@ -94,6 +96,7 @@ class Picture:
     signed: bool
     modality: str
     body_part: str
+    frame_of_reference_uid: str
     frame_time_ms: float | None
     padding: tuple[float, float] | None  # least and greatest stored value outside the picture
     lossy: bool
@@ -186,6 +189,7 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         signed=found.integer(0x00280103) == 1,
         modality=found.text(0x00080060)[:16],
         body_part=found.text(0x00180015)[:16],
+        frame_of_reference_uid=found.text(_FRAME_OF_REFERENCE)[:64],
         frame_time_ms=_frame_time(found),
         padding=_padding(found, signed=found.integer(0x00280103) == 1),
         lossy=found.text(0x00282110) == "01",

@@ -10,6 +10,7 @@ from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
+from clinic_panel.components.viewer.hanging import Wall
 from clinic_panel.components.viewer.kept import Kept
 from clinic_panel.components.viewer.preferred import Preferred
 from clinic_panel.components.viewer.sharing import Sharing
@@ -19,7 +20,6 @@ from clinic_panel.components.viewer.study import (
     PAPER_URL,
     PREVIEW_URL,
     banner_of,
-    series_of,
 )
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
@@ -40,29 +40,85 @@ BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
 def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
     """Build the page of the study named by the address's ``id``.
 
+    With ``second`` it is the window on a second monitor: the images alone.
+
     Raises
     ------
     Forbidden, NotFound
         The error page says so.
     """
-    study_id = _asked()
+    study_id, is_second = _asked(), b"1" in pn.state.session_args.get("second", [])
     view = viewing.study(ctx, lightbox, study_id)
     notice = Notice()
     viewer = StudyViewer(
-        series=series_of(view),
         banner=banner_of(view),
         frame_url=FRAME_URL,
         preview_url=PREVIEW_URL,
         reader=ctx.actor.display_name or ctx.actor.username,
         header_url=HEADER_URL,
         paper_url=PAPER_URL,
+        is_second=is_second,
+        can_mark=not is_second,
+        second_url="" if is_second else f"{PATH}?id={study_id}&second=1",
         sizing_mode="stretch_width",
         margin=0,
         styles={"height": BELOW_THE_BAR, "min-height": "460px"},
     )
+    form = FormDialog()
+    _hang(ctx, live, lightbox, view, viewer, form, notice)
+    if view.patient_pk is None:
+        notice.say(
+            "This study matches no booking: the identity is what the modality sent.", "warning"
+        )
+    return framed(
+        ctx,
+        TITLE,
+        "reports" if ctx.may(Permission.REPORT_WRITE) else "schedule",
+        main=[viewer],
+        aside=[] if is_second else [_report(ctx, live, view, viewer, notice)],
+        aside_px=EDITOR_PX,
+        overlays=[form, notice],
+    )
+
+
+def _hang(
+    ctx: Context,
+    live: Live,
+    lightbox: viewing.Lightbox,
+    view: viewing.StudyView,
+    viewer: StudyViewer,
+    form: FormDialog,
+    notice: Notice,
+) -> None:
+    """Put the images into the viewer, as their reader left and wants them, with ways to share."""
+    later = pn.state.curdoc.add_timeout_callback
+
+    def keep_prior(prior_id: int) -> None:
+        Kept(ctx, prior_id, viewer, say=notice.say, later=later, is_prior=True, with_look=False)
+
+    def more_images() -> None:
+        try:
+            wall.refresh(viewing.study(ctx, lightbox, view.id, again=True))
+        except ClinicError as error:
+            notice.say(error.message, "problem")
+
+    Preferred(ctx, viewer, say=notice.say)
+    wall = Wall(ctx, lightbox, view, viewer, say=notice.say, opened=keep_prior)
+    kept = Kept(ctx, view.id, viewer, say=notice.say, later=later, with_look=not viewer.is_second)
+    pn.state.on_session_destroyed(lambda _: kept.keep_look())
+    sharing = Sharing(ctx, view.id, viewer, form, say=notice.say, keep=kept.keep_look)
+    live.on(Topic.STUDIES, more_images)  # performed steps tell this topic too
+    live.on(Topic.STUDIES, sharing.refresh)
+    live.on(Topic.JOBS, sharing.refresh)
+
+
+def _report(
+    ctx: Context, live: Live, view: viewing.StudyView, viewer: StudyViewer, notice: Notice
+) -> ReportEditor:
+    """Return the report, which shares its key images with the viewer."""
     editor = ReportEditor(
         ctx=ctx,
-        study_id=study_id,
+        study_id=view.id,
         modalities="\\".join(view.modalities),
         description=view.study_description,
         styles={"max-height": BELOW_THE_BAR, "overflow-y": "auto"},
@@ -77,43 +133,11 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
     def mark(_: object) -> None:
         viewer.key_images = _marked(viewer, editor.key_images)
 
-    def more_images() -> None:
-        try:
-            now = viewing.study(ctx, lightbox, study_id, again=True)
-        except ClinicError as error:
-            notice.say(error.message, "problem")
-            return
-        fresh = {"series": series_of(now), "banner": banner_of(now)}
-        viewer.param.update(
-            **{name: value for name, value in fresh.items() if value != getattr(viewer, name)}
-        )
-
-    document = pn.state.curdoc
-    Preferred(ctx, viewer, say=notice.say)
-    kept = Kept(ctx, study_id, viewer, say=notice.say, later=document.add_timeout_callback)
-    pn.state.on_session_destroyed(lambda _: kept.keep_look())
-    form = FormDialog()
-    sharing = Sharing(ctx, study_id, viewer, form, say=notice.say, keep=kept.keep_look)
     viewer.param.watch(choose, "key_images")
     editor.param.watch(mark, "key_images")
     editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")
-    live.on(Topic.STUDIES, more_images)  # performed steps tell this topic too
     live.on(Topic.REPORTS, editor.refresh)
-    live.on(Topic.STUDIES, sharing.refresh)
-    live.on(Topic.JOBS, sharing.refresh)
-    if view.patient_pk is None:
-        notice.say(
-            "This study matches no booking: the identity is what the modality sent.", "warning"
-        )
-    return framed(
-        ctx,
-        TITLE,
-        "reports" if ctx.may(Permission.REPORT_WRITE) else "schedule",
-        main=[viewer],
-        aside=[editor],
-        aside_px=EDITOR_PX,
-        overlays=[form, notice],
-    )
+    return editor
 
 
 def _asked() -> int:

@@ -25,7 +25,8 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
-from clinic_panel.services import announced, audit
+from clinic_panel.services import announced, audit, priors
+from clinic_panel.services.priors import EarlierStudy
 
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
 MOST_INFLATED_BYTES = 64 * 2**20
@@ -159,6 +160,7 @@ class SeriesView:
     no_volume: str = ""
     papers: tuple[PaperView, ...] = ()
     body_part: str = ""
+    frame_of_reference_uid: str = ""  # empty where the images do not share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class StudyView:
     announced: int = 0
     missing: int = 0
     discontinuation: str = ""
+    earlier: tuple[EarlierStudy, ...] = ()
 
 
 def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = False) -> StudyView:
@@ -213,6 +216,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
             raise NotFound("This study does not exist.")
         is_new = _is_new_look(ctx, lightbox, row.id)
         tally = announced.tally_of(session, row)
+        earlier = priors.before(session, row)
         exam_status = row.appointment.exam_status if row.appointment else None
         if is_new or not again:
             audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
@@ -238,6 +242,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         announced=tally.announced,
         missing=tally.missing,
         discontinuation=tally.discontinuation,
+        earlier=earlier,
     )
 
 
@@ -276,6 +281,7 @@ def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> Ser
         no_volume=no_volume,
         papers=tuple(papers),
         body_part=row.body_part_examined,
+        frame_of_reference_uid=_shared({one.frame_of_reference_uid for one in pictures.values()}),
     )
 
 
@@ -284,6 +290,10 @@ def _grid(slices: list[Slice]) -> tuple[Grid | None, str]:
         return grid_of(slices), ""
     except NotDisplayable as error:
         return None, error.message
+
+
+def _shared(uids: set[str]) -> str:
+    return uids.pop() if len(uids) == 1 else ""
 
 
 def _reading_order(instance: Instance) -> tuple[bool, int, int]:

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from pydicom import dcmwrite
 from pydicom.data import get_testdata_file
 
+from clinic_panel.components.viewer import viewer as viewer_module
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import thumbnail
@@ -32,6 +33,7 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+VIEWER = Path(viewer_module.__file__).parent
 SLICES, ROWS = 48, 256
 CLIP, DAMAGED, PALETTE, GRAPHICS = 1000, 1001, 1002, 1003
 BANNER = {

@@ -37,6 +37,15 @@ const ACTIONS = [
   {group: "Sections", id: "thinner", label: "Thinner slab", keys: [","], run: ({viewer}) => viewer.mpr?.thicken(-2)},
   {group: "Sections", id: "thicker", label: "Thicker slab", keys: ["."], run: ({viewer}) => viewer.mpr?.thicken(2)},
 
+  {group: "Panes", id: "layout", label: "Choose the layout", keys: ["0"], run: ({viewer}) => viewer.layouts.toggle()},
+  {group: "Panes", id: "previous_pane", label: "Previous pane", keys: ["<"], run: ({viewer}) => viewer.nextPane(-1)},
+  {group: "Panes", id: "next_pane", label: "Next pane", keys: [">"], run: ({viewer}) => viewer.nextPane(1)},
+  {group: "Panes", id: "enlarge", label: "One pane large, or all again", keys: ["Shift+x"], run: ({viewer}) => viewer.enlarge()},
+  {group: "Panes", id: "scroll_together", label: "Scroll panes together", keys: ["Shift+j"], run: ({viewer}) => viewer.join("scroll")},
+  {group: "Panes", id: "reference_lines", label: "Reference lines", keys: [], run: ({viewer}) => viewer.join("lines")},
+  {group: "Panes", id: "same_window", label: "Same window in all panes", keys: [], run: ({viewer}) => viewer.join("window")},
+  {group: "Panes", id: "prior", label: "Prior beside, or this study alone", keys: ["Shift+p"], run: ({viewer}) => viewer.compare()},
+
   {group: "Window", id: "invert", label: "Invert", keys: ["i"], run: ({pane}) => pane.flip()},
   {group: "Window", id: "colours", label: "Next colour map", keys: [";"], run: ({pane}) => pane.nextPalette()},
   {group: "Window", id: "full_range", label: "Full range", keys: [], run: ({pane}) => pane.fullRange()},
@@ -75,6 +84,8 @@ const BY_HAND = [
   ["Middle drag, Shift + drag", "Move the image"],
   ["Two fingers", "Zoom and move"],
   ["Double-click a shape", "Its text"],
+  ["Double-click one of several panes", "That one large, or all again"],
+  ["Drag a series into a pane", "Hangs there"],
 ];
 
 const LONE = ["Shift", "Control", "Alt", "Meta", "CapsLock", "Dead", "Process", "Unidentified", "AltGraph", "Tab"];

@@ -14,6 +14,9 @@ const ICONS = {
   pause: '<path d="M8 5v14M16 5v14" stroke-width="3.500"/>',
   full: '<path d="M8 3H3v5M16 3h5v5M21 16v5h-5M3 16v5h5M3 3l6 6M21 3l-6 6M21 21l-6-6M3 21l6-6"/>',
   share: '<path d="M12 15V4M12 4 8 8M12 4l4 4M5 13v5.500a1.500 1.500 0 0 0 1.500 1.500h11a1.500 1.500 0 0 0 1.500-1.500V13"/>',
+  layout: '<rect x="3.500" y="4.500" width="17" height="15" rx="1.500"/><path d="M12 4.500v15M3.500 12h17"/>',
+  prior: '<path d="M4 12a8 8 0 1 0 2.500-5.800M4 4v4.500h4.500M12 7.500V12l3 2"/>',
+  window2: '<rect x="3.500" y="4.500" width="12" height="10" rx="1.500"/><path d="M18.500 9.500h2v10h-12v-2"/>',
   help: '<circle cx="12" cy="12" r="8.500"/><path d="M9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.300-1 .8-1 1.700M12 16.500v.01"/>',
   close: '<path d="m6 6 12 12M18 6 6 18"/>',
   cross: '<path d="M12 2.500v7M12 14.500v7M2.500 12h7M14.500 12h7"/>',
@@ -93,73 +96,12 @@ function makeGroup(label, ...children) {
   return group;
 }
 
-// One button a series; buttons are kept by id, so that arriving images disturb neither focus nor scroll.
-class Rail {
-  constructor(choose) {
-    this.choose = choose;
-    this.node = make("nav", "rail");
-    this.node.setAttribute("aria-label", "Series");
-    this.items = new Map();
-  }
-
-  update(series, selected) {
-    const seen = new Set();
-    for (const one of series) {
-      seen.add(one.id);
-      const item = this.items.get(one.id) ?? this.add(one.id);
-      const current = one.id === selected;
-      item.button.classList.toggle("current", current);
-      if (current) item.button.setAttribute("aria-current", "true");
-      else item.button.removeAttribute("aria-current");
-      const count = one.stack.length;
-      const what = one.kind === "papers" ? "document" : "image";
-      const images = count === 1 ? `1 ${what}` : `${count} ${what}s`;
-      item.chip.textContent = one.modality || "–";
-      item.label.textContent = one.label || "Series";
-      item.count.textContent = images;
-      item.button.title = one.label || "Series";
-      item.button.setAttribute("aria-label", `${one.modality} ${one.label}, ${images}`);
-      if (item.url !== one.thumbnail_url) {
-        item.url = one.thumbnail_url;
-        item.picture.hidden = !one.thumbnail_url;
-        if (one.thumbnail_url) item.picture.src = one.thumbnail_url;
-      }
-      this.node.append(item.button);
-    }
-    for (const [id, item] of this.items) {
-      if (seen.has(id)) continue;
-      item.button.remove();
-      this.items.delete(id);
-    }
-  }
-
-  add(id) {
-    const button = make("button", "series");
-    button.type = "button";
-    const frame = make("span", "thumb");
-    const picture = make("img");
-    picture.alt = "";
-    picture.draggable = false;
-    picture.addEventListener("error", () => (picture.hidden = true));
-    picture.addEventListener("load", () => (picture.hidden = false));
-    const chip = make("span", "chip");
-    frame.append(picture, chip);
-    const label = make("span", "label");
-    const count = make("span", "count");
-    button.append(frame, label, count);
-    button.addEventListener("click", () => this.choose(id));
-    const item = {button, picture, chip, label, count, url: null};
-    this.items.set(id, item);
-    return item;
-  }
-}
-
 // Text over the picture. Each corner is one node; it is written only when its text changes.
 class Overlay {
   constructor() {
     this.node = make("div", "overlay");
     this.parts = {};
-    for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom"]) {
+    for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom", "prior"]) {
       this.parts[name] = make("div", name);
     }
     this.name = make("strong");
@@ -183,7 +125,10 @@ class Overlay {
   }
 
   identify(banner) {
-    const {name, id, birth_date: born, sex, study_date: day, study, state} = banner ?? {};
+    const {name, id, birth_date: born, sex, study_date: day, study, state, prior} = banner ?? {};
+    // An old study must never be taken for the one to be read.
+    this.write("prior", prior ? `PRIOR  ${prior}` : "");
+    this.parts.prior.hidden = !prior;
     this.name.textContent = name || "Patient not identified";
     this.parts.banner.classList.toggle("unknown", !name);
     const lines = [

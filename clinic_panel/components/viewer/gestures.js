@@ -116,6 +116,7 @@ function listen(pane) {
     }
     const found = pane.shown && pane.shapes.under(at(event));
     if (found) pane.write(found.id);
+    else if (pane.area.panes.length > 1) pane.area.enlarge();
     else pane.fit();
   });
 }

@@ -27,6 +27,8 @@ class Kept:
         *,
         say: Callable[[str, str], Any],
         later: Callable[[Callable[[], Any], int], Any],
+        is_prior: bool = False,
+        with_look: bool = True,
     ) -> None:
         """Put back what was kept, and keep what changes from now on.
 
@@ -36,18 +38,32 @@ class Kept:
             Shows a sentence and its tone.
         later
             Calls a function after so many milliseconds, in the page's own turn.
+        is_prior
+            Whether the viewer shows this study beside another.
+        with_look
+            Whether the view is kept too: of one study, in one window.
         """
         self._ctx, self._study_id, self._viewer = ctx, study_id, viewer
         self._say, self._later = say, later
-        self._is_due = False
+        self._is_due, self._is_prior = False, is_prior
         found = markup.of_study(ctx, study_id)
         self._version = found.version
         self._known = [one.as_dict() for one in found.shapes]
-        viewer.measurements = list(self._known)
+        viewer.measurements = self._others() + self._known
+        viewer.param.watch(self._drawn, "measurements")
+        if not with_look:
+            return
         if found.look is not None:
             self._put_back(found.look)
-        viewer.param.watch(self._drawn, "measurements")
         viewer.param.watch(self._looked, list(LOOKED))
+
+    def _is_mine(self, shape: dict[str, Any]) -> bool:
+        """Whether a shape is of this study and not of one that hangs beside it."""
+        home = self._viewer.study_of(int(shape["instance_id"]))
+        return home == str(self._study_id) or (home == "" and not self._is_prior)
+
+    def _others(self) -> list[dict[str, Any]]:
+        return [one for one in self._viewer.measurements if not self._is_mine(one)]
 
     def _put_back(self, look: Look) -> None:
         for series in self._viewer.series:
@@ -61,12 +77,13 @@ class Kept:
                 return
 
     def _drawn(self, event: Any) -> None:
-        if event.new == self._known:
+        mine = [one for one in event.new if self._is_mine(one)]
+        if mine == self._known:
             return
         try:
-            self._keep(event.new)
+            self._keep(mine)
         except Conflict:
-            self._join(event.new)
+            self._join(mine)
         except ClinicError as error:
             self._say(error.message, "problem")
 
@@ -88,7 +105,7 @@ class Kept:
         except ClinicError as error:
             self._say(error.message, "problem")
             return
-        self._viewer.measurements = joined
+        self._viewer.measurements = self._others() + joined
         self._say("Measurements made in another window are shown too.", "info")
 
     def _looked(self, *_: object) -> None:
@@ -106,6 +123,8 @@ class Kept:
         if not 0 <= viewer.index < len(stack) or viewer.window_width <= 0:
             return
         instance_id, frame = stack[viewer.index]
+        if viewer.study_of(instance_id) not in ("", str(self._study_id)):
+            return  # they look at a prior now
         seen = {name: getattr(viewer, name) for name in AS_SEEN}
         if viewer.colour_map not in ("", *viewer.palettes):
             seen["colour_map"] = None

@@ -30,6 +30,11 @@ class Pane extends Reader {
     return Boolean(this.entry && this.store.previews.has(this.entry.key));
   }
 
+  // One pane stands alone where there is no room, or where it was enlarged.
+  get isSeen() {
+    return this.isActive || !this.area.isSolo;
+  }
+
   get failure() {
     return this.entry && this.store.problems.get(this.entry.key);
   }
@@ -49,6 +54,8 @@ class Pane extends Reader {
       ask: (one, done) => askLength(this, one, done),
       home: (id) => this.area.homeOf(id),
     });
+    this.guide = svgOf("svg", {class: "guide off", "aria-hidden": "true"});
+    this.guide.append(svgOf("line", {class: "under"}), svgOf("line"));
     this.message = make("div", "message");
     this.message.setAttribute("role", "alert");
     this.slider = make("input", "slider");
@@ -64,11 +71,12 @@ class Pane extends Reader {
     this.progressBar = make("i");
     this.progress.append(this.progressBar);
     this.loupe = new Loupe();
-    this.port.append(this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
+    this.port.append(this.guide, this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);
     listen(this);
+    takeSeries(this);
   }
 
   fill(kind) {
@@ -107,6 +115,7 @@ class Pane extends Reader {
     this.size = [width, height];
     this.content.resize(width, height, Math.min(devicePixelRatio || 1, 2));
     this.paint(performance.now());
+    this.area.together.draw();
   }
 
   paint(now) {

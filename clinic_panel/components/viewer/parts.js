@@ -11,18 +11,22 @@ class Parts {
       load: ({id, frame}) => loadJson(`${this.model.header_url.replace("{id}", id)}?frame=${frame}`),
       step: (by) => this.neighbour(by),
     });
-    this.rail = new Rail((id) => this.select(id));
+    this.rail = new Rail({choose: (id) => this.choose(id), ask: (id) => this.ask("study", {id})});
     this.live = make("div", "spoken");
     this.live.setAttribute("aria-live", "polite");
     this.share = new Share(this);
     this.marks = new Marks(this);
     this.adjust = new Adjust(this);
     this.grid = make("div", "ports");
-    this.grid.append(this.marks.node, this.adjust.node, this.share.node);
+    this.layouts = new Layouts(this);
+    this.windows = new Windows(this);
+    this.grid.append(this.marks.node, this.adjust.node, this.share.node, this.layouts.node);
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.grid, this.live);
     this.root.append(area);
     this.forget = listenForKeys(this);
+    this.sizes = new ResizeObserver(([{contentRect}]) => this.fitPanes(contentRect.width));
+    this.sizes.observe(this.root);
   }
 
   toolbar() {
@@ -58,12 +62,14 @@ class Parts {
       ),
       ...this.sections.groups,
       this.cine,
+      this.layouts.group,
       makeGroup("Marks", this.marks.button, this.keyButton),
       this.share.group,
       make("span", "spring"),
       makeGroup(
         "More",
         this.headerButton,
+        this.windows.button,
         makeButton("full", "Full screen", "", () => this.fullScreen()),
         makeButton("settings", "Settings of the viewer", "", () => this.settings.show()),
         makeButton("help", "Keyboard and mouse help", "?", () => this.help.show()),
@@ -101,6 +107,7 @@ class Parts {
     this.presets.disabled = !pane.current;
     this.cine.hidden = pane.count < 2;
     this.sections.update(pane);
+    if (!this.model.can_mark || this.isPrior(pane.chosen)) this.keyButton.disabled = true;
     const {playing} = pane;
     this.playButton.replaceChildren(iconOf(playing ? "pause" : "play"));
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");

@@ -26,6 +26,7 @@ class Reader {
     if (!series) return;
     this.play(false);
     this.current = id;
+    this.area.label(this);
     // Brought here from another pane, a series looks as it does there.
     if (!this.states.has(id)) this.states.set(id, this.area.stateOf(id) ?? stateAt(index));
     this.lane.show(series.stack);
@@ -36,6 +37,7 @@ class Reader {
     this.chrome();
     this.schedule();
     this.area.hung();
+    this.area.together.anchor();
     this.report();
   }
 
@@ -69,12 +71,19 @@ class Reader {
   go(index) {
     const {state} = this;
     if (!state || !this.count) return;
+    if (this.standAt(index)) this.area.together.moved(this);
+  }
+
+  // To an image, without taking other panes along; true when that is another one.
+  standAt(index) {
+    const {state} = this;
     const bounded = Math.max(0, Math.min(this.count - 1, Math.round(index)));
-    if (bounded === state.index) return;
+    if (bounded === state.index) return false;
     state.index = bounded;
     this.lane.want(bounded);
     this.schedule();
     this.report();
+    return true;
   }
 
   step(by) {
@@ -85,6 +94,7 @@ class Reader {
     const {state} = this;
     if (!state) return;
     Object.assign(state, {center, width: Math.max(width, 1e-3)});
+    this.area.together.windowed(this);
     this.schedule();
     this.report();
   }
@@ -142,6 +152,7 @@ class Reader {
     const {state} = this;
     if (!state) return;
     state.invert = !state.invert;
+    this.area.together.windowed(this);
     this.chrome();
     this.schedule();
     this.report();
@@ -314,6 +325,7 @@ class Reader {
     const {frames, problems} = this.area.store;
     if (!frames.has(key) && !problems.has(key)) return; // wait, do not skip
     this.state.index = next;
+    this.area.together.moved(this);
     // Keep the recorded pace, but do not race to catch up after a pause.
     this.due = Math.max(this.due + this.interval, now - this.interval);
     this.report();

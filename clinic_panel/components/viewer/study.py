@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from clinic_panel import validation
 from clinic_panel.imaging import window
@@ -15,6 +18,7 @@ FRAME_URL = "/frames/{id}/{frame}"
 HEADER_URL = "/headers/{id}"
 PREVIEW_URL = "/previews/{id}/{frame}"
 PAPER_URL = "/documents/{id}"
+MICRONS: Final = 3  # digits of a millimetre that a position is sent with
 SEX = {"M": "male", "F": "female", "O": "other"}  # PS3.3 C.7.1.1
 
 
@@ -31,6 +35,8 @@ def series_of(view: StudyView) -> list[dict[str, Any]]:
             "problem": series.problem,
             "grid": series.grid.as_dict() if series.grid else None,
             "no_volume": series.no_volume,
+            "frame_of_reference": series.frame_of_reference_uid,
+            "planes": planes_of(series.frames),
         }
         | _windows(series)
         for series in view.series
@@ -43,6 +49,18 @@ def _windows(series: SeriesView) -> dict[str, Any]:
         return {}
     usual = window.presets(series.modality, series.body_part)
     return {"body_part": series.body_part.upper(), "presets": [asdict(one) for one in usual]}
+
+
+def planes_of(frames: Sequence[FrameView]) -> dict[str, Any] | None:
+    """Return where the images of a stack lie, or None unless all do and are parallel."""
+    planes = [frame.traits.plane for frame in frames if frame.traits.plane is not None]
+    if not planes or len(planes) < len(frames):
+        return None
+    axes = np.array([plane.orientation for plane in planes])
+    if not np.allclose(axes, axes[0], atol=1e-3):
+        return None
+    positions = np.round([plane.position for plane in planes], MICRONS)
+    return {"orientation": list(planes[0].orientation), "positions": positions.tolist()}
 
 
 def banner_of(view: StudyView) -> dict[str, str]:

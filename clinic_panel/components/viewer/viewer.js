@@ -2,6 +2,10 @@
 // frames), paints them on the screen's clock, and tells Python where the reader stands only once the
 // hand rests.
 const MOST_ACROSS = 3;
+// What panes can do together, and the param that says so.
+const JOINS = {scroll: "scroll_together", lines: "reference_lines", window: "same_window"};
+const BESIDE_PX = 900; // room for a study and its prior side by side
+const NARROW_PX = 720; // room for one pane only
 
 class ReadingArea extends Parts {
   constructor(model) {
@@ -31,6 +35,11 @@ class ReadingArea extends Parts {
       arrived: (key, frame) => this.arrived(key, frame),
       failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
+    this.together = new Together(this);
+    this.isEnlarged = false;
+    this.isNarrow = false;
+    this.wish = null; // a hanging whose series have not come
+    this.isOffered = false; // the prior, for once
     this.build();
     this.share.offer(model.offers);
     this.preferred();
@@ -48,7 +57,10 @@ class ReadingArea extends Parts {
     this.store.full = model.preload;
     this.series = (model.series ?? []).map((one) => ({...one, stack: this.stackOf(one)}));
     this.byId = new Map(this.series.map((one) => [one.id, one]));
-    if (!this.panes.length) this.arrange(...model.layout);
+    if (!this.panes.length) {
+      for (const [name, of] of Object.entries(JOINS)) this.together[name] = model[of];
+      this.arrange(...model.layout);
+    }
     for (const pane of this.panes) {
       this.label(pane);
       pane.renew();
@@ -57,26 +69,30 @@ class ReadingArea extends Parts {
     this.hung();
     this.mpr?.renew(this.find(this.mpr.series.id));
     if (this.wishesSections && this.series.length) this.showSections(true, model.cross_hair);
+    if (this.wish) this.hangAs(this.wish);
   }
 
-  // Every pane says whose images it shows.
+  // Every pane says whose images it shows, and of which study.
   label(pane) {
     const {overlay} = pane;
-    overlay.notice.textContent = this.model.notice;
-    overlay.notice.hidden = !this.model.notice;
-    overlay.identify(this.model.banner);
+    const {notice, banner, studies} = this.model;
+    overlay.notice.textContent = notice;
+    overlay.notice.hidden = !notice;
+    const home = studies.find(({id}) => id === pane.chosen?.study);
+    overlay.identify(home?.is_prior ? home.banner : banner);
+    pane.port.classList.toggle("prior", Boolean(home?.is_prior));
   }
 
   // Panes without a series get theirs: what Python wishes, else the next that no pane shows.
-  hang() {
+  hang(wishes = this.model.panes) {
     const {model, panes, active} = this;
     if (!this.series.length) return;
-    const wished = panes.map((pane, i) => pane.current ?? (this.find(model.panes[i]) ? model.panes[i] : null));
+    const wished = panes.map((pane, i) => pane.current ?? this.find(wishes[i])?.id ?? null);
     const own = panes.indexOf(active);
     if (!active.current) wished[own] = this.find(model.selected_series)?.id ?? wished[own] ?? this.series[0].id;
     for (const [i, pane] of panes.entries()) {
       if (pane.current) continue;
-      wished[i] ??= this.series.find((one) => !wished.includes(one.id))?.id ?? null;
+      wished[i] ??= this.series.find((one) => !wished.includes(one.id) && !this.isPrior(one))?.id ?? null;
       if (!wished[i]) continue;
       const asked = pane === active && wished[i] === model.selected_series;
       pane.open(wished[i], asked ? model.index : 0);
@@ -86,6 +102,10 @@ class ReadingArea extends Parts {
       pane.stand(model.rotation, model.mirrored);
     }
     this.opening = null;
+  }
+
+  isPrior(series) {
+    return this.model.studies.some(({id, is_prior: earlier}) => earlier && id === series?.study);
   }
 
   find(id) {
@@ -136,7 +156,7 @@ class ReadingArea extends Parts {
 
   watch() {
     const {model} = this;
-    const feeds = ["series", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
+    const feeds = ["series", "studies", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
     model.on(feeds, () => this.read());
     const follow = (names, act) => model.on(names, () => this.fromPython(() => act(this.active)));
     follow("layout", () => this.arrange(...model.layout));
@@ -159,6 +179,8 @@ class ReadingArea extends Parts {
       this.preferred();
       this.chrome();
     });
+    model.on(["prior", "rules", "subject"], () => this.layouts.update());
+    for (const [name, of] of Object.entries(JOINS)) follow(of, () => this.join(name, model[of]));
     follow("tool", () => this.use(model.tool));
     follow("mpr", () => this.showSections(model.mpr, model.cross_hair));
     follow("cross_hair", () => this.mpr?.seek(model.cross_hair));
@@ -211,6 +233,7 @@ class ReadingArea extends Parts {
         mpr: Boolean(mpr),
         selected_series: pane.current ?? "",
         tool: this.tool,
+        ...Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, this.together[name]])),
         problem: pane.problem ?? "",
       };
       if (state) {
@@ -231,7 +254,7 @@ class ReadingArea extends Parts {
   // -- panes ---------------------------------------------------------------------------------
 
   // Fewer panes keep the active one and those before it; more begin with what no pane shows.
-  arrange(rows, columns) {
+  arrange(rows, columns, wishes) {
     this.mpr?.leave();
     const bounded = (count) => Math.max(1, Math.min(MOST_ACROSS, Math.round(count) || 1));
     this.shape = [bounded(rows), bounded(columns)];
@@ -241,10 +264,12 @@ class ReadingArea extends Parts {
       this.panes.splice(at, 1);
       this.panes.splice(count - 1, 0, this.active);
     }
+    this.isEnlarged = false;
     for (const pane of this.panes.splice(count)) pane.close();
     while (this.panes.length < count) {
       const pane = new Pane(this);
       this.label(pane);
+      pane.chrome();
       this.panes.push(pane);
     }
     this.grid.style.setProperty("--rows", this.shape[0]);
@@ -255,8 +280,92 @@ class ReadingArea extends Parts {
       if (there !== port) this.grid.insertBefore(port, there);
     });
     this.activate(this.active ?? this.panes[this.model.active_pane] ?? this.panes[0]);
-    this.hang();
+    this.seePanes();
+    this.hang(wishes);
+    this.together.anchor();
+    this.layouts.update();
     this.report();
+  }
+
+  // As Python wishes; series that are still on their way hang once they are here.
+  hangAs(wish) {
+    const {layout, panes, ...joined} = wish;
+    const isWhole = panes.every((id) => !id || this.find(id));
+    this.wish = isWhole ? null : wish;
+    if (!isWhole) return;
+    this.arrange(...layout, panes);
+    panes.forEach((id, i) => id && this.panes[i]?.select(id));
+    this.activate(this.panes[0]);
+    for (const [name, of] of Object.entries(JOINS)) if (of in joined) this.join(name, joined[of]);
+  }
+
+  get isSolo() {
+    return this.panes.length > 1 && (this.isEnlarged || this.isNarrow);
+  }
+
+  enlarge() {
+    this.isEnlarged = !this.isEnlarged;
+    this.seePanes();
+  }
+
+  fitPanes(width) {
+    this.isNarrow = width < NARROW_PX;
+    this.seePanes();
+  }
+
+  // Once the first image is there, the prior comes beside it: as a rule says, or where there is room.
+  offerPrior() {
+    this.isOffered = true;
+    const {prior, beside} = this.model;
+    const isWide = this.root.clientWidth >= BESIDE_PX;
+    const isWanted = beside === "always" ? !this.isNarrow : beside === "wide" && isWide;
+    if (prior.id && isWanted && !this.isComparing) this.ask("prior", {series: this.active.current});
+  }
+
+  get isComparing() {
+    return this.panes.some((pane) => this.isPrior(pane.chosen));
+  }
+
+  // The prior beside the study, or the study alone again.
+  compare() {
+    if (!this.isComparing) {
+      if (this.model.prior.id) this.ask("prior", {series: this.active.current});
+      return;
+    }
+    this.activate(this.panes.find((pane) => pane.chosen && !this.isPrior(pane.chosen)));
+    this.arrange(1, 1);
+    if (this.isPrior(this.active.chosen)) this.active.select(this.series[0].id);
+  }
+
+  keepRule() {
+    const [rows, columns] = this.shape;
+    const joined = Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, this.together[name]]));
+    this.ask("keep_rule", {rows, columns, panes: this.panes.map((pane) => pane.current ?? ""), ...joined});
+  }
+
+  // Panes that are not seen neither paint nor ask for images.
+  seePanes() {
+    this.grid.classList.toggle("solo", this.isSolo);
+    for (const pane of this.panes) pane.lane.awake = pane.isSeen;
+  }
+
+  nextPane(step) {
+    const {panes, active} = this;
+    const next = panes[(panes.indexOf(active) + step + panes.length) % panes.length];
+    this.activate(next);
+    next.port.focus({preventScroll: true});
+  }
+
+  // Scrolling, lines or windows of the panes are joined, or no longer.
+  join(name, on = !this.together[name]) {
+    this.together.set(name, on);
+    this.layouts.update();
+    this.report();
+  }
+
+  // What only the page around can do.
+  ask(what, values = {}) {
+    this.model.send_msg({wall: what, ...values});
   }
 
   activate(pane) {
@@ -265,19 +374,29 @@ class ReadingArea extends Parts {
     this.active?.port.classList.remove("active");
     this.active = pane;
     pane.port.classList.add("active");
+    this.seePanes();
     this.hung();
     this.chrome();
     this.follow();
+    this.together.draw();
     this.report();
   }
 
   // Which series hang where has changed.
   hung() {
-    this.rail.update(this.series, this.active?.current ?? null);
+    const hung = new Set(this.panes.map((pane) => pane.current));
+    this.rail.update(this.series, this.active?.current ?? null, hung, this.model.studies);
+    this.layouts.update();
   }
 
   select(id) {
     this.active.select(id);
+  }
+
+  // From the rail: what comes next is about the picture.
+  choose(id) {
+    this.select(id);
+    this.active.port.focus({preventScroll: true});
   }
 
   // The active series in sections along the axes of its volume, or its stack again.
@@ -302,8 +421,8 @@ class ReadingArea extends Parts {
   }
 
   toggleKey() {
-    const {active: {entry}, keyImages} = this;
-    if (!entry || entry.paper) return;
+    const {active: {entry, chosen}, keyImages} = this;
+    if (!entry || entry.paper || !this.model.can_mark || this.isPrior(chosen)) return; // key images are this study's
     if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
     const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
     this.reporting = true;
@@ -418,7 +537,11 @@ class ReadingArea extends Parts {
     });
   }
 
-  received({key, info, pixels, problem, picture}) {
+  received({hang, key, info, pixels, problem, picture}) {
+    if (hang) {
+      this.hangAs(hang);
+      return;
+    }
     if (picture) {
       this.share.picture(picture);
       return;
@@ -460,12 +583,16 @@ class ReadingArea extends Parts {
 
   paint(now) {
     this.scheduled = 0;
-    for (const pane of this.panes) if (pane.dirty) pane.paint(now);
+    for (const pane of this.panes) if (pane.dirty && pane.isSeen) pane.paint(now);
+    if (this.panes.length > 1) this.together.draw();
+    if (!this.isOffered && this.active.shown) this.offerPrior();
   }
 
   close() {
     this.forget();
     this.mpr?.close();
+    this.sizes.disconnect();
+    this.windows.close();
     cancelAnimationFrame(this.scheduled);
     clearTimeout(this.timer);
     for (const pane of this.panes.splice(0)) pane.close();

@@ -27,7 +27,8 @@ _PARTS: Final = (
     *("planes.js", "frames.js", "painter.js", "palettes.js", "loupe.js", "chrome.js"),
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
     *("shapes.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js", "papers.js"),
-    *("ecg.js", "pane.js", "actions.js", "preferences.js", "parts.js", "volume.js", "filling.js"),
+    *("ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js", "pane.js"),
+    *("actions.js", "preferences.js", "parts.js", "volume.js", "filling.js"),
     *("mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
@@ -42,8 +43,10 @@ class StudyViewer(JSComponent):
 
     A series is a dict: ``id`` (str), ``label``, ``modality``, ``thumbnail_url`` (may be empty),
     ``frames`` in reading order, and optionally ``problem`` (why it has none), ``presets`` (dicts
-    of ``label``, ``center``, ``width``; default: those of the modality) and ``grid``
-    (``Grid.as_dict`` of its frames; without one, ``no_volume`` says why there are no sections).
+    of ``label``, ``center``, ``width``; default: those of the modality), ``grid``
+    (``Grid.as_dict`` of its frames; without one, ``no_volume`` says why there are no sections),
+    ``study`` (id of its study in ``studies``), ``frame_of_reference`` (its UID) and, of a parallel
+    stack, ``planes``: ``orientation`` (six direction cosines) and ``positions`` (mm, LPS).
 
     A frame is a dict: ``id`` (our own number of the instance), ``frame`` (zero-based, default 0),
     ``count`` (that many frames from there on, default 1), and optionally ``url``, ``preview`` and
@@ -79,6 +82,17 @@ class StudyViewer(JSComponent):
     preview_url = param.String(
         default="",
         doc="Where small, lossy forms of frames are, for images that take long; empty shows none.",
+    )
+    scroll_together = param.Boolean(
+        default=False,
+        doc="Whether panes scroll by position: the same one where they share a frame of reference, "
+        "else as far as the active pane moved.",
+    )
+    reference_lines = param.Boolean(
+        default=True, doc="Whether a line shows where the active image crosses the others."
+    )
+    same_window = param.Boolean(
+        default=False, doc="Whether panes of one modality share window and level."
     )
     selected_series = param.String(default="", doc="Id of the series in the active pane.")
     index = param.Integer(default=0, bounds=(0, None), doc="Zero-based place in its stack.")
@@ -147,6 +161,35 @@ class StudyViewer(JSComponent):
         bounds=(16, 4096),
         doc="What the browser may hold of a volume, in MiB; a larger one leaves out slices.",
     )
+    studies = param.List(
+        default=[],
+        item_type=dict,
+        doc="The studies in the rail, when there are several: dicts of id (str), date and label "
+        "ready to show, is_prior, is_open (its series are among ``series``), banner of a prior.",
+    )
+    prior = param.Dict(
+        default={}, doc="The earlier study to hang beside this one: id and label; or empty."
+    )
+    beside = param.Selector(
+        default="wide",
+        objects=["wide", "always", "never"],
+        doc="Whether the prior hangs beside from the start: where there is room for two, or not.",
+    )
+    subject = param.String(
+        default="", doc="What a kept layout is for, as a person says it; empty offers to keep none."
+    )
+    rules = param.List(
+        default=[],
+        item_type=dict,
+        doc="The reader's hanging rules: dicts of id, label, layout, with_prior, is_here.",
+    )
+    second_url = param.String(
+        default="", doc="This study in a second window, for a second monitor; empty offers none."
+    )
+    is_second = param.Boolean(
+        default=False, doc="Whether this is the second window, which follows the first."
+    )
+    can_mark = param.Boolean(default=True, doc="Whether key images can be marked here.")
     banner = param.Dict(
         default={},
         doc="Whose images: name, id, birth_date, sex, study_date, study, and the state of the "
@@ -205,6 +248,8 @@ class StudyViewer(JSComponent):
         if "ask" in data or "picture" in data:
             self._told(data)
             return
+        if "wall" in data:
+            return  # heard by the page (``on_msg``)
         answer: dict[str, Any] = {"key": str(data.get("want", ""))}
         try:
             frame = self._frame(int(data["id"]), int(data["frame"]))
@@ -259,6 +304,25 @@ class StudyViewer(JSComponent):
                     for offset in range(int(entry.get("count", 1)))
                 ]
         return []
+
+    def hang(self, layout: list[int], panes: list[str], **joined: bool) -> None:
+        """Arrange the panes and hang series in them, in an open browser too.
+
+        Parameters
+        ----------
+        layout, panes, joined
+            As the params of these names; ``joined`` are those of what panes do together.
+        """
+        self.param.update(layout=layout, panes=panes, **joined)
+        # A browser that was faster than its own report to us would not hear of an old value.
+        self._send_msg({"hang": {"layout": layout, "panes": panes, **joined}})
+
+    def study_of(self, instance_id: int) -> str:
+        """Id of the study an instance belongs to; empty where the series do not say."""
+        for series in self.series:
+            if any(int(entry["id"]) == instance_id for entry in series.get("frames", [])):
+                return str(series.get("study", ""))
+        return ""
 
     @property
     def image(self) -> hv.Image | hv.RGB:
