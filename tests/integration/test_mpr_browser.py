@@ -18,7 +18,10 @@ from tests.integration.test_viewer_browser import Clinic
 
 browser, page = stage.browser, stage.page
 
-SCRIPT = Path(viewer_module.__file__).with_name("volume.js").read_text(encoding="utf-8")
+SCRIPT = "".join(
+    Path(viewer_module.__file__).with_name(part).read_text(encoding="utf-8")
+    for part in ("projection.js", "volume.js")
+)
 # Columns, rows and slices all differ, so that a mixed up axis cannot go unseen.
 SIZE = (14, 11, 9)
 CUT = """
@@ -68,9 +71,10 @@ def cut(
     scales: Any = None,
     absent: Any = (),
     every: int = 1,
+    **more: Any,
 ) -> list[dict[str, Any]]:
     """Cut sections, each named by section, layers, mode, from int16 values (z, y, x)."""
-    info = {"rows": SIZE[1], "columns": SIZE[0], "format": "int16", "unit": "HU"}
+    info = {"rows": SIZE[1], "columns": SIZE[0], "format": "int16", "unit": "HU"} | more
     slices = [
         {
             "info": info | {"slope": slope, "intercept": intercept},
@@ -174,6 +178,36 @@ def test_slices_scaled_each_in_its_own_way_meet_in_their_unit(sheet):
         np.testing.assert_allclose(seen, flat, atol=np.ptp(flat) / 65535)
 
 
+def test_what_lies_outside_the_picture_takes_no_part_in_a_slab(sheet):
+    values = np.random.default_rng(10).integers(-1000, 3000, SIZE[::-1]).astype("<i2")
+    values[np.random.default_rng(11).random(values.shape) < 0.4] = -2000
+    values[:, 3, 2] = -2000
+    grid = grid_of_axes(AXES["axial"], (2.0, 2.0, 2.0))
+    inside = np.where(values == -2000, np.nan, values.astype(float))
+    cuts = [(0, (2, 7), mode) for mode in PROJECT]
+
+    plain = cut(sheet, grid, values, cuts, padding=[-2000, -2000])
+    scaled = cut(sheet, grid, values, cuts, [(1.0 + z, 0.0) for z in range(9)], padding=[-2000] * 2)
+
+    inside_scaled = inside * np.arange(1, 10)[:, None, None]
+    for kept, found in ((inside, plain), (inside_scaled, scaled)):
+        for (_, layers, mode), one in zip(cuts, found, strict=True):
+            layer = kept[layers[0] : layers[1] + 1]
+            count = np.isfinite(layer).sum(axis=0)
+            if mode == "mean":
+                wanted = np.full(count.shape, np.nan)
+                np.divide(np.nansum(layer, axis=0), count, out=wanted, where=count > 0)
+            else:
+                edge = -np.inf if mode == "max" else np.inf
+                wanted = PROJECT[mode](np.nan_to_num(layer, nan=edge), axis=0)
+            low, high = one["info"]["padding"]
+            none = (one["pixels"] >= low) & (one["pixels"] <= high)
+            seen = one["pixels"] * one["info"]["slope"] + one["info"]["intercept"]
+            assert none[3, 2]
+            assert (none == ~np.isfinite(wanted)).all()
+            np.testing.assert_allclose(seen[~none], wanted[~none], rtol=0, atol=0.51)
+
+
 def test_a_volume_too_large_leaves_out_slices_and_keeps_its_millimetres(sheet):
     values = np.random.default_rng(9).integers(-1024, 3071, SIZE[::-1]).astype("<i2")
     grid = grid_of_axes(AXES["axial"], (4.0, 4.0, 2.0))
@@ -220,9 +254,9 @@ def clinic(volume: list[Any]) -> Iterator[Clinic]:
         yield made
 
 
-def offered(clinic: Clinic, **options: Any) -> None:
-    grid = grid_of([(clinic.pictures[number], 0) for number in range(COUNT)])
-    stack = [{"id": number} for number in range(COUNT)]
+def offered(clinic: Clinic, *, count: int = COUNT, **options: Any) -> None:
+    grid = grid_of([(clinic.pictures[number], 0) for number in range(count)])
+    stack = [{"id": number} for number in range(count)]
     ct = {"id": "1", "label": "Phantom", "modality": "CT", "thumbnail_url": ""}
     scout = {"id": "2", "label": "Scout", "modality": "CT", "thumbnail_url": "", "grid": None}
     clinic.options = options | {
@@ -326,11 +360,15 @@ def test_keys_wheel_and_slab_work_and_leaving_keeps_the_place(page, clinic, volu
 
 
 def test_python_opens_moves_and_is_told_why_not(page, clinic):
-    offered(clinic, mpr=True, cross_hair=[-66.0, 54.0, 6.75])
+    offered(clinic, count=COUNT - 4, mpr=True, cross_hair=[-66.0, 54.0, 6.75])
     page.goto(f"{clinic.origin}/study")
     whole(page)
-    expect(section(page, "Axial").locator("canvas")).to_have_attribute("data-shown", "14")
+    expect(section(page, "Axial").locator(".place")).to_contain_text("15 / 16 · H 6.8 mm")
     assert standing(page) == [10, 20, 14]
+    offered(clinic)
+    clinic.change(**clinic.options)  # the last slices arrive
+    expect(section(page, "Axial").locator(".place")).to_contain_text("15 / 20 · H 6.8 mm")
+    whole(page)
     clinic.change(cross_hair=[6.0, 6.0, 0.75], slab_mode="mean", slab_mm=1000.0)
     expect(section(page, "Coronal").locator(".tag")).to_contain_text("Mean 384.0 mm")
     expect(section(page, "Axial").locator("canvas")).to_have_attribute("data-shown", "10")
@@ -375,3 +413,23 @@ def test_slices_still_missing_are_said_and_hatched(page, clinic):
         [x, y],
     )
     assert hatched > 2  # neither one grey nor black alone
+
+
+def test_on_a_phone_a_finger_leads_the_cross_hair(browser, clinic):
+    offered(clinic, mpr=True)
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{clinic.origin}/study")
+    whole(page)
+    for name in ("Axial", "Coronal", "Sagittal"):
+        box = section(page, name).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    touch = context.new_cdp_session(page)
+    for kind, across in (("touchStart", 16.5), ("touchMove", 12.5), ("touchMove", 8.5)):
+        x, y = spot(page, "Axial", across / 32, 20.5 / 32)
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(section(page, "Sagittal").locator("canvas")).to_have_attribute("data-shown", "8")
+    assert standing(page) == [8, 20, 10]
+    context.close()

@@ -51,7 +51,8 @@ def test_a_frame_is_the_stored_pixels(ctx, ct, as_role):
 def test_scrolling_through_a_study_is_one_view_in_the_audit(ctx, ct, as_role):
     study, instance_id, _ = ct
     doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
-    viewing.study(doctor, lightbox, study.id)
+    [series] = viewing.study(doctor, lightbox, study.id).series
+    assert (series.grid, series.no_volume) == (None, "A volume needs at least two slices.")
     for _ in range(3):
         viewing.frame(doctor, lightbox, instance_id, 0)
     assert views(ctx) == 1

@@ -29,9 +29,10 @@ class SectionView {
     }
     pane.shown = frame.pixels ? frame : null;
     const place = state.camera.place(frame.info, ...pane.size);
-    const key = [frame.key, look.center, look.width, look.invert, place.x, place.y, place.scale].join();
+    const smooth = pane.area.ways.smooth === "yes";
+    const key = [frame.key, look.center, look.width, look.invert, smooth, place.matrix].join();
     if (key !== this.drawn) {
-      if (frame.pixels) this.painter.draw(frame, {...place, ...look});
+      if (frame.pixels) this.painter.draw(frame, {...place, ...look, smooth});
       else this.painter.clear();
       this.hatch(frame, place);
       this.drawn = key;
@@ -51,7 +52,6 @@ class SectionView {
     if (!runs.length) return;
     const {context, ratio} = this.painter;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = hatching(context);
     for (const [first, last] of runs) {
       const [x, width] = rows ? [0, info.columns] : [first, last - first];
       const [y, height] = rows ? [first, last - first] : [0, info.rows];
@@ -68,7 +68,7 @@ class SectionView {
     const {pane} = this;
     const {mpr, section} = pane;
     const [width, height] = pane.size;
-    const [x, y] = toScreen(mpr.volume.toImage(section, mpr.at), place);
+    const [x, y] = onScreen(place, mpr.volume.toImage(section, mpr.at));
     const lines = [];
     for (const other of mpr.panes) {
       if (other === pane) continue;
@@ -99,7 +99,7 @@ class SectionView {
     return [first - 0.5, last + 0.5].map((layer) => {
       const voxel = [...mpr.at];
       voxel[normal] = layer;
-      return toScreen(mpr.volume.toImage(section, voxel), place);
+      return onScreen(place, mpr.volume.toImage(section, voxel));
     });
   }
 
@@ -116,10 +116,6 @@ class SectionView {
   close() {
     this.painter.clear();
   }
-}
-
-function toScreen([x, y], place) {
-  return [place.x + x * place.scale, place.y + y * place.scale * place.aspect];
 }
 
 function hatching(context) {

@@ -13,7 +13,8 @@ class Filling {
 
   // The stack may have grown or moved; slices that came keep their place as long as it is the same.
   follow(stack) {
-    this.stack = stack.filter((_, index) => index % this.volume.every === 0);
+    const {grid, every} = this.volume;
+    this.stack = stack.slice(0, grid.size[2]).filter((_, index) => index % every === 0); // papers follow the images
   }
 
   get done() {

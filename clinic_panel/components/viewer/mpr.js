@@ -40,12 +40,13 @@ class Multiplanar {
   leave() {
     const {area, held, look, index} = this;
     area.mpr = null;
+    for (const pane of held.panes) pane.renew(); // images may have come meanwhile
     const {state, lane} = held.active;
-    Object.assign(state, {index: Math.min(index, held.active.count - 1), ...look});
+    if (state) Object.assign(state, {index: Math.min(index, held.active.count - 1), ...look});
     this.hang(held.panes, held.active);
     this.close();
     area.use(held.tool);
-    lane.want(state.index);
+    if (state) lane.want(state.index);
     area.schedule();
   }
 

@@ -54,7 +54,7 @@ class SectionPane extends Pane {
     const {mpr, section, state, size} = this;
     const {info} = mpr.frameOf(section);
     const place = state.camera.place(info, ...size);
-    mpr.moveTo(mpr.volume.fromImage(section, imagePoint(point, place), mpr.at));
+    mpr.moveTo(mpr.volume.fromImage(section, onImage(place, point), mpr.at));
   }
 
   // One voxel to a side of the screen.
@@ -103,6 +103,7 @@ class SectionPane extends Pane {
     const slab = this.isSlab ? `\n${SLABS[mpr.slab.mode]} ${mpr.thickness(section).toFixed(1)} mm` : "";
     const tilt = section.tilt_degrees ? `, ${section.tilt_degrees}° oblique` : "";
     const tag = `${section.name}${tilt}${slab}`;
+    overlay.write("study", `${mpr.series.label ?? ""}\n${tag}`); // not on the screen: for a picture that leaves
     if (this.tag.textContent !== tag) this.tag.textContent = tag;
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, section.edges[i]));
     overlay.measure(info, place);
@@ -139,14 +140,14 @@ class SectionPane extends Pane {
     if (shown.info.lossy) text += "\nLossy compressed";
     let voxel = mpr.at;
     if (cursor) {
-      const point = imagePoint(cursor, state.camera.place(shown.info, ...this.size));
+      const point = onImage(state.camera.place(shown.info, ...this.size), cursor);
       const {rows, columns} = shown.info;
       const within = point[0] >= 0 && point[1] >= 0 && point[0] < columns && point[1] < rows;
       if (within) voxel = volume.fromImage(section, point, mpr.at);
     }
     const unit = volume.info.unit ? ` ${volume.info.unit}` : "";
     const value = this.valueAt(voxel);
-    const said = value === null ? "not here" : `${Number(value.toPrecision(6))}${unit}`;
+    const said = value === null ? "not here" : Number.isNaN(value) ? "no value" : `${Number(value.toPrecision(6))}${unit}`;
     this.overlay.write("values", `${sidesOf(volume.world(voxel)).join("  ")} mm\n${said}\n${text}`);
   }
 
@@ -156,7 +157,9 @@ class SectionPane extends Pane {
     if (!this.isSlab) return mpr.volume.value(voxel);
     const {info, pixels} = shown;
     const [x, y] = mpr.volume.toImage(section, voxel).map(Math.floor);
-    return pixels[y * info.columns + x] * info.slope + info.intercept;
+    const stored = pixels[y * info.columns + x];
+    const [least, most] = info.padding ?? [Infinity, -Infinity];
+    return stored >= least && stored <= most ? NaN : stored * info.slope + info.intercept;
   }
 
   load() {
@@ -177,9 +180,4 @@ class SectionPane extends Pane {
     this.port.setAttribute("aria-label", `${section.name} section of ${this.mpr.series.label || "the series"}`);
     if (this.isActive) this.area.chrome();
   }
-}
-
-// A point of the viewport in image coordinates.
-function imagePoint([x, y], place) {
-  return [(x - place.x) / place.scale, (y - place.y) / place.scale / place.aspect];
 }

@@ -5,7 +5,7 @@ const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd3
 
 // The picture as a canvas, or null where there is no image.
 function snapshotOf(pane, {identity, marks}) {
-  const image = pane.content.node;
+  const image = pane.content.canvas ?? pane.content.node;
   if (!pane.shown || !(image instanceof HTMLCanvasElement)) return null;
   const [width, height] = pane.size;
   const ratio = image.width / width;

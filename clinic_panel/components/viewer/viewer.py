@@ -28,8 +28,9 @@ _PARTS: Final = (
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
     *("shapes.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js", "papers.js"),
     *("ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js", "pane.js"),
-    *("actions.js", "preferences.js", "parts.js", "volume.js", "filling.js"),
-    *("mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js", "viewer.js"),
+    *("actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
+    *("filling.js", "mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js"),
+    "viewer.js",
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"

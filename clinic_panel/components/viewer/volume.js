@@ -1,7 +1,7 @@
 // Volume: the slices of one series as one block of stored values, and the sections cut from it along
 // its own axes. Nothing here touches the page. A grid is what imaging/grid.py says of the stack;
 // voxels are counted from zero along x, y and z.
-const BLOCKS = {int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array, float32: Float32Array};
+const BLOCKS = {int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array}; // others become floats
 const SLABS = {max: "MIP", min: "MinIP", mean: "Mean"};
 const WEIGHT_BITS = 14; // of an interpolation between two 16-bit values in 32-bit arithmetic
 
@@ -37,19 +37,19 @@ class Volume {
 
   put(z, {info, pixels}) {
     const [columns, rows] = this.size;
-    if (info.rows !== rows || info.columns !== columns || !(info.format in BLOCKS)) {
+    if (info.rows !== rows || info.columns !== columns || info.format === "rgb8") {
       throw new Error("An image of the series has another size or is in colour.");
     }
     if (!this.data) {
-      this.info = info;
-      this.data = new BLOCKS[info.format](columns * rows * this.size[2]);
+      const whole = info.format in BLOCKS;
+      this.data = new (BLOCKS[info.format] ?? Float32Array)(columns * rows * this.size[2]);
+      this.info = whole ? info : inUnit(info);
     }
-    const {slope, intercept, format} = this.info;
-    const alike = info.format === format && info.slope === slope && info.intercept === intercept;
-    if (!alike && format !== "float32") this.widen();
+    const alike = ["format", "slope", "intercept", "padding"].every((name) => String(info[name]) === String(this.info[name]));
+    if (!alike && this.info.format !== "float32") this.widen();
     const block = this.data.subarray(z * columns * rows, (z + 1) * columns * rows);
-    if (this.info.format !== "float32") block.set(pixels);
-    else for (let i = 0; i < block.length; i += 1) block[i] = pixels[i] * info.slope + info.intercept;
+    if (this.info.format === "float32") toUnit(pixels, info, block);
+    else block.set(pixels);
     if (!this.have[z]) this.loaded += 1;
     this.have[z] = 1;
     this.version += 1;
@@ -57,11 +57,18 @@ class Volume {
 
   // Slices that are scaled each in its own way (as PET's are) meet in the unit of the image.
   widen() {
-    const {slope, intercept} = this.info;
     const wide = new Float32Array(this.data.length);
-    for (let i = 0; i < wide.length; i += 1) wide[i] = this.data[i] * slope + intercept;
+    toUnit(this.data, this.info, wide);
     this.data = wide;
-    this.info = {...this.info, format: "float32", slope: 1, intercept: 0};
+    this.info = inUnit(this.info);
+  }
+
+  // Which values are none: padding outside the picture, or no number; nothing where all are values.
+  get absent() {
+    if (this.info.format === "float32") return Number.isNaN;
+    if (!this.info.padding) return null;
+    const [least, most] = this.info.padding;
+    return (value) => value >= least && value <= most;
   }
 
   // -- where things are ----------------------------------------------------------------------
@@ -125,7 +132,8 @@ class Volume {
 
   value([x, y, z]) {
     if (!this.have[z]) return null;
-    return this.data[z * this.strides[2] + y * this.strides[1] + x] * this.info.slope + this.info.intercept;
+    const stored = this.data[z * this.strides[2] + y * this.strides[1] + x];
+    return this.absent?.(stored) ? NaN : stored * this.info.slope + this.info.intercept;
   }
 
   // -- sections ------------------------------------------------------------------------------
@@ -160,6 +168,7 @@ class Volume {
     const start = (stepX < 0 ? strides[across] * (columns - 1) : 0) + (stepY < 0 ? strides[down] * (rows - 1) : 0);
     const from = {data, columns, rows, stepX, stepY, start, step: strides[normal]};
     if (layers.length === 1) return copy(from, layers[0]);
+    if (this.absent) return projectPresent(from, layers, mode, this.absent);
     if (strides[normal] === 1) return projectRuns(from, layers, mode);
     return projectLayers(from, layers, mode);
   }
@@ -167,14 +176,14 @@ class Volume {
   // Rows of a section between the slices, interpolated along z.
   betweenRows(section, pixels) {
     const columns = this.size[section.across];
-    const [slices, rows] = [this.size[2], this.extent(section, 2)];
+    const [slices, rows, {absent}] = [this.size[2], this.extent(section, 2), this];
     const out = new pixels.constructor(columns * rows);
     for (let row = 0; row < rows; row += 1) {
       const [near, far, weight] = between(row, slices, rows);
       const [a, b] = [pixels.subarray(near * columns, (near + 1) * columns), pixels.subarray(far * columns, (far + 1) * columns)];
       const target = out.subarray(row * columns, (row + 1) * columns);
       if (weight === 0) target.set(a);
-      else mix(a, b, weight, target);
+      else mix(a, b, weight, target, absent);
     }
     return out;
   }
@@ -182,15 +191,16 @@ class Volume {
   betweenColumns(section, pixels) {
     const [slices, columns, rows] = [this.size[2], this.extent(section, 2), this.size[section.down]];
     const out = new pixels.constructor(columns * rows);
-    const whole = !(pixels instanceof Float32Array);
-    const one = 1 << WEIGHT_BITS;
-    for (let column = 0; column < columns; column += 1) {
-      const [near, far, weight] = between(column, slices, columns);
-      const part = Math.round(weight * one);
-      for (let row = 0, at = 0, to = column; row < rows; row += 1, at += slices, to += columns) {
-        const [a, b] = [pixels[at + near], pixels[at + far]];
-        out[to] = whole ? (a * (one - part) + b * part + (one >> 1)) >> WEIGHT_BITS : a + (b - a) * weight;
+    const places = Array.from({length: columns}, (_, column) => between(column, slices, columns));
+    const [a, b, mixed] = Array.from({length: 3}, () => new pixels.constructor(rows));
+    const {absent} = this;
+    for (const [column, [near, far, weight]] of places.entries()) {
+      for (let row = 0; row < rows; row += 1) {
+        a[row] = pixels[row * slices + near];
+        b[row] = pixels[row * slices + far];
       }
+      mix(a, b, weight, mixed, absent);
+      for (let row = 0; row < rows; row += 1) out[row * columns + column] = mixed[row];
     }
     return out;
   }
@@ -238,6 +248,7 @@ class Volume {
       position: this.info ? this.world(corner) : origin,
       orientation: [...ways[0], ...ways[1]],
       regions: [],
+      overlay: false,
       frame_time_ms: null,
     };
   }
@@ -250,80 +261,44 @@ function between(row, count, out) {
   return [near, Math.min(near + 1, count - 1), place - near];
 }
 
-function mix(a, b, weight, out) {
+// Between two lines; where one has no value, the nearer line alone.
+function mix(a, b, weight, out, absent) {
+  const count = out.length;
   if (out instanceof Float32Array) {
-    for (let i = 0; i < out.length; i += 1) out[i] = a[i] + (b[i] - a[i]) * weight;
-    return;
+    for (let i = 0; i < count; i += 1) out[i] = a[i] + (b[i] - a[i]) * weight;
+  } else {
+    const one = 1 << WEIGHT_BITS;
+    const [far, half] = [Math.round(weight * one), one >> 1];
+    const near = one - far;
+    for (let i = 0; i < count; i += 1) out[i] = (a[i] * near + b[i] * far + half) >> WEIGHT_BITS;
   }
-  const one = 1 << WEIGHT_BITS;
-  const [far, half] = [Math.round(weight * one), one >> 1];
-  const near = one - far;
-  for (let i = 0; i < out.length; i += 1) out[i] = (a[i] * near + b[i] * far + half) >> WEIGHT_BITS;
+  if (!absent) return;
+  const nearer = weight < 0.5 ? a : b;
+  for (let i = 0; i < count; i += 1) if (absent(a[i]) || absent(b[i])) out[i] = nearer[i];
 }
 
-function copy({data, columns, rows, stepX, stepY, start, step}, layer) {
-  const out = new data.constructor(columns * rows);
-  for (let row = 0, to = 0; row < rows; row += 1) {
-    let at = start + layer * step + row * stepY;
-    if (stepX === 1) {
-      out.set(data.subarray(at, at + columns), to);
-      to += columns;
-    } else for (const end = to + columns; to < end; to += 1, at += stepX) out[to] = data[at];
+function inUnit(info) {
+  return {...info, format: "float32", slope: 1, intercept: 0, padding: null};
+}
+
+function toUnit(pixels, {slope, intercept, padding}, out) {
+  const [least, most] = padding ?? [Infinity, -Infinity];
+  for (let i = 0; i < out.length; i += 1) {
+    const value = pixels[i];
+    out[i] = value >= least && value <= most ? NaN : value * slope + intercept;
   }
-  return out;
 }
 
-// Layer after layer upon the first: for sections whose pixels lie nearer together than their layers.
-function projectLayers(from, layers, mode) {
-  const {data, columns, rows, stepX, stepY, start, step} = from;
-  const first = copy(from, layers[0]);
-  const out = mode === "mean" ? new Float64Array(first) : first;
-  for (const layer of layers.slice(1)) {
-    for (let row = 0, to = 0; row < rows; row += 1) {
-      let at = start + layer * step + row * stepY;
-      const end = to + columns;
-      if (mode === "max") for (; to < end; to += 1, at += stepX) { if (data[at] > out[to]) out[to] = data[at]; }
-      else if (mode === "min") for (; to < end; to += 1, at += stepX) { if (data[at] < out[to]) out[to] = data[at]; }
-      else for (; to < end; to += 1, at += stepX) out[to] += data[at];
-    }
-  }
-  return mode === "mean" ? average(out, layers.length, first) : out;
-}
-
-// Pixel after pixel: the layers of one lie side by side.
-function projectRuns({data, columns, rows, stepX, stepY, start}, layers, mode) {
-  const [first, count] = [layers[0], layers.length];
-  const kept = new data.constructor(columns * rows);
-  const out = mode === "mean" ? new Float64Array(kept.length) : kept;
-  for (let row = 0, to = 0; row < rows; row += 1) {
-    let from = start + first + row * stepY;
-    for (let column = 0; column < columns; column += 1, to += 1, from += stepX) {
-      let value = data[from];
-      const end = from + count;
-      if (mode === "max") for (let at = from + 1; at < end; at += 1) { if (data[at] > value) value = data[at]; }
-      else if (mode === "min") for (let at = from + 1; at < end; at += 1) { if (data[at] < value) value = data[at]; }
-      else for (let at = from + 1; at < end; at += 1) value += data[at];
-      out[to] = value;
-    }
-  }
-  return mode === "mean" ? average(out, count, kept) : kept;
-}
-
-function average(sums, count, out) {
-  const whole = !(out instanceof Float32Array);
-  for (let i = 0; i < out.length; i += 1) out[i] = whole ? Math.round(sums[i] / count) : sums[i] / count;
-  return out;
-}
-
-// Values of any range in 16 bits, with the scale that gives them back.
+// Values of any range in 16 bits, with the scale that gives them back; 0 stands for none.
 function narrow(values) {
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i += 1) {
     if (values[i] < low) low = values[i];
     if (values[i] > high) high = values[i];
   }
-  const slope = high > low ? (high - low) / 65535 : 1;
+  if (low > high) [low, high] = [0, 0]; // no value at all
+  const slope = high > low ? (high - low) / 65534 : 1;
   const out = new Uint16Array(values.length);
-  for (let i = 0; i < out.length; i += 1) out[i] = Math.round((values[i] - low) / slope);
-  return [out, {slope, intercept: low}];
+  for (let i = 0; i < out.length; i += 1) out[i] = Number.isNaN(values[i]) ? 0 : 1 + Math.round((values[i] - low) / slope);
+  return [out, {slope, intercept: low - slope, padding: [0, 0]}];
 }
