@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context
 from clinic_panel.errors import NotFound
-from clinic_panel.imaging.volume import Volume
+from clinic_panel.imaging.volume import LazyVolume, Volume
 from clinic_panel.models.user import Role
 from clinic_panel.resources import open_context
 from clinic_panel.services import analytics, cohort, cohort_headers, cohort_view, preferences
@@ -90,6 +90,18 @@ class Clinic:
             There is no such series, or its images form no volume.
         """
         return cohort.volume(self._ctx, series_uid)
+
+    def lazy_volume(self, series_uid: str) -> LazyVolume:
+        """Return a series as a Dask array of the same, decoded block by block when computed.
+
+        ``project("max", axis=1)`` is a MIP from the front; more than memory holds is no hindrance.
+
+        Raises
+        ------
+        NotFound, NotDisplayable
+            There is no such series, or its images form no volume.
+        """
+        return cohort.lazy_volume(self._ctx, series_uid)
 
     def view(self, study_uid: str) -> StudyViewer:
         """Return the clinicians' viewer on a study, under its pseudonym.

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,15 @@ from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
 
 MAX_VOLUME_BYTES: Final = 8 * 2**30
+_BLOCK_BYTES: Final = 8 * 2**20  # of slices that are decoded in one go
+
+
+class Projection(StrEnum):
+    """What is kept of the voxels along a line of sight."""
+
+    MAX = "max"
+    MIN = "min"
+    MEAN = "mean"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +52,51 @@ class Volume:
         return float(found[0]), float(found[1]), float(found[2])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LazyVolume:
+    """A volume whose slices are decoded by Dask when something is computed from them.
+
+    ``array`` is a ``dask.array.Array`` of what ``Volume.array`` holds, in blocks of whole slices;
+    the rest is as there. What was computed is let go of: a series larger than memory can be
+    projected, cropped or thinned out.
+    """
+
+    array: Any
+    spacing: tuple[float, float, float]
+    affine: NDArray[np.float64]
+    unit: str
+
+    def project(
+        self, kind: Projection | str = Projection.MAX, axis: int = 1
+    ) -> NDArray[np.float32]:
+        """Look through the volume along an axis of ``array``, by default from the front.
+
+        Parameters
+        ----------
+        kind
+            Maximum, minimum or mean of each line of voxels.
+        axis
+            0 looks along z, 1 along y, 2 along x.
+
+        Returns
+        -------
+        NDArray
+            float32, the two other axes in their order.
+        """
+        reduce = getattr(self.array, Projection(kind).value)
+        return np.asarray(reduce(axis=axis).compute(), np.float32)
+
+    def load(self) -> Volume:
+        """Decode everything into one array."""
+        import dask.array as da
+
+        if self.array.nbytes > MAX_VOLUME_BYTES:
+            raise NotDisplayable("The series is too large to be loaded as one volume.")
+        array = np.empty(self.array.shape, np.float32)
+        da.store(self.array, array, lock=False, scheduler="threads")  # into this memory
+        return Volume(array, self.spacing, self.affine, self.unit)
+
+
 def load_volume(sources: Iterable[Path | bytes]) -> Volume:
     """Stack the frames of one series.
 
@@ -56,6 +111,19 @@ def load_volume(sources: Iterable[Path | bytes]) -> Volume:
         The frames do not form a volume: none, without position, of different size, orientation,
         spacing or unit, in colour, two at one place, or with a gap. The message says which.
     """
+    return open_volume(sources).load()
+
+
+def open_volume(sources: Iterable[Path | bytes]) -> LazyVolume:
+    """Stack the frames of one series without decoding them; as ``load_volume`` otherwise.
+
+    Computing runs where Dask is set up to: in threads of this process, or on the cluster of a
+    ``dask.distributed.Client``, whose workers must then reach the same files.
+    """
+    # A tenth of a second that dashboards and listener, which import this, need not spend.
+    import dask
+    import dask.array as da
+
     slices: list[Slice] = []
     for source in sources:
         picture = describe(source)
@@ -66,12 +134,21 @@ def load_volume(sources: Iterable[Path | bytes]) -> Volume:
         slices = [slices[i] for i in slice_order(placed)]
     grid = grid_of(slices)
     columns, rows, count = grid.size
-    if count * rows * columns * 4 > MAX_VOLUME_BYTES:
-        raise NotDisplayable("The series is too large to be loaded as one volume.")
-    array = np.empty((count, rows, columns), np.float32)
-    for z, (picture, frame) in enumerate(slices):
-        array[z] = read_frame(picture, frame).values
+    each = max(1, _BLOCK_BYTES // (rows * columns * 4))
+    decode = dask.delayed(_decoded, pure=False)  # named by chance: a key tells nothing of the file
+    blocks = [
+        da.from_delayed(
+            decode(slices[first : first + each]),
+            shape=(min(each, count - first), rows, columns),
+            dtype=np.float32,
+        )
+        for first in range(0, count, each)
+    ]
     picture, frame = slices[0]
     x_mm, y_mm, z_mm = grid.spacing
     unit = picture.frame_traits(frame).unit
-    return Volume(array, (z_mm, y_mm, x_mm), grid.affine, unit)
+    return LazyVolume(da.concatenate(blocks), (z_mm, y_mm, x_mm), grid.affine, unit)
+
+
+def _decoded(slices: list[Slice]) -> NDArray[np.float32]:
+    return np.stack([read_frame(picture, frame).values for picture, frame in slices])

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
-from clinic_panel.imaging.volume import Volume, load_volume
+from clinic_panel.imaging.volume import LazyVolume, Volume, open_volume
 from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -239,6 +239,19 @@ def volume(ctx: Context, series_uid: str) -> Volume:
     NotDisplayable
         The images do not form a volume; the message says why.
     """
+    return lazy_volume(ctx, series_uid).load()
+
+
+def lazy_volume(ctx: Context, series_uid: str) -> LazyVolume:
+    """Describe a series as one array that Dask decodes when it is needed.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The actor may not read cohorts, or there is no such series.
+    NotDisplayable
+        The images do not form a volume; the message says why.
+    """
     ctx.require(Permission.COHORT_READ)
     with ctx.read() as session:
         found = _find_series(ctx, session, series_uid)
@@ -254,7 +267,7 @@ def volume(ctx: Context, series_uid: str) -> Volume:
             list="cohort volume",
             instances=len(paths),
         )
-    return load_volume(paths)
+    return open_volume(paths)
 
 
 def find_study(ctx: Context, session: Session, study_uid: str) -> Study:

@@ -371,6 +371,8 @@ def test_a_volume_has_the_phantom_s_values(analyst, planted):
     assert volume.spacing == pytest.approx((1.5, 6.0, 6.0))
     x, y, z = (round(at) for at in volume.index((-70.0, -30.0, 0.0)))
     assert volume.array[z, y, x] == phantom.WATER_HU
+    from_above = cohort.lazy_volume(analyst, series_uid).project("max", axis=0)
+    np.testing.assert_array_equal(from_above, volume.array.max(axis=0))
 
 
 def test_pictures_come_without_their_patient(analyst, planted):
@@ -381,6 +383,7 @@ def test_pictures_come_without_their_patient(analyst, planted):
     [series] = opened.series
     instance_id, frame = series.frames[0]
     assert opened.frame(instance_id, frame).info.rows == 64
+    assert (series.grid.size, series.no_volume) == ((64, 64, 4), "")
     with pytest.raises(NotFound):
         opened.frame(instance_id + 1000, 0)
 

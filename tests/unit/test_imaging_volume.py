@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite as write
 
 from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging import volume as volume_module
 from clinic_panel.imaging.geometry import Plane, orientation_letters, slice_order
 from clinic_panel.imaging.header import read_header
 from clinic_panel.imaging.phantom import (
@@ -21,7 +22,7 @@ from clinic_panel.imaging.phantom import (
 )
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
-from clinic_panel.imaging.volume import load_volume
+from clinic_panel.imaging.volume import load_volume, open_volume
 
 
 def part10(ds: Dataset) -> bytes:
@@ -65,6 +66,26 @@ def test_a_phantom_without_noise_is_the_truth_itself(slices):
     z, y, x = np.indices(volume.array.shape)
     homogeneous = np.stack([x, y, z, np.ones_like(x)], axis=-1) @ volume.affine.T
     np.testing.assert_array_equal(volume.array, truth(homogeneous[..., :3]))
+
+
+def test_projections_run_on_dask_in_blocks_and_are_numpys(stack, monkeypatch):
+    monkeypatch.setattr(volume_module, "_BLOCK_BYTES", 5 * 128 * 128 * 4)
+    lazy, whole = open_volume(stack), load_volume(stack)
+
+    assert lazy.array.chunks == ((5,) * 25 + (3,), (128,), (128,))
+    assert (lazy.spacing, lazy.unit) == (whole.spacing, whole.unit)
+    np.testing.assert_array_equal(lazy.array[40].compute(), whole.array[40])
+    for axis in range(3):
+        np.testing.assert_array_equal(lazy.project("max", axis), whole.array.max(axis))
+        np.testing.assert_array_equal(lazy.project("min", axis), whole.array.min(axis))
+    np.testing.assert_allclose(lazy.project("mean", 0), whole.array.mean(0), atol=0.01)
+
+
+def test_a_damaged_slice_says_so_through_dask(stack):
+    cut = part10(next(ct_phantom(rows=128, slices=1)))
+    lazy = open_volume([stack[0], stack[1][: -len(cut) // 8]])
+    with pytest.raises(NotDisplayable, match=r"fewer pixels|cut short"):
+        lazy.project()
 
 
 def test_voxels_and_patient_coordinates_are_inverse(stack):
