@@ -21,6 +21,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.uid import JPEG2000Lossless
 
 from clinic_panel.components.viewer.viewer import StudyViewer
+from clinic_panel.imaging.grid import Grid, grid_of
 from clinic_panel.imaging.phantom import ct_phantom
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
@@ -32,6 +33,13 @@ PORT_PIXELS: Final = 768  # the picture's own height and width in either page
 KINDS: Final = ("uncompressed", "JPEG 2000", "radiograph")
 _PEER: Final = Path(__file__).parent / "cornerstone"
 _BUILT: Final = Path(__file__).parents[1] / ".tools" / "cornerstone"
+_SECTIONS_PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
+<style>body { margin: 0 } div { position: absolute }
+#AXIAL { left: 0; top: 0; width: 520px; height: 730px }
+#CORONAL { left: 522px; top: 0; width: 346px; height: 364px }
+#SAGITTAL { left: 522px; top: 366px; width: 346px; height: 364px }</style>
+<div id="AXIAL"></div><div id="CORONAL"></div><div id="SAGITTAL"></div>
+<script src="/peer-mpr.js"></script>"""  # each as large as ours
 _PEER_PAGE: Final = f"""<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
 <style>body {{ margin: 0 }} #port {{ width: {PORT_PIXELS}px; height: {PORT_PIXELS}px }}</style>
 <div id="port"></div><script src="/peer.js"></script>"""
@@ -40,7 +48,8 @@ _PEER_PAGE: Final = f"""<!doctype html><meta charset="utf-8"><title>Cornerstone3
 def build_peer() -> Path:
     """Fetch Cornerstone3D from npm, as locked, and bundle its page; once."""
     bundle = _BUILT / "page.bundle.js"
-    sources = [_PEER / name for name in ("package.json", "package-lock.json", "page.js")]
+    names = ("package.json", "package-lock.json", "stack.js", "mpr.js", "page.js")
+    sources = [_PEER / name for name in names]
     if bundle.exists() and all(one.stat().st_mtime < bundle.stat().st_mtime for one in sources):
         return bundle
     _BUILT.mkdir(parents=True, exist_ok=True)
@@ -48,16 +57,19 @@ def build_peer() -> Path:
         shutil.copy(one, _BUILT)
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
     subprocess.run(["npm", "ci", *quiet], cwd=_BUILT, check=True)
-    options = ["--bundle", "--minify", "--define:global=globalThis", f"--outfile={bundle}"]
+    options = ["--bundle", "--minify", "--define:global=globalThis"]
     esbuild = str(_BUILT / "node_modules" / ".bin" / "esbuild")
-    subprocess.run([esbuild, "page.js", *options], cwd=_BUILT, check=True, capture_output=True)
+    for page in ("mpr", "page"):
+        built = [*options, f"--outfile={_BUILT / page}.bundle.js"]
+        subprocess.run([esbuild, f"{page}.js", *built], cwd=_BUILT, check=True, capture_output=True)
     return bundle
 
 
 def serve() -> str:
     """Serve ``/study`` (ours) and ``/peer`` until the process ends; return the origin.
 
-    ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer.
+    ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer; ``?mpr``
+    opens ours in sections.
     """
     bundle = build_peer()
     pictures = [_described(ds) for ds in ct_phantom(slices=SLICES)]
@@ -85,6 +97,14 @@ def serve() -> str:
     def peer() -> HTMLResponse:
         return HTMLResponse(_PEER_PAGE)
 
+    @api.get("/peer-mpr")
+    def sections() -> HTMLResponse:
+        return HTMLResponse(_SECTIONS_PAGE)
+
+    @api.get("/peer-mpr.js")
+    def sections_script() -> FileResponse:
+        return FileResponse(bundle.with_name("mpr.bundle.js"), media_type="text/javascript")
+
     @api.get("/peer.js")
     def peer_script() -> FileResponse:
         return FileResponse(bundle, media_type="text/javascript")
@@ -92,7 +112,8 @@ def serve() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    add_applications({"/study": _page}, app=api)
+    grid = grid_of([(picture, 0) for picture in pictures])
+    add_applications({"/study": lambda: _page(grid)}, app=api)
     server = uvicorn.Server(uvicorn.Config(api, port=port, log_level="warning"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
@@ -116,7 +137,7 @@ def _kinds() -> list[Dataset]:
     return [plain, packed, large]
 
 
-def _page() -> Any:
+def _page(grid: Grid) -> Any:
     wish = pn.state.session_args
     if "kinds" in wish:
         first = {"id": "0", "label": "first", "modality": "CT", "thumbnail_url": ""}
@@ -135,11 +156,13 @@ def _page() -> Any:
         )
     slices = int(wish.get("slices", [b"300"])[0])
     stack = [{"id": number} for number in range(slices)]
-    series = [{"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}]
+    ct = {"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}
+    series = [ct | {"grid": grid.as_dict() if slices == SLICES else None}]
     return StudyViewer(
         series=series,
         frame_url="/frames/{id}/{frame}",
         width=1024,
         height=820,
         preload="preload" in wish,
+        mpr="mpr" in wish,
     )
