@@ -30,8 +30,8 @@ class Multiplanar {
     }
     const mpr = new Multiplanar(area, series);
     mpr.held = {panes: area.panes, active: area.active, tool: area.tool};
-    mpr.hang(mpr.panes, mpr.panes[0]);
     area.mpr = mpr;
+    mpr.hang(mpr.panes, mpr.panes[0]);
     area.use("cross");
     if (point.length === 3) mpr.at = mpr.volume.voxel(point);
     mpr.begin();
@@ -61,12 +61,10 @@ class Multiplanar {
     }
     area.panes = panes;
     area.active = null;
+    area.isEnlarged = false;
     area.grid.classList.toggle("mpr", panes === this.panes);
     area.grid.prepend(...panes.map((pane) => pane.port));
-    for (const pane of panes) {
-      pane.lane.awake = true;
-      area.label(pane);
-    }
+    for (const pane of panes) area.label(pane);
     area.activate(active);
   }
 

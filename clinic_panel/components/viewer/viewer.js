@@ -300,7 +300,7 @@ class ReadingArea extends Parts {
   }
 
   get isSolo() {
-    return this.panes.length > 1 && (this.isEnlarged || this.isNarrow);
+    return this.panes.length > 1 && (this.isEnlarged || (this.isNarrow && !this.mpr)); // sections need each other
   }
 
   enlarge() {
@@ -340,7 +340,7 @@ class ReadingArea extends Parts {
   keepRule() {
     const [rows, columns] = this.shape;
     const joined = Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, this.together[name]]));
-    this.ask("keep_rule", {rows, columns, panes: this.panes.map((pane) => pane.current ?? ""), ...joined});
+    this.ask("keep_rule", {rows, columns, panes: (this.mpr?.held.panes ?? this.panes).map((pane) => pane.current ?? ""), ...joined});
   }
 
   // Panes that are not seen neither paint nor ask for images.
