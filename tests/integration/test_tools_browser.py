@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from clinic_panel.components.viewer.palettes import PALETTES
 from clinic_panel.imaging.measure import Shape, angle, area, axes, length, mask, statistics
+from clinic_panel.imaging.phantom import ultrasound
 from clinic_panel.services.preferences import Preferences, Preset
 from tests.integration import test_viewer_browser as stage
 from tests.integration.test_measuring_browser import at, draw, label, numbers
@@ -120,6 +121,33 @@ def test_a_known_object_calibrates_what_is_drawn_until_that_is_taken_back(desk, 
     page.keyboard.press("Control+z")
     expect(label(page, "length")).not_to_contain_text("Calibrated")
     expect(label(page, "calibration")).to_have_count(0)
+
+
+def test_on_ultrasound_a_calibration_stays_within_its_region(desk, clinic):
+    page, viewport = desk
+    echo = ultrasound(frames=1, rows=120, columns=160)
+    echo.SequenceOfUltrasoundRegions[0].RegionLocationMaxX1 = 79  # the left half
+    clinic.pictures[2000] = stage.described(echo)
+    half = {"id": "9", "label": "Half", "modality": "US", "frames": [{"id": 2000}]}
+    clinic.change(series=[*stage.series(), half])
+    page.get_by_role("button", name="US Half").click()
+    expect(stage.canvas(page)).to_have_attribute("data-key", "2000/0")
+    page.keyboard.press("n")
+    box = viewport.bounding_box()
+    scale = min(box["width"] / 160, box["height"] / 120)
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for start, end, said in ((-20, 20, "within one region"), (-60, -20, "own scale")):
+        page.mouse.move(middle[0] + start * scale, middle[1])
+        page.mouse.down()
+        page.mouse.move(middle[0] + end * scale, middle[1], steps=4)
+        page.mouse.up()
+        asked = page.get_by_role("form", name="Calibrate on a known object")
+        expect(asked).to_contain_text(said)
+        expect(asked.get_by_label("Length in mm")).to_have_count(int(said == "own scale"))
+        asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="CT Phantom").click()
+    clinic.change(series=stage.series())
+    stage.shown(page, 0)
 
 
 def edges(page):

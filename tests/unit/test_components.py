@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from types import SimpleNamespace
 
 import param
 import pytest
@@ -14,6 +15,8 @@ from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.shell import NAVIGATION, VISIBLE, TopBar, entries_for, shell
+from clinic_panel.components.viewer.study import series_of
+from clinic_panel.services.viewing import SeriesView
 
 ACTIONS = {"id": "actions", "label": "Actions", "kind": "actions"}
 
@@ -267,3 +270,12 @@ def test_a_day_plan_drops_what_cannot_be(message):
     plan(bookable=False)._handle_msg({"kind": "want", "room": 1, "start": 600})
 
     assert seen == [[], [], []]
+
+
+def test_a_series_brings_the_windows_of_its_body_part_first():
+    common = {"number": 1, "description": "", "has_thumbnail": False, "frames": (), "problem": ""}
+    head = SeriesView(id=1, modality="CT", body_part="Head", **common)
+    unknown = SeriesView(id=2, modality="CT", **common)
+    first, second = series_of(SimpleNamespace(series=[head, unknown]))
+    assert (first["body_part"], first["presets"][0]["label"]) == ("HEAD", "Brain")
+    assert "presets" not in second  # the viewer knows the modality's

@@ -48,10 +48,8 @@ function knownFor(list, entry, homeOf) {
     ?? made.findLast((one) => one.scope === "series" && homeOf(one.instance_id) === entry.series);
 }
 
-// How long is it? Asked beside the line; `done` gets {known_mm, scope, by}, or null. Returns what takes
-// the question back.
-function askLength(pane, one, done) {
-  const {info} = pane.shown;
+// What is asked: a length and how far it holds; or, across the regions of an ultrasound image, nothing.
+function lengthForm(info, one, modality) {
   const form = make("form", "known");
   form.setAttribute("aria-label", "Calibrate on a known object");
   const length = make("input");
@@ -61,14 +59,26 @@ function askLength(pane, one, done) {
   fillSelect(scope, [["image", "this image"], ["series", "the whole series"]], one.scope ?? "image");
   const asked = make("label", "", "Length in mm");
   asked.append(length);
-  form.append(asked, scope);
-  const own = info.spacing || info.regions?.length;
-  if (own) form.append(make("p", "caution", cautionOf(info, pane.chosen?.modality)));
-  const agree = make("button", "agree", own ? "Calibrate anyway" : "Calibrate");
   const leave = make("button", "", "Cancel");
-  agree.type = "submit";
   leave.type = "button";
+  if (info.regions?.length && !regionOf(info, one.points)) {
+    const why = "Draw the line within one region of the ultrasound image: each has a scale of its own.";
+    form.append(make("p", "caution", why), leave);
+    return {form, length, scope, leave};
+  }
+  const own = info.spacing || info.regions?.length;
+  const agree = make("button", "agree", own ? "Calibrate anyway" : "Calibrate");
+  agree.type = "submit";
+  form.append(asked, scope);
+  if (own) form.append(make("p", "caution", cautionOf(info, modality)));
   form.append(agree, leave);
+  return {form, length, scope, leave};
+}
+
+// How long is it? Asked beside the line; `done` gets {known_mm, scope, by}, or null. Returns what takes
+// the question back.
+function askLength(pane, one, done) {
+  const {form, length, scope, leave} = lengthForm(pane.shown.info, one, pane.chosen?.modality);
   besideShape(pane, form, one);
   const finish = (answer) => {
     if (!form.isConnected) return;
@@ -86,7 +96,7 @@ function askLength(pane, one, done) {
     if (event.key === "Escape") finish(null);
   });
   for (const kind of ["pointerdown", "wheel", "dblclick"]) form.addEventListener(kind, (event) => event.stopPropagation());
-  length.focus();
+  (length.isConnected ? length : leave).focus();
   return () => finish(null);
 }
 
