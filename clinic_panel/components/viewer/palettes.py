@@ -1,15 +1,18 @@
-"""Colour maps for grey images: those DICOM names, and HoloViews' and Bokeh's even ones."""
+"""Colour maps for grey images: those DICOM names, and Bokeh's even ones.
+
+Any other goes into the viewer's ``palettes``, such as HoloViews' ``process_cmap(name, 256)``.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pydicom
 from bokeh import palettes as bokeh
-from holoviews.plotting.util import process_cmap
 from pydicom import dcmread
 
 COLOURS: Final = 256
@@ -39,13 +42,11 @@ def _well_known(name: str) -> tuple[str, ...]:
     return tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in zip(*planes, strict=True))
 
 
-PALETTES: Final[dict[str, tuple[str, ...]]] = (
-    {name: _well_known(file) for name, file in _WELL_KNOWN.items()}
-    | {"Fire": tuple(process_cmap("fire", COLOURS))}
-    | {name: tuple(colours) for name, colours in _EVEN.items()}
-)
+PALETTES: Final[dict[str, tuple[str, ...]]] = {
+    name: _well_known(file) for name, file in _WELL_KNOWN.items()
+} | {name: tuple(colours) for name, colours in _EVEN.items()}
 
 
-def packed(colours: tuple[str, ...]) -> str:
+def packed(colours: Sequence[str]) -> str:
     """Write a palette of 256 as the browser takes it: its RGB bytes in Base64."""
     return b64encode(bytes.fromhex("".join(colours).replace("#", ""))).decode("ascii")
