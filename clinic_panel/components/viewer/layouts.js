@@ -2,7 +2,7 @@
 class Layouts {
   constructor(viewer) {
     this.viewer = viewer;
-    this.node = make("div", "sheet layouts");
+    this.node = make("div", "popup layouts");
     this.node.hidden = true;
     this.node.setAttribute("role", "dialog");
     this.node.setAttribute("aria-label", "Layout");
@@ -13,7 +13,7 @@ class Layouts {
     this.priorButton.append(make("span", "word", "Prior"));
     this.group = makeGroup("Layout", this.button, this.priorButton);
     this.group.classList.add("wide");
-    const head = make("div", "sheet-head");
+    const head = make("div", "popup-head");
     head.append(make("strong", "", "Layout"), makeButton("close", "Close layout", "", () => this.toggle(false)));
     this.node.append(head, this.chooser(), this.switches(), this.rules());
     this.node.addEventListener("keydown", (event) => {

@@ -30,7 +30,7 @@ _PARTS: Final = (
     *("ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js", "pane.js"),
     *("actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
     *("filling.js", "mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js"),
-    "viewer.js",
+    *("wall.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
