@@ -15,6 +15,8 @@ AS_SEEN = ("window_center", "window_width", "invert", "rotation", "mirrored", "c
 LOOKED = ("selected_series", "index", *AS_SEEN)
 REST_MS = 1500  # of the hand, before the view is kept
 
+type Shapes = list[dict[str, Any]]
+
 
 class Kept:
     """Ties one viewer to what its reader left on the study."""
@@ -49,7 +51,7 @@ class Kept:
         found = markup.of_study(ctx, study_id)
         self._version = found.version
         self._known = [one.as_dict() for one in found.shapes]
-        viewer.measurements = self._others() + self._known
+        viewer.measurements = self._parted(viewer.measurements)[1] + self._known
         viewer.param.watch(self._drawn, "measurements")
         if not with_look:
             return
@@ -57,13 +59,16 @@ class Kept:
             self._put_back(found.look)
         viewer.param.watch(self._looked, list(LOOKED))
 
-    def _is_mine(self, shape: dict[str, Any]) -> bool:
-        """Whether a shape is of this study and not of one that hangs beside it."""
-        home = self._viewer.study_of(int(shape["instance_id"]))
-        return home == str(self._study_id) or (home == "" and not self._is_prior)
-
-    def _others(self) -> list[dict[str, Any]]:
-        return [one for one in self._viewer.measurements if not self._is_mine(one)]
+    def _parted(self, shapes: Shapes) -> tuple[Shapes, Shapes]:
+        """The shapes of this study, and those of studies that hang beside it."""
+        homes = self._viewer.homes
+        unknown = "" if self._is_prior else str(self._study_id)
+        mine: Shapes = []
+        others: Shapes = []
+        for one in shapes:
+            home = homes.get(int(one["instance_id"])) or unknown
+            (mine if home == str(self._study_id) else others).append(one)
+        return mine, others
 
     def _put_back(self, look: Look) -> None:
         for series in self._viewer.series:
@@ -77,7 +82,7 @@ class Kept:
                 return
 
     def _drawn(self, event: Any) -> None:
-        mine = [one for one in event.new if self._is_mine(one)]
+        mine, _ = self._parted(event.new)
         if mine == self._known:
             return
         try:
@@ -105,7 +110,7 @@ class Kept:
         except ClinicError as error:
             self._say(error.message, "problem")
             return
-        self._viewer.measurements = self._others() + joined
+        self._viewer.measurements = self._parted(self._viewer.measurements)[1] + joined
         self._say("Measurements made in another window are shown too.", "info")
 
     def _looked(self, *_: object) -> None:
@@ -123,7 +128,7 @@ class Kept:
         if not 0 <= viewer.index < len(stack) or viewer.window_width <= 0:
             return
         instance_id, frame = stack[viewer.index]
-        if viewer.study_of(instance_id) not in ("", str(self._study_id)):
+        if viewer.homes.get(instance_id) not in (None, "", str(self._study_id)):
             return  # they look at a prior now
         seen = {name: getattr(viewer, name) for name in AS_SEEN}
         if viewer.colour_map not in ("", *viewer.palettes):

@@ -318,12 +318,14 @@ class StudyViewer(JSComponent):
         # A browser that was faster than its own report to us would not hear of an old value.
         self._send_msg({"hang": {"layout": layout, "panes": panes, **joined}})
 
-    def study_of(self, instance_id: int) -> str:
-        """Id of the study an instance belongs to; empty where the series do not say."""
-        for series in self.series:
-            if any(int(entry["id"]) == instance_id for entry in series.get("frames", [])):
-                return str(series.get("study", ""))
-        return ""
+    @property
+    def homes(self) -> dict[int, str]:
+        """Id of the study by instance id; empty where the series do not say."""
+        return {
+            int(entry["id"]): str(series.get("study", ""))
+            for series in self.series
+            for entry in series.get("frames", [])
+        }
 
     @property
     def image(self) -> hv.Image | hv.RGB:
