@@ -81,7 +81,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: a read that turns into a write fails when another came first.
     how = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {how}")
+    if how:  # else whoever holds the connection begins and ends with its own statements
+        connection.exec_driver_sql(f"BEGIN {how}")
 
 
 def build_sessions(engine: Engine) -> sessionmaker[Session]:

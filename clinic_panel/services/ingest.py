@@ -25,13 +25,19 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import arrivals, changes, dicom, jobs, sync
 from clinic_panel.services.indexing import Outcome, Received, Verdict, parents
-from clinic_panel.services.ingest_sql import Filed, Filing, SeriesAtHand, filing
+from clinic_panel.services.ingest_sql import Filed, Filing, SeriesAtHand, filing, translated
 
 SERIES_AT_HAND = 512
 
 
 class _Otherwise(Exception):
     """Something is not as it was; nothing is written."""
+
+
+def _open_books(connection: Connection) -> None:
+    """Let SQLAlchemy know of the transaction: a unit of work that began it would end it as well."""
+    if not connection.in_transaction():
+        connection.begin()
 
 
 class Ingest:
@@ -44,8 +50,7 @@ class Ingest:
         self._due: dict[int, datetime] = {}
         self._owes_audit = True  # at first for what a crash may have left
         # Kept: to take it from the pool and ask whether it lives costs as much as the statement.
-        self._connection: Connection | None = None
-        self._filing: Filing | None = None
+        self._kept: tuple[Connection, Filing] | None = None
 
     def index(self, received: Sequence[Received]) -> list[Outcome]:
         """Index objects as `dicom.index_batch` does, in one transaction, and mostly faster.
@@ -83,9 +88,9 @@ class Ingest:
 
     def close(self) -> None:
         """Give the connection back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept[0].close()
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Filing]]:
@@ -98,19 +103,31 @@ class Ingest:
         Unavailable
             The database does not answer.
         """
-        if self._connection is None:
-            self._connection = self._ctx.connect()
-        connection = self._connection
-        if self._filing is None:
-            self._filing = filing(connection.dialect)
+        connection = self._kept[0] if self._kept else self._ctx.connect()
         try:
-            with connection.begin():
-                yield connection, self._filing
+            with translated(connection):
+                self._kept = self._kept or (connection, filing(connection))
+                yield from self._within(*self._kept)
         except AWAY as error:
             self.close()
+            connection.close()  # harmless twice: it may not have been kept yet
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise _Otherwise from None
             raise Unavailable from None
+
+    def _within(
+        self, connection: Connection, filing: Filing
+    ) -> Iterator[tuple[Connection, Filing]]:
+        filing.begin()
+        try:
+            yield connection, filing
+            filing.end("COMMIT")
+        except BaseException:
+            filing.end("ROLLBACK")
+            raise
+        finally:
+            if connection.in_transaction():
+                connection.rollback()  # in SQLAlchemy's books only: it is over
 
     def _groups(self, received: Sequence[Received]) -> dict[SeriesAtHand, list[Received]]:
         """Return the objects by their series; nothing unless all of these are at hand."""
@@ -131,7 +148,7 @@ class Ingest:
             now = self._ctx.clock()
             # In the order of the keys, so that two listeners never wait for each other.
             for series in sorted(groups, key=lambda one: (one.study_id, one.series_id)):
-                filed = filing(connection, series, groups[series], now)
+                filed = filing(series, groups[series], now)
                 ids = self._checked(connection, filed, groups[series])
                 for uid, id_ in ids.items():
                     known[uid] = Outcome(Verdict.KEPT, id_, series.study_id)
@@ -151,6 +168,7 @@ class Ingest:
                 raise _Otherwise
             changes.announce_on(connection, Topic.SCHEDULE)
         if filed.is_forwarded:
+            _open_books(connection)
             sources = {filed.ids[item.uid]: item.source_ae_title for item in items}
             with Session(connection, autoflush=False) as session:
                 sync.enqueue(self._ctx, session, sources)
@@ -168,6 +186,7 @@ class Ingest:
         late |= studies - self._due.keys()
         if not late:
             return {}
+        _open_books(connection)
         with Session(connection, autoflush=False) as session:
             jobs.enqueue(self._ctx, session, JobKind.SETTLE_STUDY, late, delay=QUIET)
             session.flush()

@@ -1,14 +1,16 @@
 """The statements of the short way into the index, composed once for each kind of database.
 
-They run for every image. On SQLite a statement costs microseconds, on PostgreSQL a round trip: so
-there they are many and simple, here they are one.
+They run for every image, so they go to the driver itself: SQLAlchemy's way to a result costs more
+than the statement. On SQLite a statement takes microseconds, on PostgreSQL a round trip: so there
+they are many and simple, here they are one.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -23,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 
 from clinic_panel.feed import CHANNEL
 from clinic_panel.models.appointment import Appointment
@@ -71,17 +74,50 @@ def _has_moved_on(status: str | None, images_at: object) -> bool:
 
 
 class Filing(Protocol):
-    """Files objects under a series, counts them there and for the audit, and says so."""
+    """Files objects under a series, counts them there and for the audit, and says so.
+
+    The transaction is one of the driver; what SQLAlchemy does on the connection is part of it.
+    """
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def end(self, how: str) -> None:
+        """End it: COMMIT or ROLLBACK."""
 
     def __call__(
-        self, connection: Connection, series: SeriesAtHand, items: Sequence[Received], now: datetime
+        self, series: SeriesAtHand, items: Sequence[Received], now: datetime
     ) -> Filed | None:
         """Return None when study or series are not what they were: the caller rolls back."""
 
 
-def filing(dialect: Dialect) -> Filing:
-    """Return what files objects in a database of this kind."""
-    return _SqliteFiling(dialect) if dialect.name == "sqlite" else _PostgresFiling()
+def filing(connection: Connection) -> Filing:
+    """Return what files objects on this connection, which serves nothing else from now on."""
+    if connection.dialect.name == "sqlite":
+        return _SqliteFiling(connection.execution_options(sqlite_begin=""))
+    return _PostgresFiling(connection.execution_options(isolation_level="AUTOCOMMIT"))
+
+
+@contextmanager
+def translated(connection: Connection) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy would, and let go of a connection that is lost."""
+    dialect = connection.dialect
+    driver: Any = dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        is_lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)
+        if is_lost:
+            connection.invalidate()
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            driver.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=dialect,
+        ) from None
 
 
 def _sources(items: Sequence[Received]) -> list[tuple[tuple[str, str], int]]:
@@ -95,15 +131,19 @@ class _Ready:
     def __init__(self, statement: Any, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self._text, self._names = str(compiled), tuple(compiled.positiontup)
-        self._literals = compiled.params
+        self._literals = {
+            name: value for name, value in compiled.params.items() if value is not None
+        }
 
-    def __call__(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+    def __call__(self, cursor: Any, values: dict[str, Any]) -> Any:
         values = self._literals | values
-        return connection.exec_driver_sql(self._text, tuple(values[name] for name in self._names))
+        return cursor.execute(self._text, [values[name] for name in self._names])
 
 
 class _SqliteFiling:
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, connection: Connection) -> None:
+        dialect = connection.dialect
+        self._cursor: Any = connection.connection.cursor()
         self._moment: Any = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)
         insert = sqlite.insert(_instance).on_conflict_do_nothing().returning(_instance.c.id)
         self._keep = _Ready(insert.values({name: bindparam(name) for name in _COLUMNS}), dialect)
@@ -150,16 +190,22 @@ class _SqliteFiling:
         owing = select(IS_OWED, is_forwarded).select_from(_study)
         self._owing = _Ready(owing.where(_study.c.id == bindparam("study_id")), dialect)
 
+    def begin(self) -> None:
+        self._cursor.execute("BEGIN IMMEDIATE")
+
+    def end(self, how: str) -> None:
+        self._cursor.execute(how)
+
     def __call__(
-        self, connection: Connection, series: SeriesAtHand, items: Sequence[Received], now: datetime
+        self, series: SeriesAtHand, items: Sequence[Received], now: datetime
     ) -> Filed | None:
+        cursor = self._cursor
         moment = self._moment(now)
         ids = {}
         for item in items:
             row = instance_row(item, series.series_id, moment)
-            made = self._keep(connection, row).scalar()
-            if made is not None:
-                ids[item.uid] = made
+            if (made := self._keep(cursor, row).fetchone()) is not None:
+                ids[item.uid] = made[0]
         values = {
             "study_id": series.study_id,
             "series_id": series.series_id,
@@ -168,17 +214,17 @@ class _SqliteFiling:
             "more": len(ids),
             "now": moment,
         }
-        found = self._count_study(connection, values).one_or_none()
-        if found is None or self._count_series(connection, values).rowcount != 1:
+        found = self._count_study(cursor, values).fetchone()
+        if found is None or self._count_series(cursor, values).rowcount != 1:
             return None
         for (ae_title, address), count in _sources(items):
             tally = {"ae_title": ae_title, "address": address, "instances": count}
-            self._tally(connection, tally | {"series_pk": series.series_id})
-        self._announce(connection, {"name": Topic.STUDIES.value})
+            self._tally(cursor, tally | {"series_pk": series.series_id})
+        self._announce(cursor, {"name": Topic.STUDIES.value})
         visit = (None, None)
         if found[0] is not None:
-            visit = self._visit(connection, {"visit": found[0]}).one()
-        is_owed, is_forwarded = self._owing(connection, values).one()
+            visit = self._visit(cursor, {"visit": found[0]}).fetchone()
+        is_owed, is_forwarded = self._owing(cursor, values).fetchone()
         return Filed(ids, found[0], _has_moved_on(*visit), bool(is_owed), bool(is_forwarded))
 
 
@@ -244,8 +290,23 @@ _EXECUTE = "EXECUTE clinic_filing ({})".format(
 class _PostgresFiling:
     """Planning the statement takes as long as doing it: it is planned once for a connection."""
 
+    def __init__(self, connection: Connection) -> None:
+        self._cursor: Any = connection.connection.cursor()
+        self._begin = ""
+        if not connection.info.get(_EXECUTE):  # forgotten with the connection, as the plan is
+            self._cursor.execute(_PREPARE)
+            connection.info[_EXECUTE] = True
+
+    def begin(self) -> None:
+        self._begin = "BEGIN;"  # on one way with the first statement
+
+    def end(self, how: str) -> None:
+        if not self._begin:
+            self._cursor.execute(how)
+        self._begin = ""
+
     def __call__(
-        self, connection: Connection, series: SeriesAtHand, items: Sequence[Received], now: datetime
+        self, series: SeriesAtHand, items: Sequence[Received], now: datetime
     ) -> Filed | None:
         rows = [instance_row(item, series.series_id, now) for item in items]
         sources = _sources(items)
@@ -260,10 +321,9 @@ class _PostgresFiling:
             "addresses": [address for (_, address), _ in sources],
             "counts": [count for _, count in sources],
         }
-        if not connection.info.get(_EXECUTE):  # forgotten with the connection, as the plan is
-            connection.exec_driver_sql(_PREPARE)
-            connection.info[_EXECUTE] = True
-        found = connection.exec_driver_sql(_EXECUTE, values).all()
+        begin, self._begin = self._begin, ""
+        self._cursor.execute(begin + _EXECUTE, values)
+        found = self._cursor.fetchall()
         if not found:
             return None
         _, _, appointment_pk, status, images_at, is_owed, is_forwarded, _ = found[0]
