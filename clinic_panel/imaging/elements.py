@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from clinic_panel.errors import NotUnderstood
@@ -263,15 +264,11 @@ class Elements:
 
     def text(self, tag: int) -> str:
         """The value as text of the default repertoire, without padding; empty when absent."""
-        return (self.raw(tag) or b"").decode("latin-1").strip(" \0")
+        return plain(self.raw(tag))
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """Numbers of a DS or IS value; values that do not parse make the whole empty."""
-        try:
-            found = tuple(float(part) for part in self.text(tag).split("\\") if part.strip())
-        except ValueError:
-            return ()
-        return found if all(abs(number) < float("inf") for number in found) else ()
+        return decimals(self.raw(tag))
 
     def floats(self, tag: int, code: str) -> tuple[float, ...]:
         """Binary floating point values: ``code`` is ``f`` (FL) or ``d`` (FD)."""
@@ -299,6 +296,20 @@ class Elements:
 
 
 _NOWHERE: Final = Element(b"  ", 0, 0)
+
+
+def plain(value: bytes | None) -> str:
+    """A value as text of the default repertoire, without padding."""
+    return value.decode("latin-1").strip(" \0") if value else ""
+
+
+def decimals(value: bytes | None) -> tuple[float, ...]:
+    """The numbers of a DS or IS value; one that does not parse makes the whole empty."""
+    try:
+        found = tuple([float(part) for part in plain(value).split("\\") if part.strip()])
+    except ValueError:
+        return ()
+    return found if all(abs(number) < inf for number in found) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,26 @@
 """What the index needs of an object: patient, study, series and instance, cleaned and clipped."""
 
+import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydicom.charset import decode_bytes, python_encoding
 
 from clinic_panel.errors import NotUnderstood
-from clinic_panel.imaging.elements import Buffer, CutShort, Elements, Opened, open_data_set
+from clinic_panel.imaging.elements import (
+    Buffer,
+    CutShort,
+    Elements,
+    Opened,
+    decimals,
+    open_data_set,
+    plain,
+)
 
 _LAST_TAG: Final = 0x00280011
 _PREFIX_BYTES: Final = 64 * 2**10
@@ -35,23 +45,19 @@ _TEXT: Final[dict[str, tuple[int, int]]] = {  # keyword: tag, length of the VR (
 }
 _NAMES: Final = {"PatientName": 0x00100010, "ReferringPhysicianName": 0x00080090}
 _UIDS: Final = {
-    "SOPInstanceUID": 0x00080018,
+    "SOPClassUID": 0x00080016,
     "StudyInstanceUID": 0x0020000D,
     "SeriesInstanceUID": 0x0020000E,
 }
-_NUMBERS: Final = {
-    "InstanceNumber": 0x00200013,
-    "SeriesNumber": 0x00200011,
-    "NumberOfFrames": 0x00280008,
-}
-_WANTED: Final = frozenset(
-    {tag for tag, _ in _TEXT.values()}
-    | set(_NAMES.values())
-    | set(_UIDS.values())
-    | set(_NUMBERS.values())
-    | {0x00080005, 0x00080016, 0x00080020, 0x00080030, 0x00080201, 0x00100030}
-    | {0x00280010, 0x00280011}
+# What the objects of a series have in common: read once, and recognised by its bytes.
+_SHARED: Final = (
+    *(tag for tag, _ in _TEXT.values()),
+    *_NAMES.values(),
+    *_UIDS.values(),
+    *(0x00080005, 0x00080020, 0x00080030, 0x00080201, 0x00100030, 0x00200011),
 )
+_WANTED: Final = frozenset({*_SHARED, 0x00080018, 0x00200013, 0x00280008, 0x00280010, 0x00280011})
+_REMEMBERED: Final = 64  # series
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,39 +143,51 @@ def _read_path(path: Path, transfer_syntax_uid: str | None) -> Header:
 
 
 def _build(found: Elements, opened: Opened) -> Header:
-    encodings = encodings_of(found)
-    uids = {keyword: _uid(found, tag) for keyword, tag in _UIDS.items()}
-    if not all(uids.values()):
+    shared = _shared(tuple(map(found.raw, _SHARED)))
+    instance_uid = _uid(found.raw(0x00080018))
+    if not (instance_uid and shared["StudyInstanceUID"] and shared["SeriesInstanceUID"]):
         raise NotUnderstood("The object lacks a valid instance, series or study identifier.")
-    numbers = {keyword: _integer(found, tag) for keyword, tag in _NUMBERS.items()}
-    frames = numbers.pop("NumberOfFrames")
+    frames = _integer(found.numbers(0x00280008))
+    own = {
+        "SOPInstanceUID": instance_uid,
+        "SOPClassUID": shared["SOPClassUID"] or opened.sop_class_uid[:64],
+        "TransferSyntaxUID": opened.transfer_syntax_uid[:64],
+        "InstanceNumber": _integer(found.numbers(0x00200013)),
+        "NumberOfFrames": frames if frames and frames > 0 else 1,
+        "Rows": _extent(found, 0x00280010),
+        "Columns": _extent(found, 0x00280011),
+    }
+    return Header(**{**shared, **own})
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _shared(values: tuple[bytes | None, ...]) -> Mapping[str, Any]:
+    raw = dict(zip(_SHARED, values, strict=True))
+    encodings = _encodings(plain(raw[0x00080005]))
     texts = {
-        keyword: clean(decode(found.raw(tag), encodings))[:length].rstrip()
+        keyword: clean(decode(raw[tag], encodings))[:length].rstrip()
         for keyword, (tag, length) in _TEXT.items()
     }
-    names = {keyword: _name(found, tag, encodings) for keyword, tag in _NAMES.items()}
-    offset = found.text(0x00080201)
-    return Header(
-        **uids,
+    offset = plain(raw[0x00080201])
+    return {
         **texts,
-        **names,
-        SeriesNumber=numbers["SeriesNumber"],
-        InstanceNumber=numbers["InstanceNumber"],
-        SOPClassUID=_uid(found, 0x00080016) or opened.sop_class_uid[:64],
-        TransferSyntaxUID=opened.transfer_syntax_uid[:64],
-        PatientBirthDate=parse_date(found.text(0x00100030)),
-        StudyDate=parse_date(found.text(0x00080020)),
-        StudyTime=parse_time(found.text(0x00080030)),
-        NumberOfFrames=frames if frames and frames > 0 else 1,
-        Rows=_extent(found, 0x00280010),
-        Columns=_extent(found, 0x00280011),
-        TimezoneOffsetFromUTC=offset if _OFFSET.fullmatch(offset) else "",
-    )
+        **{keyword: _name(raw[tag], encodings) for keyword, tag in _NAMES.items()},
+        **{keyword: _uid(raw[tag]) for keyword, tag in _UIDS.items()},
+        "SeriesNumber": _integer(decimals(raw[0x00200011])),
+        "PatientBirthDate": parse_date(plain(raw[0x00100030])),
+        "StudyDate": parse_date(plain(raw[0x00080020])),
+        "StudyTime": parse_time(plain(raw[0x00080030])),
+        "TimezoneOffsetFromUTC": offset if _OFFSET.fullmatch(offset) else "",
+    }
 
 
 def encodings_of(found: Elements) -> list[str]:
     """Python's names of the character sets in Specific Character Set (PS3.3 C.12.1.1.2)."""
-    terms = [term.strip() for term in found.text(0x00080005).split("\\")]
+    return _encodings(found.text(0x00080005))
+
+
+def _encodings(declared: str) -> list[str]:
+    terms = [term.strip() for term in declared.split("\\")]
     known = [python_encoding[term] for term in terms if term in python_encoding]
     return known if known and any(terms) else []
 
@@ -204,19 +222,18 @@ def clean(text: str) -> str:
     ).strip(" ")
 
 
-def _name(found: Elements, tag: int, encodings: list[str]) -> str:
+def _name(value: bytes | None, encodings: list[str]) -> str:
     """Up to three component groups of 64 characters each (PS3.5 6.2.1)."""
-    text = clean(decode(found.raw(tag), encodings))
+    text = clean(decode(value, encodings))
     return "=".join(group[:64].rstrip(" ") for group in text.split("=")[:3]).rstrip("=")
 
 
-def _uid(found: Elements, tag: int) -> str:
-    text = found.text(tag)
+def _uid(value: bytes | None) -> str:
+    text = plain(value)
     return text if len(text) <= 64 and _UID.fullmatch(text) else ""
 
 
-def _integer(found: Elements, tag: int) -> int | None:
-    numbers = found.numbers(tag)
+def _integer(numbers: tuple[float, ...]) -> int | None:
     if not numbers or not numbers[0].is_integer() or abs(numbers[0]) >= 2**31:
         return None
     return int(numbers[0])
