@@ -15,6 +15,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import itertools
 import os
 import secrets
 import time
@@ -62,6 +63,7 @@ class Archive:
         """
         self.root = root
         self.incoming = root / "incoming"  # temporary files; what nobody holds is swept
+        self._token, self._numbers = secrets.token_hex(8), itertools.count()
         self._started_at = time.time()
         self._make_folders()
         disk = os.statvfs(root)
@@ -89,6 +91,11 @@ class Archive:
         """Return the free space above the reserve; negative when the reserve is touched."""
         disk = os.statvfs(self.root)
         return disk.f_bavail * disk.f_frsize - self.reserve_bytes
+
+    def new_name(self) -> str:
+        """Return the path of a temporary file that nobody else has."""
+        # A string, as all paths below: a Path costs more than the call it is made for.
+        return f"{self.incoming}/{os.getpid()}-{self._token}-{next(self._numbers)}"
 
     def receiving(self, prefix: Buffer = PREAMBLE) -> "Incoming":
         """Begin an object whose size is not known yet.
@@ -240,7 +247,7 @@ class Incoming:
         archive._check_room(len(prefix))
         self._archive = archive
         self._hash = hashlib.sha256()
-        self._path = archive.incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._path = archive.new_name()
         self._size = 0
         self._checked = self._flushed = 0
         with _translated():
@@ -314,24 +321,26 @@ class Incoming:
             self.write([])
         digest = self._hash.hexdigest()
         relative = _relative(digest)
-        final = self._archive.root / relative
+        folder = f"{self._archive.root}/{os.path.dirname(relative)}"  # noqa: PTH120
+        final = f"{self._archive.root}/{relative}"
         with _translated():
             os.fsync(self._fd)
             try:
-                size = final.stat().st_size  # there already: the first copy stays
+                size = os.stat(final).st_size  # noqa: PTH116 - there already: the first copy stays
                 self.discard()
             except FileNotFoundError:
                 size = self._size
-                self._path.rename(final)
+                os.rename(self._path, final)  # noqa: PTH104
                 self._close()
             # Also for a copy that was there: its writer may not have come this far yet.
-            _sync_folder(final.parent)
+            _sync_folder(folder)
         return Stored(digest, relative, size)
 
     def discard(self) -> None:
         """Forget the object; harmless once it is kept or was discarded before."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)  # noqa: PTH108
             self._close()
 
     def _close(self) -> None:
@@ -376,7 +385,7 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path | str) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

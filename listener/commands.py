@@ -3,6 +3,7 @@
 Both are written for every image, so they are composed here without building element objects.
 """
 
+import functools
 import struct
 from dataclasses import dataclass
 
@@ -98,19 +99,31 @@ def file_head(
     sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae_title: str
 ) -> bytes:
     """Return preamble and file meta information of a received object (PS3.10 Table 7.1-1)."""
-    body = b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01"  # File Meta Information Version 1
-    for number, vr, text in (
-        (0x0002, b"UI", sop_class_uid),
-        (0x0003, b"UI", sop_instance_uid),
-        (0x0010, b"UI", transfer_syntax_uid),
-        (0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
-        (0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
-        (0x0016, b"AE", source_ae_title),
-    ):
-        value = text.encode("ascii", "replace")
-        value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
-        body += struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
+    before, after = _around_instance(sop_class_uid, transfer_syntax_uid, source_ae_title)
+    body = before + _meta(0x0003, b"UI", sop_instance_uid) + after
     return PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(body)) + body
+
+
+@functools.lru_cache(maxsize=256)
+def _around_instance(
+    sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str
+) -> tuple[bytes, bytes]:
+    """Return what stands before and after the SOP Instance UID, the same for a whole series."""
+    version = b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01"  # File Meta Information Version 1
+    return version + _meta(0x0002, b"UI", sop_class_uid), b"".join(
+        (
+            _meta(0x0010, b"UI", transfer_syntax_uid),
+            _meta(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _meta(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _meta(0x0016, b"AE", source_ae_title),
+        )
+    )
+
+
+def _meta(number: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii", "replace")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
 def _value(number: int, value: bytes) -> bytes:

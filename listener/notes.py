@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,16 @@ class Notes:
         self.changed = True
         if status is not None and not is_well(status):
             self.failures += 1
+
+    def stored(self, sop_class_uid: str, size: int, status: int) -> bool:
+        """Count one more object of a class; False when it is the first."""
+        known = self.counted.get((Service.STORE, sop_class_uid))
+        if known is None:
+            return False
+        known.statuses[f"{status:04X}"] += 1
+        known.received_bytes += size
+        known.took_s = time.monotonic() - known.began
+        return True
 
     def add(self, request: Request, now: float) -> None:
         """Join a counted request to those of its kind."""

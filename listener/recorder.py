@@ -190,13 +190,13 @@ class Recorder:
             notes = self._open.get(association)
             if notes is None:
                 return
-            now = time.monotonic()
-            request = Request(self._clock(), began, Service.STORE, sop_class, size)
-            request.statuses[f"{status:04X}"] = 1
             notes.received_bytes += size
             notes.instances += is_well(status)
             notes.count(Service.STORE, status)
-            notes.add(request, now)
+            if not notes.stored(sop_class, size, status):
+                request = Request(self._clock(), began, Service.STORE, sop_class, size)
+                request.statuses[f"{status:04X}"] = 1
+                notes.add(request, time.monotonic())
 
         return CountingSink(sink, count)
 
