@@ -1,6 +1,5 @@
 """The reactor without sleeps: waits on the socket and on who has something to send."""
 
-import queue
 import select
 import socket
 import threading
@@ -107,14 +106,12 @@ class Reactor(BoundedDUL):
 
     def run_events(self) -> None:
         """Let the state machine act on what came in and on what the service user wants sent."""
+        events, primitives = self.event_queue, self.to_provider_queue
         while not self._kill_thread:
-            try:
-                event = self.event_queue.get(block=False)
-            except queue.Empty:
-                if not self._process_recv_primitive():
-                    return
-                continue
-            self.state_machine.do_action(event)
+            if events.queue:  # looked at first: to find a queue empty costs more than all else here
+                self.state_machine.do_action(events.get(block=False))
+            elif not primitives.queue or not self._process_recv_primitive():
+                return
 
     def _process_recv_primitive(self) -> bool:
         waiting = self.to_provider_queue.queue

@@ -5,6 +5,7 @@ sends are read from their bytes. Every other PDU and message takes the library's
 """
 
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -44,22 +45,33 @@ class EventDrivenDUL(Reactor):
 
     def read(self, sock: socket.socket) -> None:
         """Read into the buffer, and take the whole PDUs out of it."""
+        tls = sock if isinstance(sock, ssl.SSLSocket) else None
         while True:
+            room = self._view[self._have :]
             try:
-                with self.turn:
-                    count = sock.recv_into(self._view[self._have :])
+                if tls:
+                    with self.turn:
+                        count = tls.recv_into(room)
+                else:  # past the socket's time-out, which polls once more before it reads
+                    count = os.readv(sock.fileno(), [room])
+            except BlockingIOError:
+                return
             except OSError:
                 count = 0
             if count == 0:
                 self.socket.close()
                 return
-            # A sender that leaves Nagle's algorithm on would wait 40 ms for our acknowledgement.
-            with contextlib.suppress(OSError, AttributeError):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             self._have += count
             self._consume()
-            if not (isinstance(sock, ssl.SSLSocket) and self.is_open() and sock.pending()):
+            if self._request is not None or self._begin_at != self._have:
+                self._acknowledge(sock)
+            if not (tls and self.is_open() and tls.pending()):
                 return  # TLS may hold bytes that poll does not know of
+
+    def _acknowledge(self, sock: socket.socket) -> None:
+        """Spare a sender that leaves Nagle's algorithm on the 40 ms until TCP would acknowledge."""
+        with contextlib.suppress(OSError, AttributeError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _consume(self) -> None:
         """Take the whole PDUs out of the buffer, and make room for the next."""
@@ -164,10 +176,17 @@ class EventDrivenDUL(Reactor):
         answer = request.response(self._sink.finish())
         self._idle_timer.restart()  # it was we who took the time
         try:
-            with self.turn:
-                self.socket.socket.sendall(answer)
+            self._answer(self.socket.socket, answer)
         except OSError:
             self.socket.close()
+
+    def _answer(self, sock: socket.socket, answer: bytes) -> None:
+        if not isinstance(sock, ssl.SSLSocket):  # past the time-out, as in `read`
+            with contextlib.suppress(BlockingIOError):
+                answer = answer[os.write(sock.fileno(), answer) :]
+        if answer:
+            with self.turn:
+                sock.sendall(answer)
 
     def _refuse(self) -> None:
         """Abort: what came is no PDU, or not one for now (PS3.8 AA-1, AA-7, AA-8)."""

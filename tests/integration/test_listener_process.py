@@ -134,7 +134,9 @@ def steps(trace):
             pending[thread] = call
         elif call.startswith("<..."):
             call = pending.pop(thread, "") + call
-        if call.startswith("sendto") and '"\\4\\0' in call:  # P-DATA, when it begins to leave
+        if (
+            call.startswith(("write", "sendto")) and '"\\4\\0' in call
+        ):  # P-DATA, when it begins to leave
             yield "answer"
         elif not call.endswith(" = 0"):
             continue  # of the others it counts when they are done
@@ -163,7 +165,7 @@ def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
     if subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode:
         pytest.skip("this machine lets no process be traced")
     trace = tmp_path / "trace"
-    calls = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto"
+    calls = "trace=fsync,fdatasync,rename,renameat,renameat2,write,sendto"
     strace = ["strace", "-D", "-f", "-qq", "-y", "-s", "8", "-e", calls, "-o", str(trace)]
     with Listener(settings, under=strace) as listener:
         sent = listener.dcmtk("storescu", "+sd", images)
