@@ -28,12 +28,13 @@ from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
+from listener.index_writer import IndexWriter
 from listener.limits import Admission, Limits
 from listener.processes import turn_lock
 from listener.recorder import Recorder
 from listener.retrieve import Retrieval
 from listener.sink import Sink
-from listener.storage import IndexWriter, Storage, StoreSink
+from listener.storage import Storage, StoreSink
 
 log = logging.getLogger(__name__)
 

@@ -1,21 +1,17 @@
-"""From the wire to the archive, and from there to the index: one writer for all associations."""
+"""From the wire to the archive, and from there to the index."""
 
-import contextlib
 import logging
-import queue
 import re
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from clinic_panel.archive import Archive, Buffer, Incoming
-from clinic_panel.errors import Conflict, NotUnderstood, StorageFull, Unavailable, WrongInstance
+from clinic_panel.errors import NotUnderstood, StorageFull, WrongInstance
 from clinic_panel.imaging.header import Header, read_header
-from clinic_panel.services.dicom import Outcome, Received, Verdict
+from clinic_panel.services.dicom import Received, Verdict
 from listener import statuses
 from listener.commands import StoreRequest, file_head
+from listener.index_writer import IndexWriter
 from listener.limits import Limits
 from listener.statuses import Status
 
@@ -23,135 +19,11 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 1 << 16  # of the data set, kept in memory: what is indexed lies in it
 LONG_HEAD_BYTES = 16 << 20  # read again from disk when a header is longer than that
-BATCH = 256
-TIDY_EVERY_S = 1.0
 _DUPLICATE = {
     Verdict.CONFLICT: statuses.DUPLICATE_KEPT,
     Verdict.REJECTED: statuses.DUPLICATE_REJECTED,
 }
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
-
-
-class IndexWriter:
-    """Commits rows, one batch after the other: what gathers meanwhile goes into the next commit.
-
-    An association that finds the index idle commits with its own hands, since to wake another
-    thread costs as much as the statements; several share the cost of a durable commit, and SQLite
-    has its single writer.
-    """
-
-    def __init__(
-        self,
-        index: Callable[[Sequence[Received]], list[Outcome]],
-        tidy: Callable[[], None] = lambda: None,
-        turns: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
-    ) -> None:
-        """Prepare to write.
-
-        Parameters
-        ----------
-        index
-            Commits a batch; called by one thread at a time.
-        tidy
-            Called once a second, and at the end; never while a batch is being committed.
-        turns
-            Held while it commits or tidies, where several processes must do so in turn.
-        """
-        self._index, self._tidy = index, tidy
-        self._turns = turns or contextlib.nullcontext
-        self._waiting: queue.SimpleQueue[tuple[Received, Future[Outcome]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._committing = threading.Lock()
-        self._is_next = False  # the thread has a batch in hand and waits to commit: join it
-        self._thread = threading.Thread(target=self._run, name="index-writer")
-        self._closed = False
-
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
-
-    def write(self, received: Received, *, timeout_s: float) -> Outcome:
-        """Return once the row is committed.
-
-        Raises
-        ------
-        TimeoutError
-            The batches before took too long.
-        Exception
-            What the index raised.
-        """
-        if self._committing.acquire(blocking=False):
-            try:
-                if not self._is_next and self._waiting.empty() and not self._closed:
-                    mine: Future[Outcome] = Future()
-                    self._write([(received, mine)])
-                    return mine.result(0)
-            finally:
-                self._committing.release()
-        return self.submit(received).result(timeout_s)
-
-    def submit(self, received: Received) -> Future[Outcome]:
-        """Ask for a row; the future is done once the row is committed, or could not be."""
-        future: Future[Outcome] = Future()
-        if self._closed:
-            future.set_exception(Unavailable())
-        else:
-            self._waiting.put((received, future))
-        return future
-
-    def close(self) -> None:
-        """Commit what waits, then end."""
-        self._closed = True
-        self._waiting.put(None)
-        self._thread.join()
-        while not self._waiting.empty():  # came between the flag and the end
-            if (late := self._waiting.get()) is not None:
-                late[1].set_exception(Unavailable())
-
-    def _run(self) -> None:
-        ending, tidied_at = False, time.monotonic()
-        while not ending:
-            batch = []
-            with contextlib.suppress(queue.Empty):
-                batch.append(self._waiting.get(timeout=TIDY_EVERY_S))
-                self._is_next = True
-            with self._committing:
-                self._is_next = False
-                while len(batch) < BATCH and not self._waiting.empty():
-                    batch.append(self._waiting.get())
-                ending = None in batch
-                if items := [item for item in batch if item is not None]:
-                    self._write(items)
-                if ending or time.monotonic() - tidied_at >= TIDY_EVERY_S:
-                    self._tidy_up()
-                    tidied_at = time.monotonic()
-
-    def _tidy_up(self) -> None:
-        try:
-            with self._turns():
-                self._tidy()
-        except Exception as error:  # noqa: BLE001 - the edge: it is tried again
-            log.warning("the audit of what arrived has to wait: %s", type(error).__name__)
-
-    def _write(self, batch: list[tuple[Received, Future[Outcome]]], *, again: bool = True) -> None:
-        try:
-            with self._turns():
-                outcomes = self._index([received for received, _ in batch])
-        except Exception as error:  # noqa: BLE001 - the edge: no association may wait for ever
-            if again and isinstance(error, Conflict):  # the desk was faster, and is done by now
-                self._write(batch, again=False)
-                return
-            log.error("a batch of %d could not be indexed: %s", len(batch), type(error).__name__)
-            if len(batch) > 1 and not isinstance(error, Unavailable):
-                for one in batch:  # one object the database refuses must not fail its neighbours
-                    self._write([one])
-            else:
-                for _, future in batch:
-                    future.set_exception(error)
-            return
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            future.set_result(outcome)
 
 
 @dataclass(frozen=True, slots=True)

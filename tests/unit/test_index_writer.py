@@ -1,6 +1,7 @@
 """The index writer: what gathers while it commits shares the next commit; nobody waits for ever."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,8 +17,9 @@ from clinic_panel.imaging.elements import CutShort
 from clinic_panel.imaging.header import Header
 from clinic_panel.services.dicom import Outcome, Received, Verdict
 from listener import statuses
+from listener.index_writer import IndexWriter
 from listener.statuses import status_of
-from listener.storage import IndexWriter
+from tests.integration.peer import wait_for
 
 
 def received(number):
@@ -44,20 +46,40 @@ class Index:
         return [Outcome(Verdict.KEPT, int(item.stored.sha256, 16), 1) for item in batch]
 
 
+class Associations:
+    """Each object is written by a thread of its own, as each association does."""
+
+    def __init__(self, writer):
+        self.writer = writer
+        self.threads = ThreadPoolExecutor(32)
+
+    def submit(self, item, timeout_s=10):
+        return self.threads.submit(self.writer.write, item, timeout_s=timeout_s)
+
+    def gathered(self, numbers):
+        """Futures of objects that wait for a commit to end, in this order."""
+        futures = []
+        for number in numbers:
+            futures.append(self.submit(received(number)))
+            wait_for(lambda: self.writer.waiting == len(futures))
+        return futures
+
+
 @pytest.fixture
 def begin():
-    writers = []
+    begun = []
 
     def make(index):
         writer = IndexWriter(index)
         writer.start()
-        writers.append((writer, index))
-        return writer
+        begun.append((Associations(writer), index))
+        return begun[-1][0]
 
     yield make
-    for writer, index in writers:
+    for associations, index in begun:
         index.gate.set()
-        writer.close()
+        associations.writer.close()
+        associations.threads.shutdown()
 
 
 def test_what_gathers_during_a_commit_shares_the_next_one(begin):
@@ -65,7 +87,7 @@ def test_what_gathers_during_a_commit_shares_the_next_one(begin):
     writer = begin(index)
     first = writer.submit(received(0))
     index.entered.acquire()
-    others = [writer.submit(received(number)) for number in range(1, 6)]
+    others = writer.gathered(range(1, 6))
     index.gate.set()
 
     assert [future.result(5).instance_id for future in [first, *others]] == [0, 1, 2, 3, 4, 5]
@@ -77,7 +99,7 @@ def test_one_bad_object_does_not_fail_its_neighbours(begin, caplog):
     writer = begin(index)
     writer.submit(received(0))
     index.entered.acquire()
-    futures = {number: writer.submit(received(number)) for number in (1, 2, 3)}
+    futures = dict(zip((1, 2, 3), writer.gathered((1, 2, 3)), strict=True))
     index.gate.set()
 
     assert futures[1].result(5).instance_id == 1
@@ -93,7 +115,7 @@ def test_when_the_database_is_away_the_whole_batch_is_told_at_once(begin):
     writer = begin(index)
     writer.submit(received(0))
     index.entered.acquire()
-    futures = [writer.submit(received(number)) for number in (1, 2, 3)]
+    futures = writer.gathered((1, 2, 3))
     index.gate.set()
 
     for future in futures:
@@ -103,14 +125,34 @@ def test_when_the_database_is_away_the_whole_batch_is_told_at_once(begin):
 
 def test_closing_commits_what_waits_and_refuses_what_comes_later(begin):
     index = Index()
-    index.gate.set()
     writer = begin(index)
-    futures = [writer.submit(received(number)) for number in range(20)]
-    writer.close()
+    first = writer.submit(received(0))
+    index.entered.acquire()
+    others = writer.gathered(range(1, 20))
+    closing = threading.Thread(target=writer.writer.close)
+    closing.start()
+    wait_for(lambda: writer.writer.waiting == 20)  # the end stands in line as well
+    index.gate.set()
+    closing.join()
 
-    assert all(future.result(0).verdict is Verdict.KEPT for future in futures)
+    assert all(future.result(5).verdict is Verdict.KEPT for future in [first, *others])
     with pytest.raises(Unavailable):
-        writer.submit(received(99)).result(0)
+        writer.submit(received(99)).result(5)
+
+
+def test_who_waits_too_long_goes_and_is_never_asked_to_write(begin):
+    index = Index()
+    writer = begin(index)
+    first = writer.submit(received(0))
+    index.entered.acquire()
+    impatient = writer.submit(received(1), timeout_s=0)
+    with pytest.raises(TimeoutError):
+        impatient.result(5)
+    index.gate.set()
+
+    assert first.result(5).instance_id == 0
+    assert writer.submit(received(2)).result(5).instance_id == 2
+    assert sum(index.batches) == 3, "its row came with the next"
 
 
 @pytest.mark.parametrize(
