@@ -11,6 +11,7 @@ from pydicom.uid import (
     CTImageStorage,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     generate_uid,
 )
@@ -107,6 +108,63 @@ def key_images(of: Dataset, title: str) -> Dataset:
     ds.ConceptNameCodeSequence = code("113018", "DCM", title)
     ds.ContentSequence = Sequence([image(of.SOPInstanceUID), image(generate_uid())])
     return ds
+
+
+def presentation(of: Dataset, text: str, **values: object) -> Dataset:
+    """A presentation state of one image: window, area, graphics, a text and a shutter."""
+    ds = made(GrayscaleSoftcopyPresentationStateStorage, "PR")
+    ds.ContentLabel, ds.ContentDescription = "LIVER", "Look here"
+    ds.ContentCreatorName, ds.PresentationCreationDate = "Doe^Jane", "20260316"
+    place = Dataset()
+    place.ReferencedSOPClassUID, place.ReferencedSOPInstanceUID = of.SOPClassUID, of.SOPInstanceUID
+    series = Dataset()
+    series.SeriesInstanceUID = of.SeriesInstanceUID
+    series.ReferencedImageSequence = Sequence([place])
+    ds.ReferencedSeriesSequence = Sequence([series])
+    window = Dataset()
+    window.WindowCenter, window.WindowWidth = "40", "300"
+    ds.SoftcopyVOILUTSequence = Sequence([window])
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner = (
+        [33, 17],
+        [96, 80],
+    )
+    area.PresentationSizeMode = "SCALE TO FIT"
+    ds.DisplayedAreaSelectionSequence = Sequence([area])
+    ds.GraphicAnnotationSequence = Sequence([annotation(place, text)])
+    ds.ShutterShape = "RECTANGULAR"
+    ds.ShutterLeftVerticalEdge, ds.ShutterRightVerticalEdge = "41", "88"
+    ds.ShutterUpperHorizontalEdge, ds.ShutterLowerHorizontalEdge = "21", "76"
+    ds.PresentationLUTShape = "IDENTITY"
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def annotation(place: Dataset, text: str) -> Dataset:
+    """A circle, a line in shares of the view, and a text that points to a place."""
+    note = Dataset()
+    note.ReferencedImageSequence, note.GraphicLayer = Sequence([place]), "LAYER"
+    graphics = []
+    for shape, units, points in (
+        ("CIRCLE", "PIXEL", [64, 48, 72, 48]),
+        ("POLYLINE", "DISPLAY", [0, 0, 1, 1]),
+    ):
+        item = Dataset()
+        item.GraphicType, item.GraphicAnnotationUnits, item.GraphicDimensions = shape, units, 2
+        item.NumberOfGraphicPoints, item.GraphicData = len(points) // 2, points
+        item.GraphicFilled = "N"
+        graphics.append(item)
+    note.GraphicObjectSequence = Sequence(graphics)
+    words = Dataset()
+    words.UnformattedTextValue = text
+    words.AnchorPoint, words.AnchorPointAnnotationUnits = [64, 48], "PIXEL"
+    words.AnchorPointVisibility = "Y"
+    words.BoundingBoxAnnotationUnits = "PIXEL"
+    words.BoundingBoxTopLeftHandCorner = [70, 60]
+    words.BoundingBoxBottomRightHandCorner = [90, 70]
+    note.TextObjectSequence = Sequence([words])
+    return note
 
 
 PDF = b"""%PDF-1.4

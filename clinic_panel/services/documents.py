@@ -12,10 +12,11 @@ from sqlalchemy.orm import joinedload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotDisplayable, NotFound, NotUnderstood
-from clinic_panel.imaging import structured, waveform
+from clinic_panel.imaging import presentation, structured, waveform
 from clinic_panel.imaging.encapsulated import Wrapped, read_pdf
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
 from clinic_panel.imaging.listing import Listing, listing_of, size_text
+from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Permission
@@ -106,6 +107,39 @@ def paper(ctx: Context, lightbox: Lightbox, instance_id: int) -> Paper:
         facts = (("Size", size_text(len(wrapped.data))),)
         return Paper(kind, name, wrapped.title or "Document", facts, {})
     raise NotDisplayable(f"This is no image but an object of the kind “{name}”.")
+
+
+def presented(
+    ctx: Context, lightbox: Lightbox, instance_id: int, image_id: int, frame: int
+) -> dict[str, Any]:
+    """Say how a presentation state wishes one zero-based frame of an image to be seen.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        The actor may not see images, or the study holds no such state or image.
+    NotDisplayable
+        The state cannot be read.
+    """
+    found = _looked_at(ctx, lightbox, instance_id)
+    query = (
+        select(Instance.sop_class_uid, Instance.sop_instance_uid)
+        .join(Series)
+        .where(Instance.id == image_id, Series.study_pk == found.study_pk)
+    )
+    with ctx.read() as session:
+        image = session.execute(query).one_or_none()
+    if image is None:
+        raise NotFound("This image is not in the study of the presentation state.")
+    if kind_of(found.sop_class_uid) is not Kind.PRESENTATION:
+        raise NotDisplayable("This is no presentation state.")
+    state = _read(found.path, read_presentation)
+    said = (state.description, state.creator, state.created_on)
+    left_out = f"Not applied: {', '.join(state.left_out)}" if state.left_out else ""
+    return presentation.as_dict(state, structured.Reference(*image, (frame,)), frame) | {
+        "title": f"Presentation {state.label}".strip(),
+        "note": "\n".join(filter(None, (" · ".join(filter(None, said)), left_out))),
+    }
 
 
 def pdf(ctx: Context, lightbox: Lightbox, instance_id: int) -> Wrapped:

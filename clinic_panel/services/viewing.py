@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from io import BytesIO
@@ -20,6 +20,8 @@ from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
 from clinic_panel.imaging.picture import FrameTraits, Picture, describe
 from clinic_panel.imaging.pixels import Decoder, Frame, read_frame
+from clinic_panel.imaging.presentation import read_presentation
+from clinic_panel.imaging.structured import Reference
 from clinic_panel.imaging.thumbnail import render as thumbnail_of
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
@@ -33,6 +35,7 @@ MOST_INFLATED_BYTES = 64 * 2**20
 MOST_FRAME_BYTES = 256 * 2**20
 PREVIEW_EDGE_PX = 768
 PREVIEW_QUALITY = 60
+MOST_PRESENTED = 5_000  # images of one presentation state
 
 
 class Bounded[Key: Hashable, Value]:
@@ -107,6 +110,7 @@ class Lightbox:
         self.frames: Bounded[tuple[int, int], SentFrame] = Bounded(
             frame_bytes, weigh=lambda sent: len(sent.frame.data) + len(sent.frame.overlay)
         )
+        self.presented: Bounded[int, tuple[Reference, ...]] = Bounded(1_000)
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
 
     def find(self, instance_id: int) -> tuple[int, Picture] | None:
@@ -140,6 +144,7 @@ class PaperView:
     kind: Kind
     name: str
     problem: str
+    images: tuple[tuple[int, int], ...] = ()  # of a presentation state: instance id, frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +230,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
     # A known patient's own record names them; what the modality sent stands in until then.
     person = row.patient or row
     series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))
+    places = {one.sop_instance_uid: one for each in series for one in each.instances}
     return StudyView(
         id=row.id,
         patient_pk=row.patient_pk,
@@ -237,7 +243,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         study_description=row.study_description,
         accession_number=row.accession_number,
         modalities=tuple(filter(None, row.modalities_in_study.split("\\"))),
-        series=tuple(_series(ctx, lightbox, one, row.id) for one in series),
+        series=tuple(_series(ctx, lightbox, one, places) for one in series),
         exam_status=exam_status,
         announced=tally.announced,
         missing=tally.missing,
@@ -246,20 +252,22 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
     )
 
 
-def _series(ctx: Context, lightbox: Lightbox, row: Series, study_pk: int) -> SeriesView:
+def _series(
+    ctx: Context, lightbox: Lightbox, row: Series, places: Mapping[str, Instance]
+) -> SeriesView:
     frames: list[FrameView] = []
     pictures: dict[int, Picture] = {}
     papers: list[PaperView] = []
     problem = "" if row.instances else "No images have arrived yet."
     for instance in sorted(row.instances, key=_reading_order):
-        kind, name = kind_of(instance.sop_class_uid), name_of(instance.sop_class_uid)
-        if kind is not Kind.IMAGE:
-            papers.append(PaperView(instance.id, kind, name, ""))
+        if kind_of(instance.sop_class_uid) is not Kind.IMAGE:
+            papers.append(_paper(ctx, lightbox, instance, places))
             continue
         try:
-            picture = _picture(ctx, lightbox, instance, study_pk)
+            picture = _picture(ctx, lightbox, instance, row.study_pk)
         except ClinicError as error:
             problem = error.message
+            name = name_of(instance.sop_class_uid)
             papers.append(PaperView(instance.id, Kind.OTHER, name, problem))
             continue
         pictures[instance.id] = picture
@@ -294,6 +302,33 @@ def _grid(slices: list[Slice]) -> tuple[Grid | None, str]:
 
 def _shared(uids: set[str]) -> str:
     return uids.pop() if len(uids) == 1 else ""
+
+
+def _paper(
+    ctx: Context, lightbox: Lightbox, instance: Instance, places: Mapping[str, Instance]
+) -> PaperView:
+    """Describe what is no image; of a presentation state, the images of the study it is for."""
+    kind, name = kind_of(instance.sop_class_uid), name_of(instance.sop_class_uid)
+    if kind is not Kind.PRESENTATION:
+        return PaperView(instance.id, kind, name, "")
+    references = lightbox.presented.get(instance.id)
+    if references is None:
+        try:
+            references = read_presentation(ctx.store.path(instance.path)).images
+        except FileNotFoundError:
+            return PaperView(instance.id, kind, name, "Its file is missing from the archive.")
+        except ClinicError as error:
+            return PaperView(instance.id, kind, name, error.message)
+        lightbox.presented.put(instance.id, references)
+    images = tuple(
+        (found.id, frame)
+        for reference in references
+        if (found := places.get(reference.sop_instance_uid)) is not None
+        for frame in reference.frames or range(found.number_of_frames)
+        if frame < found.number_of_frames
+    )
+    problem = "" if images else "The images that it is for are not in this study."
+    return PaperView(instance.id, kind, name, problem, images[:MOST_PRESENTED])
 
 
 def _reading_order(instance: Instance) -> tuple[bool, int, int]:

@@ -11,7 +11,7 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import documents
 from clinic_panel.services.viewing import Lightbox
 from clinic_panel.web.door import Door
-from clinic_panel.web.media import Key
+from clinic_panel.web.media import FrameIndex, Key
 
 Frame = Annotated[int, Query(ge=0, le=2**31)]
 
@@ -34,6 +34,12 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
     @routes.get("/documents/{instance_id}")
     def paper(ctx: Annotated[Context, may_see], instance_id: Key) -> Response:
         return JSONResponse(documents.paper(ctx, lightbox, instance_id).as_dict())
+
+    @routes.get("/documents/{instance_id}/on/{image_id}/{frame}")
+    def presented(
+        ctx: Annotated[Context, may_see], instance_id: Key, image_id: Key, frame: FrameIndex
+    ) -> Response:
+        return JSONResponse(documents.presented(ctx, lightbox, instance_id, image_id, frame))
 
     @routes.get("/documents/{instance_id}/pdf")
     def pdf(ctx: Annotated[Context, may_see], instance_id: Key, save: bool = False) -> Response:

@@ -124,3 +124,32 @@ def test_only_those_who_treat_read_documents(study, as_role, role):
 def test_an_image_is_no_document(study, as_role):
     with pytest.raises(NotDisplayable, match="CT Image"):
         documents.paper(as_role(Role.CLINICIAN), viewing.Lightbox(), study[0])
+
+
+def test_a_presentation_state_stands_for_the_images_it_is_for(ctx, as_role):
+    first = dcmread(get_testdata_file("CT_small.dcm"))
+    state = papers.presentation(first, "Lesion")
+    state.StudyInstanceUID = first.StudyInstanceUID
+    foreign = papers.presentation(papers.made("1.2.840.10008.5.1.4.1.1.2", "CT"), "Lost")
+    foreign.StudyInstanceUID = first.StudyInstanceUID
+    ct, state_id, foreign_id = keep(ctx, first, state, foreign)
+    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    with ctx.read() as session:
+        study_id = session.get_one(Instance, ct).series.study_pk
+    for _ in range(2):  # the second time from memory
+        view = viewing.study(doctor, lightbox, study_id)
+        found = {one.instance_id: one for series in view.series for one in series.papers}
+        assert (found[state_id].images, found[state_id].problem) == (((ct, 0),), "")
+        assert (found[foreign_id].images, bool(found[foreign_id].problem)) == ((), True)
+
+    said = documents.presented(doctor, lightbox, state_id, ct, 0)
+    assert said["title"] == "Presentation LIVER"
+    assert said["note"] == "Look here · Doe, Jane · 2026-03-16"
+    assert said["labels"][0]["text"] == "Lesion"
+    with pytest.raises(NotDisplayable):
+        documents.presented(doctor, lightbox, ct, ct, 0)
+    [elsewhere] = keep(ctx, papers.pdf())
+    with pytest.raises(NotFound):
+        documents.presented(doctor, lightbox, state_id, elsewhere, 0)
+    with pytest.raises(Forbidden):
+        documents.presented(as_role(Role.RECEPTIONIST), lightbox, state_id, ct, 0)

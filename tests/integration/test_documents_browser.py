@@ -228,3 +228,45 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic):
     expect(clinic.port.get_by_role("alert")).to_contain_text("RT Plan cannot be shown")
     expect(clinic.port.get_by_role("button", name="Try again")).to_be_hidden()
     expect(clinic.port.get_by_role("button", name="Show its header")).to_be_visible()
+
+
+def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(clinic):
+    first, second = ct(InstanceNumber=1), ct(InstanceNumber=2)
+    second.StudyInstanceUID, second.SeriesInstanceUID = (
+        first.StudyInstanceUID,
+        first.SeriesInstanceUID,
+    )
+    second.ImagePositionPatient = [0, 0, 500]
+    first.SeriesDescription = second.SeriesDescription = "Axial"
+    state = of_study(papers.presentation(second, f"{HOSTILE}\nsecond line"), first, 7, "Marked")
+    other = of_study(papers.presentation(ct(), "lost"), first, 8, "Elsewhere")
+    turned = papers.presentation(second, "x", ImageRotation=90, ImageHorizontalFlip="Y")
+    turned = of_study(turned, first, 9, "Turned")
+    clinic.open(first, second, state, other, turned)
+    page, port = clinic.page, clinic.port
+    canvas = page.locator(".port canvas")
+    expect(canvas).to_have_attribute("data-shown", "0")
+
+    rail = page.get_by_role("navigation", name="Series")
+    rail.get_by_role("button", name="Marked, 1 image").click()
+    drawn = port.locator(".presented")
+    expect(drawn.locator("text")).to_have_text(f"{HOSTILE}second line")
+    expect(drawn.locator(".shutter")).to_have_count(1)
+    expect(port.get_by_text("WW 300 WL 40")).to_be_visible()
+    expect(port.get_by_text("Presentation LIVER")).to_be_visible()
+    # The area of 64 by 64 pixels fills the height of the viewport: the circle of 8 pixels shows it.
+    height = port.evaluate("node => node.clientHeight")
+    circle = drawn.locator("path:not(.under):not(.shutter)").first.bounding_box()
+    assert circle["width"] == pytest.approx(16 * height / 64, rel=0.03)
+
+    page.keyboard.press("r")  # the reader's own ways stay
+    expect(port.get_by_text("WW 300 WL 40")).to_be_hidden()
+    expect(drawn.locator("text")).to_have_count(1)
+
+    rail.get_by_role("button", name="Axial").click()
+    expect(drawn.locator("text")).to_have_count(0)
+    rail.get_by_role("button", name="Turned").click()  # first turned clockwise, then flipped
+    expect(port.locator(".overlay .top")).to_have_text("R")
+    expect(port.locator(".overlay .left")).to_have_text("A")
+    rail.get_by_role("button", name="Elsewhere").click()
+    expect(port.get_by_role("alert")).to_contain_text("not in this study")

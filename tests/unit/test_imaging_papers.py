@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, generate_uid
 
 from clinic_panel.errors import ClinicError, NotDisplayable
-from clinic_panel.imaging import structured
+from clinic_panel.imaging import presentation, structured
 from clinic_panel.imaging.encapsulated import read_pdf
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
+from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.imaging.structured import read_document
 from clinic_panel.imaging.waveform import read_recording
 from tests import papers
@@ -173,6 +175,82 @@ def test_what_only_says_that_it_is_a_pdf_is_not_handed_out():
         read_pdf(papers.written(papers.made("1.2.840.10008.5.1.4.1.1.104.1", "DOC")))
 
 
+CT = papers.made("1.2.840.10008.5.1.4.1.1.2", "CT")
+PRESENTATION = papers.written(papers.presentation(CT, "Lesion"))
+THIS = structured.Reference(CT.SOPClassUID, CT.SOPInstanceUID)
+
+
+def test_a_presentation_state_says_how_an_image_is_seen():
+    state = read_presentation(papers.written(papers.presentation(CT, "Lesion\r\n2 cm")))
+    assert (state.label, state.description, state.creator) == ("LIVER", "Look here", "Doe, Jane")
+    assert state.images == (THIS,)
+    said = presentation.as_dict(state, THIS, 0)
+    assert said["window"] == [40, 300]
+    assert said["area"] == ((32, 16), (96, 80))  # pixels counted from one, as edges
+    circle, line = said["graphics"]
+    assert (circle["shape"], circle["points"], circle["of_view"]) == (
+        "circle",
+        ((64, 48), (72, 48)),
+        False,
+    )
+    assert (line["shape"], line["of_view"]) == ("polyline", True)
+    [label] = said["labels"]
+    assert (label["text"], label["anchor"], label["pointing"]) == ("Lesion\n2 cm", (64, 48), True)
+    assert label["box"] == ((70, 60), (90, 70))
+    [shutter] = said["shutters"]
+    assert shutter["points"] == ((40, 20), (88, 76))
+    assert (said["inverse"], said["rotation"], said["flipped"]) == (False, 0, False)
+    assert state.left_out == ()
+
+
+def test_what_a_presentation_state_says_of_other_images_is_not_said_of_this():
+    ds = papers.presentation(CT, "Lesion")
+    elsewhere = Dataset()
+    elsewhere.ReferencedSOPClassUID, elsewhere.ReferencedSOPInstanceUID = "1.2", "1.2.3"
+    elsewhere.ReferencedFrameNumber = 2
+    ds.SoftcopyVOILUTSequence[0].ReferencedImageSequence = Sequence([elsewhere])
+    ds.GraphicAnnotationSequence[0].ReferencedImageSequence = Sequence([elsewhere])
+    state = read_presentation(papers.written(ds))
+    said = presentation.as_dict(state, THIS, 0)
+    assert (said["window"], said["graphics"], said["labels"]) == (None, [], [])
+    other = structured.Reference("1.2", "1.2.3")
+    assert presentation.as_dict(state, other, 1)["window"] == [40, 300]
+    assert presentation.as_dict(state, other, 0)["window"] is None
+
+
+def test_shutters_turns_and_polarity_are_read_and_what_is_not_applied_is_said():
+    ds = papers.presentation(
+        CT,
+        "x",
+        ShutterShape=["CIRCULAR", "POLYGONAL", "BITMAP"],
+        CenterOfCircularShutter=["50", "60"],
+        RadiusOfCircularShutter="20",
+        VerticesOfThePolygonalShutter=["1", "1", "1", "101", "101", "101"],
+        PresentationLUTShape="INVERSE",
+        ImageRotation=270,
+        ImageHorizontalFlip="Y",
+    )
+    state = read_presentation(papers.written(ds))
+    circle, polygon = state.shutters
+    assert (circle.points, circle.radius) == (((59.5, 49.5),), 20)
+    assert polygon.points == ((0.5, 0.5), (100.5, 0.5), (100.5, 100.5))
+    assert (state.is_inverse, state.rotation, state.is_flipped) == (True, 270, True)
+    assert state.left_out == ("a bitmap shutter",)
+
+
+def test_the_annotations_of_a_state_are_bounded(monkeypatch):
+    monkeypatch.setattr(presentation, "MOST_OBJECTS", 2)
+    state = read_presentation(papers.written(papers.presentation(CT, "too much")))
+    assert (len(state.graphics), len(state.labels)) == (2, 0)
+    assert state.left_out == ("some of many annotations",)
+
+
+def test_a_state_without_images_says_so():
+    ds = papers.presentation(CT, "x", ReferencedSeriesSequence=Sequence())
+    with pytest.raises(NotDisplayable, match="refers to no image"):
+        read_presentation(papers.written(ds))
+
+
 @pytest.mark.parametrize(
     ("uid", "kind", "name"),
     [
@@ -194,7 +272,11 @@ def test_a_class_says_how_its_objects_are_shown(uid, kind, name):
 def test_no_damage_breaks_the_readers(data):
     read, whole = data.draw(
         st.sampled_from(
-            [(read_document, SR.read_bytes()), (read_recording, ECG.read_bytes()[:20_000])]
+            [
+                (read_document, SR.read_bytes()),
+                (read_recording, ECG.read_bytes()[:20_000]),
+                (read_presentation, PRESENTATION),
+            ]
         )
     )
     damaged = bytearray(whole)

@@ -29,6 +29,7 @@ class Images {
       pane.shown = frame;
       this.series = pane.current;
       if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
+      pane.presented.apply(frame, entry, state);
       const place = state.camera.place(frame.info, ...pane.size);
       const {center, width, invert} = state;
       const {palette, colours, area: {graphics, ways}} = pane;
@@ -40,6 +41,7 @@ class Images {
       }
       pane.annotate(frame, place);
       pane.shapes.show(frame, place, entry);
+      pane.presented.draw(frame, entry, place);
       this.node.dataset.shown = String(state.index);
       this.node.dataset.key = entry.key;
     } else if (!entry || pane.failure || this.series !== pane.current) {
@@ -47,6 +49,7 @@ class Images {
       this.painter.clear();
       pane.annotate(null, null);
       pane.shapes.show(null);
+      pane.presented.draw(null);
       delete this.node.dataset.shown;
     }
   }
@@ -60,12 +63,14 @@ class Images {
     this.painter.sketch(bitmap, info, place);
     pane.annotate({info}, place);
     pane.shapes.show(null);
+    pane.presented.draw(null);
     delete this.node.dataset.shown;
     this.node.dataset.preview = pane.entry.key;
   }
 
   close() {
     this.painter.clear();
+    this.pane.presented.draw(null);
   }
 }
 

@@ -50,6 +50,7 @@ class Pane extends Reader {
     this.port.setAttribute("role", "application");
     this.port.setAttribute("aria-roledescription", "image viewport");
     this.overlay = new Overlay();
+    this.presented = new Presented(this);
     this.shapes = new Shapes(this.area.ledger, {
       ask: (one, done) => askLength(this, one, done),
       home: (id) => this.area.homeOf(id),
@@ -71,7 +72,7 @@ class Pane extends Reader {
     this.progressBar = make("i");
     this.progress.append(this.progressBar);
     this.loupe = new Loupe();
-    this.port.append(this.guide, this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
+    this.port.append(this.guide, this.presented.node, this.presented.note, this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);

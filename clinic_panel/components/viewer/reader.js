@@ -60,7 +60,9 @@ class Reader {
       this.lane.show([]);
     } else {
       this.lane.show(chosen.stack);
-      const place = held ? this.lane.places.get(held) : undefined;
+      // Several presentation states may show one image: then the place says which is meant.
+      const still = chosen.stack[state.index]?.key === held;
+      const place = held && !still ? this.lane.places.get(held) : undefined;
       state.index = Math.max(0, Math.min(chosen.stack.length - 1, place ?? state.index));
       this.lane.want(state.index);
     }

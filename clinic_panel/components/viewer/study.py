@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any, Final
@@ -30,8 +30,11 @@ def series_of(view: StudyView) -> list[dict[str, Any]]:
             "label": _label(series),
             "modality": series.modality,
             "thumbnail_url": f"/thumbnails/{series.id}" if series.has_thumbnail else "",
-            "kind": "papers" if series.papers and not series.frames else "images",
-            "frames": [*_runs(series.frames), *map(_paper, series.papers)],
+            "kind": _kind(series),
+            "frames": [
+                *_runs(series.frames),
+                *(entry for paper in series.papers for entry in _entries(paper)),
+            ],
             "problem": series.problem,
             "grid": series.grid.as_dict() if series.grid else None,
             "no_volume": series.no_volume,
@@ -91,6 +94,19 @@ def _state(view: StudyView) -> str:
 def _label(series: SeriesView) -> str:
     number = "" if series.number is None else str(series.number)
     return " ".join(filter(None, (number, series.description))) or "Series"
+
+
+def _kind(series: SeriesView) -> str:
+    has_images = series.frames or any(paper.images for paper in series.papers)
+    return "images" if has_images or not series.papers else "papers"
+
+
+def _entries(paper: PaperView) -> Iterator[dict[str, Any]]:
+    """A presentation state stands for the images it is for, anything else for itself."""
+    for instance_id, frame in paper.images:
+        yield {"id": instance_id, "frame": frame, "presentation": paper.instance_id}
+    if not paper.images:
+        yield _paper(paper)
 
 
 def _paper(paper: PaperView) -> dict[str, Any]:

@@ -82,10 +82,10 @@ class ReadingArea extends Wall {
       const first = entry.frame ?? 0;
       for (let frame = first; frame < first + (entry.count ?? 1); frame += 1) {
         const at = (address) => address.replace("{id}", entry.id).replace("{frame}", frame);
-        const {id, info, paper, name, problem} = entry;
+        const {id, info, paper, name, problem, presentation} = entry;
         const url = paper ? "" : entry.url ?? at(template);
         const preview = entry.preview ?? (url && at(small));
-        stack.push({key: `${id}/${frame}`, id, frame, url, preview, info, series: one.id, paper, name, problem});
+        stack.push({key: `${id}/${frame}`, id, frame, url, preview, info, series: one.id, paper, name, problem, presentation});
       }
     }
     return stack;
@@ -300,7 +300,7 @@ class ReadingArea extends Wall {
   placeOf(one) {
     const key = keyOf(one);
     for (const series of this.series) {
-      const index = series.stack.findIndex((entry) => entry.key === key);
+      const index = series.stack.findIndex((entry) => entry.key === key && !entry.presentation);
       if (index >= 0) return {series, index};
     }
     return null;

@@ -30,7 +30,7 @@ _PARTS: Final = (
     *("ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js", "pane.js"),
     *("actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
     *("filling.js", "mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js"),
-    *("wall.js", "viewer.js"),
+    *("wall.js", "presented.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -53,7 +53,8 @@ class StudyViewer(JSComponent):
     ``count`` (that many frames from there on, default 1), and optionally ``url``, ``preview`` and
     ``info`` (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` makes unnecessary. An
     object that is no image has ``paper`` (its ``Kind``), ``name`` and ``problem`` instead; a series
-    of nothing else has ``kind`` "papers".
+    of nothing else has ``kind`` "papers". ``presentation`` is our number of the presentation state
+    that a frame is to be seen through.
     """
 
     series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
