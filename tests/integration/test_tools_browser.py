@@ -291,6 +291,9 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
     page, viewport = desk
     page.get_by_role("button", name="Settings of the viewer").click()
     dialog = page.get_by_role("dialog", name="Settings of the viewer")
+    caps = dialog.locator(".cap:not([aria-label$='another key'])").all_text_contents()
+    assert len(caps) > 60
+    assert sorted(set(caps)) == sorted(caps)  # no two actions have one key by default
     dialog.get_by_role("button", name="Length: L").click()
     page.keyboard.press("a")
     expect(dialog.get_by_role("alert")).to_contain_text("A belongs to “Angle”")
@@ -334,7 +337,7 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
     stage.until(lambda: clinic.viewer.tool == "angle")
 
 
-def test_fingers_draw_a_polygon(browser, clinic):
+def test_fingers_draw_a_polygon_and_hold_the_loupe(browser, clinic):
     context = browser.new_context(viewport={"width": 390, "height": 760}, has_touch=True)
     page = context.new_page()
     clinic.options = {"tool": "polygon"}
@@ -343,4 +346,18 @@ def test_fingers_draw_a_polygon(browser, clinic):
         page.touchscreen.tap(*at(viewport, *corner))
     stage.until(lambda: clinic.viewer.measurements)
     assert len(clinic.viewer.measurements[0]["points"]) == 3
+    clinic.change(tool="magnify")
+    expect(page.locator(".ports")).to_have_attribute("data-tool", "magnify")
+    finger, (x, y) = context.new_cdp_session(page), at(viewport, 128, 200)
+
+    def touch(kind, *points):
+        spots = [{"x": x, "y": y} for x, y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x, y - 20))
+    glass = page.locator(".loupe").bounding_box()
+    assert glass["y"] + glass["height"] / 2 < y - 60  # above the finger, which would cover it
+    touch("touchEnd")
+    expect(page.locator(".loupe")).to_have_count(0)
     context.close()
