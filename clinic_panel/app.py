@@ -44,7 +44,7 @@ from clinic_panel.web.open_pages import OpenPages, PageSpec
 log = logging.getLogger(__name__)
 
 ROUTES = ("/login", "/logout", "/password", "/healthz", "/readyz", "/metrics", "/static")
-MEDIA = ("/frames", "/previews", "/thumbnails", "/reports", "/headers", "/documents")
+MEDIA = ("/frames", "/previews", "/thumbnails", "/reports", "/headers", "/documents", "/handouts")
 STOP_S = 5
 
 

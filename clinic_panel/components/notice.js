@@ -6,8 +6,9 @@ function toast(model, message) {
   const node = h("div", { class: `toast ${message.kind}` }, icon(SIGNS[message.kind] || "info"), h("span", { class: "what", role: urgent ? "alert" : "status" }, message.text));
   let timer = 0;
   const shut = () => { clearTimeout(timer); node.remove(); };
-  const start = () => { if (message.kind !== "problem") timer = setTimeout(shut, STAYS_MS); };
-  if (message.action) node.append(h("button", { type: "button", onclick: () => { model.send_msg({ kind: "action", n: message.n }); shut(); } }, message.action));
+  const start = () => { if (message.kind !== "problem" && !message.href) timer = setTimeout(shut, STAYS_MS); };
+  if (message.href) node.append(h("a", { href: local(message.href), target: "_blank", rel: "noopener" }, message.action));
+  else if (message.action) node.append(h("button", { type: "button", onclick: () => { model.send_msg({ kind: "action", n: message.n }); shut(); } }, message.action));
   node.append(h("button", { class: "shut", type: "button", "aria-label": "Dismiss", onclick: shut }, icon("close")));
   // Nobody has to race the clock: it stands still under the pointer and the focus.
   for (const name of ["pointerenter", "focusin"]) node.addEventListener(name, () => clearTimeout(timer));

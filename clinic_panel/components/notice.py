@@ -18,14 +18,19 @@ class Notice(Part):
     _rename = {"taken": None}
 
     message = param.Dict(
-        default=None, doc="What is shown: `text`, `kind`, `action`, `n`; None for nothing."
+        default=None, doc="What is shown: `text`, `kind`, `action`, `href`, `n`; None for none."
     )
     taken = param.Integer(
         default=None, doc="Out: `n` of the message whose action was pressed; None again once told."
     )
 
-    def say(self, text: str, kind: str = "success", action: str = "") -> int:
+    def say(self, text: str, kind: str = "success", action: str = "", href: str = "") -> int:
         """Show a sentence: `success`, `info`, `warning` or `problem`.
+
+        Parameters
+        ----------
+        href
+            Where the action leads, a path of this origin; it stays until it is dismissed.
 
         Returns
         -------
@@ -33,7 +38,7 @@ class Notice(Part):
             Number of the message, as found in `taken` when its action is pressed.
         """
         n = (self.message or {"n": 0})["n"] + 1
-        self.message = {"text": text, "kind": kind, "action": action, "n": n}
+        self.message = {"text": text, "kind": kind, "action": action, "href": href, "n": n}
         return n
 
     def clear(self) -> None:

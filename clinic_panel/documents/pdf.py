@@ -32,6 +32,8 @@ _FACT_LINE_MM = 4.4
 _CLINIC_LINE_MM = 3.6
 _HEADER_BASE_MM = 27.0
 
+PRINTING = threading.Lock()  # Pango's font map is shared by whoever renders
+
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
@@ -132,14 +134,13 @@ class _Printer:
         self._paper = environment.get_template("paper.svg.j2")
         # What is the same for every report is parsed once; that is half the time of a short one.
         self._fonts = FontConfiguration()
-        self._fetcher = _fetcher()
+        self._fetcher = fetcher()
         style = files("clinic_panel.documents").joinpath("templates/report.css")
         self._style = CSS(
             string=style.read_text(encoding="utf-8"),
             font_config=self._fonts,
             url_fetcher=self._fetcher,
         )
-        self._lock = threading.Lock()  # Pango's font map is shared by whoever renders
 
     def print(self, content: ReportContent) -> bytes:
         from weasyprint import HTML
@@ -156,7 +157,7 @@ class _Printer:
             header_mm=_header_mm(content),
             columns=_columns(len(images)),
         )
-        with self._lock:
+        with PRINTING:
             self._fetcher.pictures = pictures
             try:
                 pdf: bytes = HTML(string=html, url_fetcher=self._fetcher).write_pdf(
@@ -200,7 +201,7 @@ def _pictures(content: ReportContent) -> tuple[dict[str, bytes], list[_Picture],
     return found, images, logo
 
 
-def _fetcher() -> Any:
+def fetcher() -> Any:
     """Return what WeasyPrint asks for bytes: ``pictures``, or a refusal that fails the report."""
     from weasyprint.urls import URLFetcher, URLFetcherResponse
 

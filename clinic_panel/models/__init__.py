@@ -8,6 +8,7 @@ from clinic_panel.models import (  # noqa: F401 - relationships name classes of 
     evidence,
     fetch,
     flight,
+    handout,
     hanging,
     imaging,
     job,

@@ -22,6 +22,7 @@ class JobKind(StrEnum):
     CONFIRM = "confirm"
     FETCH = "fetch"
     EVIDENCE = "evidence"
+    HANDOUT = "handout"
 
 
 class JobState(StrEnum):

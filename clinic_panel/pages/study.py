@@ -106,7 +106,7 @@ def _hang(
     wall = Wall(ctx, lightbox, view, viewer, say=notice.say, opened=keep_prior)
     kept = Kept(ctx, view.id, viewer, say=notice.say, later=later, with_look=not viewer.is_second)
     pn.state.on_session_destroyed(lambda _: kept.keep_look())
-    sharing = Sharing(ctx, view.id, viewer, form, say=notice.say, keep=kept.keep_look)
+    sharing = Sharing(ctx, view.id, viewer, form, notice, keep=kept.keep_look)
     live.on(Topic.STUDIES, more_images)  # performed steps tell this topic too
     live.on(Topic.STUDIES, sharing.refresh)
     live.on(Topic.JOBS, sharing.refresh)

@@ -51,8 +51,8 @@ def compose(
     row = session.scalar(
         select(Markup).where(Markup.user_pk == ctx.actor.user_pk, Markup.study_pk == study_id)
     )
-    home = _home(session, study_id)
-    shapes = _shapes(row, home) if row else []
+    home = home_of(session, study_id)
+    shapes = shapes_of(row, home) if row else []
     chosen = [place for place in dict.fromkeys(places) if place[0] in home]
     drawn_on = [(one["instance_id"], one["frame"]) for one in shapes]
     windows = _Windows(session, study_id, row, home)
@@ -65,8 +65,8 @@ def compose(
     }
 
 
-def _shapes(row: Markup, home: dict[int, int]) -> list[Content]:
-    """What was measured, each with the calibration by hand that holds for it, if one does."""
+def shapes_of(row: Markup, home: dict[int, int]) -> list[Content]:
+    """Return what was measured, each with the calibration by hand that holds for it, if any."""
     drawn = [Drawn.of(one) for one in row.shapes if one["instance_id"] in home]
     shapes = []
     for one in drawn:
@@ -123,25 +123,32 @@ def order(
             at=row.ordered_at,
             zone=ctx.settings.timezone,
         ),
-        marks=tuple(_mark(ctx, row, one, paths[one["instance_id"]]) for one in shapes),
+        marks=tuple(
+            mark_of(one, paths[one["instance_id"]], _tracking_uid(ctx, row, one["id"]))
+            for one in shapes
+        ),
         seen=tuple(_seen(one, paths[one["instance_id"]]) for one in seen),
         title=KeyTitle(content.get("title", KeyTitle.OF_INTEREST)),
     )
 
 
-def _mark(ctx: Context, row: Evidence, kept: Content, path: Path) -> Mark:
+def mark_of(kept: Content, path: Path, tracking_uid: str) -> Mark:
+    """Read one shape back from JSON."""
     drawn, known = Drawn.of(kept), kept.get("known")
-    # The same shape is the same measurement, in every document that speaks of it.
-    name = f"mark {row.user_pk} {row.study_pk} {drawn.id}"
     return Mark(
         kind=drawn.kind,
         path=path,
         frame=drawn.frame,
         points=drawn.points,
         text=drawn.text,
-        tracking_uid=pseudonym.uid(ctx, name),
+        tracking_uid=tracking_uid,
         known=_known(known) if known else None,
     )
+
+
+def _tracking_uid(ctx: Context, row: Evidence, shape_id: str) -> str:
+    """The same shape is the same measurement, in every document that speaks of it."""
+    return pseudonym.uid(ctx, f"mark {row.user_pk} {row.study_pk} {shape_id}")
 
 
 def _known(kept: Content) -> Known:
@@ -154,8 +161,8 @@ def _seen(kept: Content, path: Path) -> Seen:
     return Seen(path, kept["frame"], *window, invert=kept["invert"])
 
 
-def _home(session: Session, study_id: int) -> dict[int, int]:
-    """The study's instances, each with its series."""
+def home_of(session: Session, study_id: int) -> dict[int, int]:
+    """Return the study's instances, each with its series."""
     query = select(Instance.id, Instance.series_pk).join(Instance.series)
     return {
         row.id: row.series_pk for row in session.execute(query.where(Series.study_pk == study_id))

@@ -103,8 +103,8 @@ def compose(
         "language": ctx.settings.language,
         "zone": ctx.settings.timezone,
         "letterhead": letterhead(session),
-        "patient": _patient(study),
-        "study": _study(study),
+        "patient": patient_of(study),
+        "study": study_of(study),
         "sections": {name: getattr(report, name) for name, _ in SECTIONS},
         "key_images": [_with_digest(session, image) for image in report.key_images],
         "signed_by": ctx.actor.display_name or ctx.actor.username,
@@ -178,7 +178,8 @@ def age(born: date | None, at: date | None) -> str:
     return f"{months} mo" if months >= 2 else f"{(at - born).days} d"
 
 
-def _patient(study: Study) -> dict[str, Any]:
+def patient_of(study: Study) -> dict[str, Any]:
+    """Return whose study it is: the matched patient, else as the modality sent it."""
     who = study.patient or study  # unmatched: as the modality sent it
     born = who.patient_birth_date
     return {
@@ -191,7 +192,8 @@ def _patient(study: Study) -> dict[str, Any]:
     }
 
 
-def _study(study: Study) -> dict[str, Any]:
+def study_of(study: Study) -> dict[str, Any]:
+    """Return what a study is, completed from its booking."""
     visit = study.appointment
     referring = visit.referring_physician_name if visit else ""
     return {

@@ -36,7 +36,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
-from clinic_panel.tasks import commitment, confirm, evidence, fetch, report, sync
+from clinic_panel.tasks import commitment, confirm, evidence, fetch, handout, report, sync
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
 from clinic_panel.tasks.turns import Turn, too_slow
@@ -44,7 +44,7 @@ from clinic_panel.tasks.work import Outcome, Work, describe, run_all
 
 log = logging.getLogger(__name__)
 
-COMPUTED = (JobKind.REPORT_PDF, JobKind.EVIDENCE, JobKind.THUMBNAIL)
+COMPUTED = (JobKind.REPORT_PDF, JobKind.EVIDENCE, JobKind.HANDOUT, JobKind.THUMBNAIL)
 # Carried out in threads: they wait for other machines, or for the disk.
 CARRIED: Mapping[JobKind, Callable[[Context, int, threading.Event], None]] = {
     JobKind.FORWARD: sync.forward,
@@ -207,6 +207,7 @@ class Runner:
         of_kind = {kind: [c for c in claims if c.kind is kind] for kind in COMPUTED}
         works = report.plan(self._ctx, of_kind[JobKind.REPORT_PDF])
         works += evidence.plan(self._ctx, of_kind[JobKind.EVIDENCE])
+        works += handout.plan(self._ctx, of_kind[JobKind.HANDOUT])
         works += pictures.plan(self._ctx, of_kind[JobKind.THUMBNAIL], self._cluster.workers)
         for work in works:
             future = self._cluster.submit(run_all, work.function, work.tasks, key=work.key)

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
 from clinic_panel.models.user import Permission
-from clinic_panel.services import report_pdf, viewing
+from clinic_panel.services import handout, report_pdf, viewing
 from clinic_panel.services.viewing import Lightbox
 from clinic_panel.web.door import Door
 
@@ -78,6 +78,17 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
                 "Cache-Control": "no-store",
                 "Content-Disposition": f'inline; filename="{document.filename}"',
             },
+        )
+
+    @routes.get("/handouts/{handout_id}")
+    def made(ctx: Annotated[Context, may_see], handout_id: Key) -> Response:
+        file = handout.fetch(ctx, handout_id)
+        return FileResponse(
+            file.path,
+            media_type=file.media_type,
+            filename=file.filename,
+            content_disposition_type="attachment",
+            headers={"Cache-Control": "no-store"},
         )
 
     return routes

@@ -7,11 +7,13 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import panel as pn
 import pytest
 import uvicorn
 from fastapi import FastAPI, Response
 from panel.io.fastapi import add_applications
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -20,13 +22,15 @@ from sqlalchemy import select
 from clinic_panel.components.live import Live
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.imaging.header import read_header
+from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Role
 from clinic_panel.pages import study as study_page
-from clinic_panel.services import dicom, viewing
+from clinic_panel.services import dicom, handout, viewing
 from clinic_panel.services.dicom import Received
 from tests.conftest import free_port
 from tests.integration.test_evidence import work
+from tests.integration.test_handout import work as make_files
 from tests.integration.test_viewer_browser import until
 
 CT = Path(get_testdata_file("CT_small.dcm"))
@@ -60,7 +64,9 @@ def site(ctx, as_role):
 
     port = free_port()
     add_applications({"/study": page}, app=api, index_enabled=False)
-    server = uvicorn.Server(uvicorn.Config(api, "127.0.0.1", port, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(api, "127.0.0.1", port, log_level="warning", lifespan="off")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started)
@@ -108,6 +114,46 @@ def choose(page, label):
 def shot(page, name):
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def test_a_picture_of_the_view_and_a_film_leave_with_an_entry_in_the_audit(site, page):
+    draw(page)
+    choose(page, "Picture of this view…")
+    dialog = page.get_by_role("dialog", name="Picture of this view")
+    shot(page, "sharing-picture")
+    with page.expect_download() as leaving:
+        dialog.get_by_role("button", name="Save picture").click()
+    assert leaving.value.suggested_filename.startswith("view-")
+    SHOTS.mkdir(exist_ok=True)
+    leaving.value.save_as(SHOTS / "sharing-picture-saved.png")
+    picture = np.asarray(Image.open(SHOTS / "sharing-picture-saved.png").convert("RGB"))
+    box = page.get_by_role("application").bounding_box()
+    assert picture.shape[1] == round(box["width"])
+    assert picture.shape[0] == round(box["height"]) + 4 * 20 + 20  # four lines beside it
+    yellow = (picture[..., 0] > 200) & (picture[..., 2] < 120)
+    assert yellow.sum() > 100  # the line that was drawn
+    assert picture[:90].max() == 255  # whose it is
+    [entry] = entries(site.ctx, "study", Action.HAND_OUT)
+    assert entry.detail == {"picture": True, "identity": "beside", "marks": True}
+
+    choose(page, "Film sheet…")
+    dialog = page.get_by_role("dialog", name="Film sheet")
+    dialog.get_by_label("Columns × rows").select_option("1x1")
+    shot(page, "sharing-film")
+    dialog.get_by_role("button", name="Make PDF").click()
+    expect(page.get_by_text("The film sheet is being made…")).to_be_visible()
+    make_files(site.ctx)
+    link = page.get_by_role("link", name="Open PDF")
+    expect(link).to_be_visible()
+    shot(page, "sharing-film-ready")
+    made = int(link.get_attribute("href").removeprefix("/handouts/"))
+    shutil.copy(handout.fetch(site.doctor, made).path, SHOTS / "film.pdf")
+
+
+def entries(ctx, subject, action):
+    with ctx.read() as session:
+        query = select(AuditEntry).where(AuditEntry.subject_type == subject)
+        return session.scalars(query.where(AuditEntry.action == action)).all()
 
 
 def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):

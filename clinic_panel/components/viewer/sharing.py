@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from clinic_panel.components.form_dialog import FormDialog
+from clinic_panel.components.notice import Notice
+from clinic_panel.components.viewer.offers import Desk, Offer
+from clinic_panel.components.viewer.printing import Film, Picture
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
@@ -14,17 +17,10 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import evidence
 from clinic_panel.services.evidence import Holding, Standing
 
-type Say = Callable[[str, str], Any]
-
 NAMES: Final = {
     DocumentKind.MEASUREMENTS: "Structured report",
     DocumentKind.PRESENTATION: "Presentation state",
     DocumentKind.KEY_OBJECTS: "Key objects",
-}
-DICOM: Final = {
-    "id": "dicom",
-    "label": "Save as DICOM…",
-    "hint": "Measurements, presentation and key images, into the archive",
 }
 
 
@@ -37,8 +33,8 @@ class Sharing:
         study_id: int,
         viewer: StudyViewer,
         form: FormDialog,
+        notice: Notice,
         *,
-        say: Say,
         keep: Callable[[], Any],
     ) -> None:
         """Offer what the actor may do.
@@ -47,57 +43,68 @@ class Sharing:
         ----------
         form
             Asks how it is to be done.
-        say
-            Shows a sentence and its tone.
         keep
             Keeps the view as it is now.
         """
-        self._ctx, self._study_id, self._viewer, self._form = ctx, study_id, viewer, form
-        self._say, self._keep = say, keep
-        self._submit: Callable[[dict[str, Any]], None] = lambda _: None
-        self._waits = False  # for documents that are being made
-        offers = []
+        self._desk, self._keep = Desk(ctx, study_id, viewer, form, notice), keep
+        offers: list[Offer] = [Film(self._desk), Picture(self._desk)]
         if ctx.may(Permission.IMAGE_READ, Permission.REPORT_WRITE):
-            offers.append(DICOM)
-        viewer.offers = offers
+            offers.insert(0, Dicom(self._desk))
+        self._offers = {one.offer["id"]: one for one in offers}
+        viewer.offers = [one.offer for one in offers]
         viewer.param.watch(self._asked, "asked")
-        form.param.watch(lambda event: self._submit(event.new), "submitted")
 
     def _asked(self, event: Any) -> None:
         if event.new is None:
             return
         self._keep()
         try:
-            if event.new["what"] == DICOM["id"]:
-                self._ask_dicom()
+            self._offers[event.new["what"]].ask(event.new["view"])
         except ClinicError as error:
-            self._say(error.message, "problem")
+            self._desk.say(error.message, "problem")
 
-    # -- DICOM ---------------------------------------------------------------------------------
+    def refresh(self) -> None:
+        """Look whether what is waited for is done; the page calls it when something changed."""
+        try:
+            self._desk.refresh()
+        except ClinicError:
+            return  # looked at again with the next change
 
-    @property
-    def _places(self) -> list[tuple[int, int]]:
-        return [(one["instance_id"], one["frame"]) for one in self._viewer.key_images]
 
-    def _ask_dicom(self) -> None:
-        holdings = evidence.standing(self._ctx, self._study_id, self._places)
+class Dicom(Offer):
+    """Measurements, presentation and key images, as objects of the study."""
+
+    offer: ClassVar = {
+        "id": "dicom",
+        "label": "Save as DICOM…",
+        "hint": "Measurements, presentation and key images, into the archive",
+    }
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def ask(self, view: dict[str, Any] | None) -> None:
+        """Say what would be saved, and ask why key images were chosen."""
+        del view
+        desk = self._desk
+        holdings = evidence.standing(desk.ctx, desk.study_id, desk.places)
         fields: list[dict[str, Any]] = [
             {"kind": "note", "label": self._line(holding)} for holding in holdings
         ]
-        if self._places:
+        if desk.places:
             fields.append(
                 {
                     "name": "title",
                     "kind": "select",
                     "label": "Key images were chosen",
                     "options": [title.value for title in KeyTitle],
-                    "value": evidence.title_of(self._ctx, self._study_id).value,
+                    "value": evidence.title_of(desk.ctx, desk.study_id).value,
                     "required": True,
                 }
             )
-        self._submit = self._save
-        self._form.ask(
+        desk.ask(
             fields,
+            self._save,
             title="Save as DICOM",
             intro="New objects of this study: in the archive, and for peers that get its images.",
             submit_label="Save",
@@ -119,7 +126,7 @@ class Sharing:
     def _said(self, holding: Holding) -> str:
         at = ""
         if holding.saved_at is not None:
-            local = holding.saved_at.astimezone(self._ctx.zone)
+            local = holding.saved_at.astimezone(self._desk.ctx.zone)
             at = f"{local.day} {local:%b %Y, %H:%M}"
         match holding.standing:
             case Standing.SAVED:
@@ -134,43 +141,35 @@ class Sharing:
                 return ""
 
     def _save(self, values: dict[str, Any]) -> None:
-        title = values.get("title")
+        desk, title = self._desk, values.get("title")
         try:
             holdings = evidence.save(
-                self._ctx,
-                self._study_id,
-                self._places,
-                title=KeyTitle(title) if title else None,
+                desk.ctx, desk.study_id, desk.places, title=KeyTitle(title) if title else None
             )
         except ClinicError as error:
-            self._form.refuse(error.message)
+            desk.form.refuse(error.message)
             return
-        self._form.close()
-        self._waits = True
-        if not self._finish(holdings):
-            self._say("Saving as DICOM…", "info")
+        desk.form.close()
+        if not _finished(desk, holdings):
+            desk.say("Saving as DICOM…", "info")
+            desk.follow(_look)
 
-    def refresh(self) -> None:
-        """Look whether what is being saved is done; the page calls it when something changed."""
-        if not self._waits:
-            return
-        try:
-            self._finish(evidence.standing(self._ctx, self._study_id, self._places))
-        except ClinicError:
-            return  # asked again with the next change
 
-    def _finish(self, holdings: tuple[Holding, ...]) -> bool:
-        if any(one.standing is Standing.MAKING for one in holdings):
-            return False
-        self._waits = False
-        failed = [one for one in holdings if one.standing is Standing.FAILED]
-        saved = [NAMES[one.kind].lower() for one in holdings if one.standing is Standing.SAVED]
-        if failed:
-            reason = failed[0].error or "Please ask for help."
-            self._say(f"{NAMES[failed[0].kind]} could not be saved. {reason}", "problem")
-        else:
-            self._say(f"Saved in the archive: {', '.join(saved)}.", "success")
-        return True
+def _look(desk: Desk) -> bool:
+    return _finished(desk, evidence.standing(desk.ctx, desk.study_id, desk.places))
+
+
+def _finished(desk: Desk, holdings: tuple[Holding, ...]) -> bool:
+    if any(one.standing is Standing.MAKING for one in holdings):
+        return False
+    failed = [one for one in holdings if one.standing is Standing.FAILED]
+    saved = [NAMES[one.kind].lower() for one in holdings if one.standing is Standing.SAVED]
+    if failed:
+        reason = failed[0].error or "Please ask for help."
+        desk.say(f"{NAMES[failed[0].kind]} could not be saved. {reason}", "problem")
+    else:
+        desk.say(f"Saved in the archive: {', '.join(saved)}.", "success")
+    return True
 
 
 def _count(number: int, thing: str) -> str:
