@@ -25,6 +25,17 @@ ALL_CHARACTERS: Final = 2**20
 _PURPOSES: Final = {"HAS CONCEPT MOD", "HAS OBS CONTEXT", "HAS ACQ CONTEXT", "HAS PROPERTIES"}
 _GRAPHICS: Final = {"SCOORD", "SCOORD3D"}
 _REFERENCES: Final = {"IMAGE", "COMPOSITE", "WAVEFORM"}
+_UNITS: Final = {  # UCUM as it is read aloud
+    "[hnsf'U]": "HU",
+    "deg": "°",
+    "Cel": "°C",
+    "um": "µm",
+    "mm2": "mm²",
+    "cm2": "cm²",
+    "mm3": "mm³",
+    "cm3": "cm³",
+    "mm[Hg]": "mmHg",
+}
 _PLAIN_UNITS: Final = {"1", "{ratio}", "{counts}", "{count}", "no units"}
 
 
@@ -222,8 +233,8 @@ def _number(words: Words) -> tuple[str, str]:
     if symbol in _PLAIN_UNITS:
         return inside.text(0x0040A30A), ""
     # A UCUM code is what one writes, unless it annotates; codes of other schemes say nothing.
-    plain = code.text(0x00080102) == "UCUM" and "{" not in symbol
-    shown = symbol if plain else meaning or symbol
+    plain = code.text(0x00080102) == "UCUM" and not set(symbol) & set("{[")
+    shown = _UNITS.get(symbol) or (symbol if plain else meaning or symbol)
     return f"{inside.text(0x0040A30A)} {shown}".strip(), meaning
 
 

@@ -13,6 +13,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, generate_uid
 
 from clinic_panel.errors import ClinicError, NotDisplayable
+from clinic_panel.evidence.build import build
+from clinic_panel.evidence.order import DocumentKind
 from clinic_panel.imaging import presentation, structured
 from clinic_panel.imaging.encapsulated import read_pdf
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
@@ -20,6 +22,8 @@ from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.imaging.structured import read_document
 from clinic_panel.imaging.waveform import read_recording
 from tests import papers
+from tests.unit.test_evidence import BOX, ordered
+from tests.unit.test_evidence import CT as SOURCE
 
 SR = Path(get_testdata_file("test-SR.dcm"))
 ECG = Path(get_testdata_file("waveform_ecg.dcm"))
@@ -80,6 +84,23 @@ def test_a_unit_is_written_as_people_do_and_a_missing_number_says_why():
         "60 heart beats per minute",
         "Measurement failure",
     ]
+
+
+def test_what_this_clinic_saves_of_a_reading_is_read_back():
+    [saved] = build(ordered(DocumentKind.MEASUREMENTS, SOURCE))
+    found = read_document(saved)
+    said = [(name, value) for kind, name, value in leaves(found) if kind == "NUM"]
+    assert said[:2] == [("Length", "23.28388501 mm"), ("Angle", "138.3256529 °")]
+    assert ("Attenuation Coefficient", "-863.0 HU") in said
+    assert len(found.references) == 1
+
+    [saved] = build(ordered(DocumentKind.PRESENTATION, SOURCE))
+    state = read_presentation(saved)
+    said = presentation.as_dict(state, state.images[0], 0)
+    assert (said["window"], said["area"]) == ([40, 400], ((0, 0), (128, 128)))
+    assert said["graphics"][0]["points"] == BOX
+    assert said["labels"][0]["text"] == "23.3 mm\nPixel Spacing"
+    assert state.left_out == ()
 
 
 def test_a_frame_that_is_meant_is_counted_from_zero():
