@@ -2,6 +2,7 @@ import contextlib
 import struct
 import time
 import zlib
+from dataclasses import replace
 from datetime import date
 from datetime import time as clock_time
 from io import BytesIO
@@ -237,6 +238,19 @@ def test_damaged_bytes_raise_only_our_own_errors(data):
 def test_arbitrary_bytes_are_not_understood(junk):
     with pytest.raises(NotUnderstood):
         read_header(junk)
+
+
+def test_what_one_object_has_of_its_own_is_never_that_of_the_one_before():
+    first = {"PatientID": "1", "PatientName": "A", "SeriesNumber": 1, "InstanceNumber": 1}
+    first |= {"StudyDate": "20260101", "Modality": "CT", "Rows": 2, "NumberOfFrames": 1}
+    other = {"PatientID": "2", "PatientName": "B", "SeriesNumber": 2, "InstanceNumber": 2}
+    other |= {"StudyDate": "20260102", "Modality": "MR", "Rows": 3, "NumberOfFrames": 4}
+    uids = {"SOPInstanceUID": "1.9", "StudyInstanceUID": "1.8", "SeriesInstanceUID": "1.7"}
+    before = read_header(made(**first))
+    for keyword, value in (other | uids).items():
+        after = read_header(made(**first | {keyword: value}))
+        shown = date(2026, 1, 2) if keyword == "StudyDate" else value
+        assert after == replace(before, **{keyword: shown}), keyword
 
 
 def test_a_header_costs_less_than_half_a_millisecond():
