@@ -1,8 +1,10 @@
 """The short way into the index: what continues a series at hand ends where the general way ends."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import delete, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from clinic_panel.archive import Stored
 from clinic_panel.errors import Unavailable
@@ -237,6 +239,19 @@ def test_nothing_is_written_when_the_database_goes_away_in_the_middle(ctx, inges
 
     ingest.index([received(1)])
     assert len(rows(ctx, Instance)) == rows(ctx, Study)[0].number_of_instances == 2
+
+
+def test_what_the_driver_refuses_leaves_no_transaction_open(ctx, ingest):
+    ingest.index([received(0)])
+    ingest.index([received(1)])
+    too_large = replace(received(2).header, InstanceNumber=1 << 70)
+
+    with pytest.raises((OverflowError, DataError)):
+        ingest.index([replace(received(2), header=too_large)])
+    assert len(rows(ctx, Instance)) == rows(ctx, Study)[0].number_of_instances == 2
+
+    ingest.index([received(2)])
+    assert len(rows(ctx, Instance)) == rows(ctx, Study)[0].number_of_instances == 3
 
 
 def test_a_study_settles_once_it_is_quiet_though_not_every_image_asks(ctx, ingest, clock):
