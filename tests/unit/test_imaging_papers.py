@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, generate_uid
 
+from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.evidence.build import build
 from clinic_panel.evidence.order import DocumentKind
@@ -307,3 +308,9 @@ def test_no_damage_breaks_the_readers(data):
         read(bytes(damaged))
     except ClinicError:
         return
+
+
+def test_a_document_behind_the_images_of_a_series_is_none_of_them():
+    frames = [{"id": 1, "count": 2}, {"id": 2, "paper": "other", "name": "RT Plan", "problem": ""}]
+    viewer = StudyViewer(series=[{"id": "1", "frames": frames}], selected_series="1")
+    assert viewer.stack() == [(1, 0), (1, 1)]

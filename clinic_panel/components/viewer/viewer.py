@@ -295,13 +295,17 @@ class StudyViewer(JSComponent):
         return self.source(instance_id, frame)
 
     def stack(self, series_id: str | None = None) -> list[tuple[int, int]]:
-        """(instance id, zero-based frame) of each image of a series, in reading order."""
+        """(instance id, zero-based frame) of each image of a series, in reading order.
+
+        What is no image stands behind the images and is left out.
+        """
         wanted = series_id or self.selected_series
         for series in self.series:
             if series["id"] == wanted or not wanted:
                 return [
                     (int(entry["id"]), first + offset)
                     for entry in series.get("frames", [])
+                    if "paper" not in entry
                     for first in (int(entry.get("frame", 0)),)
                     for offset in range(int(entry.get("count", 1)))
                 ]
