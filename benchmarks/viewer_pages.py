@@ -34,11 +34,9 @@ KINDS: Final = ("uncompressed", "JPEG 2000", "radiograph")
 _PEER: Final = Path(__file__).parent / "cornerstone"
 _BUILT: Final = Path(__file__).parents[1] / ".tools" / "cornerstone"
 _SECTIONS_PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
-<style>body { margin: 0 } div { position: absolute }
-#AXIAL { left: 0; top: 0; width: 520px; height: 730px }
-#CORONAL { left: 522px; top: 0; width: 346px; height: 364px }
-#SAGITTAL { left: 522px; top: 366px; width: 346px; height: 364px }</style>
-<div id="AXIAL"></div><div id="CORONAL"></div><div id="SAGITTAL"></div>
+<style>body { margin: 0 } main { display: grid; grid: 364px 364px / 520px 346px; gap: 2px }
+#AXIAL { grid-row: span 2 }</style>
+<main><div id="AXIAL"></div><div id="CORONAL"></div><div id="SAGITTAL"></div></main>
 <script src="/peer-mpr.js"></script>"""  # each as large as ours
 _PEER_PAGE: Final = f"""<!doctype html><meta charset="utf-8"><title>Cornerstone3D</title>
 <style>body {{ margin: 0 }} #port {{ width: {PORT_PIXELS}px; height: {PORT_PIXELS}px }}</style>

@@ -387,7 +387,7 @@ def test_python_opens_moves_and_is_told_why_not(page, clinic):
     stage.until(lambda: not clinic.viewer.mpr)
 
 
-def test_slices_still_missing_are_said_and_hatched(page, clinic):
+def test_slices_still_missing_are_said_hatched_and_asked_for_again(page, clinic):
     offered(clinic, mpr=True)
     held: list[Route] = []
     damaged: list[dict[str, Any]] = []
@@ -402,7 +402,7 @@ def test_slices_still_missing_are_said_and_hatched(page, clinic):
     page.goto(f"{clinic.origin}/study")
     coronal = section(page, "Coronal")
     expect(coronal.locator(".place")).to_contain_text("19 of 20 slices here")
-    damaged.append({"status": 422, "json": {"detail": "The image is cut short."}})
+    damaged.append({"status": 503, "json": {"detail": "The archive is busy."}})
     for route in held:
         route.fulfill(**damaged[0])
     expect(coronal.locator(".place")).to_contain_text("1 slice cannot be shown")
@@ -417,6 +417,11 @@ def test_slices_still_missing_are_said_and_hatched(page, clinic):
         [x, y],
     )
     assert hatched > 2  # neither one grey nor black alone
+    page.unroute("**/frames/3/0")
+    coronal.focus()
+    page.keyboard.press("ArrowDown")
+    expect(coronal.locator(".place")).not_to_contain_text("slice")
+    whole(page)
 
 
 def test_on_a_phone_a_finger_leads_the_cross_hair(browser, clinic):

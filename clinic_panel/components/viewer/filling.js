@@ -21,8 +21,12 @@ class Filling {
     return this.volume.loaded + this.problems.size >= this.stack.length;
   }
 
+  // What failed for a passing reason is asked for again when the reader moves on.
   towards(z) {
     this.at = z;
+    if (!this.flights.size) {
+      for (const [slice, problem] of this.problems) if (problem.passing) this.problems.delete(slice);
+    }
     this.pump();
   }
 
@@ -71,11 +75,6 @@ class Filling {
       if (full) this.close();
     }
     this.changed();
-  }
-
-  retry() {
-    this.problems.clear();
-    this.pump();
   }
 
   close() {
