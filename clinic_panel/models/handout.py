@@ -16,7 +16,6 @@ class HandoutKind(StrEnum):
     """What is made."""
 
     FILM = "film"  # images of a study on sheets, as PDF
-    TEACHING = "teaching"  # images that name nobody, as ZIP
 
 
 class Handout(Base):

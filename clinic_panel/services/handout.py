@@ -24,10 +24,7 @@ from clinic_panel.services import audit, changes, jobs
 
 KEPT_FOR = timedelta(days=1)
 FOLDER = "handouts"
-_ENDINGS = {
-    HandoutKind.FILM: ("pdf", "application/pdf"),
-    HandoutKind.TEACHING: ("zip", "application/zip"),
-}
+_ENDINGS = {HandoutKind.FILM: ("pdf", "application/pdf")}
 
 # Composes what is to be made from rows, in the transaction that asks for it.
 type Compose = Callable[[Session, Study], dict[str, Any]]

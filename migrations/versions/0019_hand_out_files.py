@@ -1,4 +1,4 @@
-"""Remember orders of films and teaching files."""
+"""Remember orders of files to hand out."""
 
 from collections.abc import Sequence
 
