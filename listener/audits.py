@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 WAITING_AT_MOST = 1024
 _BATCH = 64
 _RETRY_S = 1.0
+_GATHER_S = 0.05  # what is asked in a row is written in one transaction, beside the next query
 
 
 class Audits:
@@ -28,6 +29,7 @@ class Audits:
         self._queue: queue.Queue[Search | None] = queue.Queue(WAITING_AT_MOST)
         self._fails = False
         self._closing = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name="search-audit", daemon=True)
 
     def start(self) -> None:
@@ -37,12 +39,16 @@ class Audits:
     def close(self) -> None:
         """Write what waits, then end."""
         self._closing.set()
+        self._hurry.set()
         self._queue.put(None)
         self._thread.join()
 
     def flush(self) -> None:
         """Wait until all entries so far are written."""
+        self._hurry.set()
         self._queue.join()
+        if not self._closing.is_set():
+            self._hurry.clear()
 
     def check(self) -> None:
         """Raise unless what is searched now can be audited.
@@ -72,6 +78,8 @@ class Audits:
         is_over = False
         while not is_over:
             taken = [self._queue.get()]
+            if self._queue.qsize() < _BATCH:
+                self._hurry.wait(_GATHER_S)
             while len(taken) < _BATCH and not self._queue.empty():
                 taken.append(self._queue.get())
             is_over = None in taken

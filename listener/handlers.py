@@ -12,6 +12,7 @@ from listener.storage import Storage, StoreSink
 
 log = logging.getLogger(__name__)
 
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 IDENTIFIER_DOES_NOT_MATCH = 0xA900
 UNABLE_TO_PROCESS = 0xC001
 CANCELLED = 0xFE00

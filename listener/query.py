@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.dsutils import decode
+from pynetdicom.dsutils import decode, encode
 from pynetdicom.events import Event
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
@@ -23,12 +23,9 @@ from clinic_panel.services.query_keys import ArchiveQuery, WrongIdentifier
 from clinic_panel.services.query_levels import MODELS
 from clinic_panel.services.searches import Search
 from clinic_panel.services.worklist_keys import WorklistQuery
-from listener.answers import PendingResponses
 from listener.audits import Audits
 from listener.handlers import CANCELLED, IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS, peer_of
-from listener.receiver import EventDrivenAssociation
-from listener.recorder import Recorder
-from listener.statuses import OUT_OF_RESOURCES
+from listener.statuses import OUT_OF_RESOURCES, SUCCESS
 
 log = logging.getLogger(__name__)
 
@@ -56,34 +53,106 @@ def handle_extended(event: Event) -> dict[UID, bytes]:
     }
 
 
-def handle_find(event: Event, ctx: Context, recorder: Recorder, audits: Audits) -> Iterator[Answer]:
-    """Answer one C-FIND request; the last status is the library's Success unless one is given."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one request: the rows to answer with, and the status that ends the answers."""
+
+    status: int = SUCCESS
+    comment: str = ""  # names no patient
+    keyword: str = ""  # of the element that offends
+    query: WorklistQuery | ArchiveQuery | None = None
+    rows: Sequence[Any] = ()
+
+    def identifiers(self, syntax: UID) -> Iterator[bytes]:
+        """Encode the answers, one by one."""
+        if self.query is None:
+            return iter(())
+        encoded = map(
+            self.query.template(explicit=syntax != ImplicitVRLittleEndian).encode, self.rows
+        )
+        if syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+            return encoded
+        return (
+            encode(
+                decode(BytesIO(one), False, True),
+                syntax.is_implicit_VR,
+                syntax.is_little_endian,
+                syntax.is_deflated,
+            )
+            or b""
+            for one in encoded
+        )
+
+    @property
+    def pending_status(self) -> int:
+        """The status of each answer."""
+        return 0 if self.query is None else self.query.pending_status
+
+    def said(self) -> int | Dataset:
+        """Return the final status as the library takes it."""
+        if not self.comment:
+            return self.status
+        said = Dataset()
+        said.Status, said.ErrorComment = self.status, self.comment
+        if self.keyword:
+            said.OffendingElement = [tag_for_keyword(self.keyword)]
+        return said
+
+
+def search(event: Event, ctx: Context, audits: Audits) -> Outcome:
+    """Read one C-FIND request and look for what fits; whatever goes wrong becomes a status."""
     peer = peer_of(event)[0]
     try:
         query = _read(event, ctx)
     except WrongIdentifier as error:
         log.warning("C-FIND from %s refused: %s", peer, error.message)
-        yield _refused(IDENTIFIER_DOES_NOT_MATCH, error.message, error.keyword), None
-        return
+        return Outcome(IDENTIFIER_DOES_NOT_MATCH, error.message, error.keyword)
     except Exception as error:  # noqa: BLE001 - whatever breaks in a peer's identifier
         log.warning("C-FIND from %s: not understood, %s", peer, type(error).__name__)
-        yield IDENTIFIER_DOES_NOT_MATCH, None
-        return
+        return Outcome(IDENTIFIER_DOES_NOT_MATCH)
     try:
         audits.check()
         rows, is_cut = _found(event, ctx, query, audits)
-        yield from _answered(event, query, rows, recorder)
     except ClinicError as error:
         log.warning("C-FIND from %s failed: %s", peer, type(error).__name__)
-        yield OUT_OF_RESOURCES, None
-        return
+        return Outcome(OUT_OF_RESOURCES)
     except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
-        log.error("C-FIND from %s failed: %s", peer, type(error).__name__)
-        yield UNABLE_TO_PROCESS, None
-        return
+        return Outcome(failed(peer, error))
     log.info("C-FIND from %s: %d answers", peer, len(rows))
     if is_cut:  # Success would say that these were all
-        yield _refused(OUT_OF_RESOURCES, f"more than {len(rows)} match: narrow the query"), None
+        comment = f"more than {len(rows)} match: narrow the query"
+        return Outcome(OUT_OF_RESOURCES, comment, query=query, rows=rows)
+    return Outcome(query=query, rows=rows)
+
+
+def failed(peer: str, error: Exception) -> int:
+    """Return the status for an error that is ours."""
+    log.error("C-FIND from %s failed: %s", peer, type(error).__name__)
+    return UNABLE_TO_PROCESS
+
+
+def handle_find(event: Event, ctx: Context, audits: Audits) -> Iterator[Answer]:
+    """Answer one C-FIND request by the library's way; see `finding` for the other."""
+    outcome, syntax = search(event, ctx, audits), event.context.transfer_syntax
+    try:
+        for identifier in outcome.identifiers(syntax):
+            if event.is_cancelled:
+                yield CANCELLED, None
+                return
+            yield (
+                outcome.pending_status,
+                decode(
+                    BytesIO(identifier),
+                    syntax.is_implicit_VR,
+                    syntax.is_little_endian,
+                    syntax.is_deflated,
+                ),
+            )
+    except Exception as error:  # noqa: BLE001 - the edge: the peer always gets an answer
+        yield failed(peer_of(event)[0], error), None
+        return
+    if outcome.status != SUCCESS:
+        yield outcome.said(), None
 
 
 def _read(event: Event, ctx: Context) -> WorklistQuery | ArchiveQuery:
@@ -113,45 +182,3 @@ def _found(
         return steps.steps, steps.is_cut
     found = archive_query.find(ctx, query, note)
     return found.rows, found.is_cut
-
-
-def _answered(
-    event: Event, query: WorklistQuery | ArchiveQuery, rows: Iterable[Any], recorder: Recorder
-) -> Iterator[Answer]:
-    """Answer with each row: past the library where the receiver allows, else by its way."""
-    syntax = event.context.transfer_syntax
-    explicit = syntax != ImplicitVRLittleEndian
-    identifiers: Iterator[bytes] = map(query.template(explicit=explicit).encode, rows)
-    association = event.assoc
-    if isinstance(association, EventDrivenAssociation) and syntax in (
-        ExplicitVRLittleEndian,
-        ImplicitVRLittleEndian,
-    ):
-        responses = PendingResponses(
-            event.context.context_id,
-            event.request.MessageID,
-            str(event.request.AffectedSOPClassUID),
-            peer_pdu_bytes=association.requestor.maximum_length,
-        )
-        for count, pdus in responses.batches(query.pending_status, identifiers):
-            if event.is_cancelled:
-                yield CANCELLED, None
-                return
-            if not association.send_encoded(pdus):
-                return
-            recorder.answered(event, count)
-        return
-    for identifier in identifiers:
-        if event.is_cancelled:
-            yield CANCELLED, None
-            return
-        yield query.pending_status, decode(BytesIO(identifier), not explicit, True)
-
-
-def _refused(status: int, comment: str, keyword: str = "") -> Dataset:
-    """Return a status with Offending Element and Error Comment, which names no patient."""
-    said = Dataset()
-    said.Status, said.ErrorComment = status, comment
-    if keyword:
-        said.OffendingElement = [tag_for_keyword(keyword)]
-    return said

@@ -127,10 +127,6 @@ class EventDrivenAssociation(LibraryAssociation):
         """Let the association's thread look what there is to do."""
         self._woken.set()
 
-    def send_encoded(self, pdus: bytes) -> bool:
-        """Send whole P-DATA-TF PDUs; see `EventDrivenDUL.send_encoded`."""
-        return self.dul.send_encoded(pdus)
-
     def _run_reactor(self) -> None:
         """As pynetdicom's, but woken by an event in place of a sleep of 1 ms."""
         self._is_paused = False

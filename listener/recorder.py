@@ -183,6 +183,12 @@ class Recorder:
         if notes and (request := notes.pending.get((False, event.request.MessageID))):
             request.answers += count
 
+    def concluded(self, event: Event, status: int, comment: str) -> None:
+        """The final response leaves past the library."""
+        notes = self._open.get(event.assoc)
+        if notes and (request := notes.pending.pop((False, event.request.MessageID), None)):
+            self._answered(notes, request, status, comment)
+
     def counting(self, association: Association, sink: Sink) -> Sink:
         """Return the sink, with what passes counted."""
 

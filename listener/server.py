@@ -9,7 +9,7 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_GET, C_MOVE
+from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 from pynetdicom.transport import (
     AddressInformation,
     AssociationSocket,
@@ -28,6 +28,7 @@ from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
+from listener.finding import Finding
 from listener.index_writer import IndexWriter
 from listener.limits import Admission, Limits
 from listener.processes import turn_lock
@@ -93,6 +94,7 @@ class Node:
         )
         self.commitments = Commitments(ctx)
         self.audits = Audits(ctx)
+        self.finding = Finding(ctx, self.recorder, self.audits)
         self._decoder = IsolatedDecoder()
         self.retrieval = Retrieval(ctx, self._decoder)
         self._associations: dict[Association, str] = {}
@@ -171,6 +173,8 @@ class Node:
             else receiver.LibraryAssociation(entity, self.limits, self._ended)
         )
         association.served = {C_MOVE: self.retrieval.serve, C_GET: self.retrieval.serve}
+        if self.accelerated:
+            association.served[C_FIND] = self.finding.serve
         return association
 
     def _sink_of(self, association: Association) -> Sink:
@@ -301,7 +305,7 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_C_ECHO, handlers.handle_echo),
                 (evt.EVT_C_STORE, handlers.handle_store, [node.storage]),
                 (evt.EVT_SOP_EXTENDED, query.handle_extended),
-                (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.recorder, node.audits]),
+                (evt.EVT_C_FIND, query.handle_find, [node.ctx, node.audits]),
                 (evt.EVT_N_ACTION, node.commitments.handle_action),
                 (evt.EVT_N_CREATE, mpps.handle_create, [node.ctx]),
                 (evt.EVT_N_SET, mpps.handle_set, [node.ctx]),

@@ -333,6 +333,7 @@ def _find_statuses(most: int) -> str:
                 f"More than {most:,} match, which are answered before it; or the database does "
                 "not answer, or the search cannot be audited",
             ),
+            ("0122", "The SOP class is not that of the presentation context"),
             ("A900", "The identifier does not fit the information model"),
             ("C001", "An error that is ours"),
             ("FE00", "Cancelled by C-CANCEL"),

@@ -164,6 +164,7 @@ def test_the_administrator_sees_reasons_but_no_name(node, as_role, bookings):
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_names_that_are_shown_are_audited(node, ctx, tech, bookings):
     ask(node, asked_today())
+    node.audits.flush()
     [row] = flown(node, tech)
     flight_view.flight(tech, row.id)
     with ctx.read() as session:

@@ -324,6 +324,64 @@ def test_more_than_the_limit_is_no_success(node, studies, monkeypatch):
 
 
 @on_sqlite
+def test_a_query_of_another_class_than_its_context_is_refused(node, ctx, studies):
+    with associated(node, (STUDY_ROOT, [ImplicitVRLittleEndian])) as association:
+        association.accepted_contexts[
+            0
+        ].abstract_syntax = PATIENT_ROOT  # as we, not the node, see it
+        refused = list(association.send_c_find(keys("STUDY", PatientID="P-1"), PATIENT_ROOT))
+        association.accepted_contexts[0].abstract_syntax = STUDY_ROOT
+        after = list(association.send_c_find(keys("STUDY", PatientID="P-2"), STUDY_ROOT))
+    node.recorder.flush()
+
+    assert [status.Status for status, _ in refused] == [0x0122]
+    assert [status.Status for status, _ in after] == [0xFF00, 0x0000]
+    with ctx.read() as session:
+        kept = session.query(RequestRecord).order_by(RequestRecord.id).all()
+    assert [(one.answers, one.statuses) for one in kept] == [(0, {"0122": 1}), (1, {"0000": 1})]
+
+
+@on_sqlite
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_what_is_wrong_with_an_identifier_is_told_and_kept(ctx, accelerated):
+    factories.room(ctx, station_ae_title=STATION)
+    node = Node(ctx, accelerated=accelerated)
+    node.start()
+    try:
+        answers, [status] = ask(node, keys("GALAXY"))
+        node.recorder.flush()
+    finally:
+        node.stop()
+
+    assert answers == []
+    assert (status.Status, status.OffendingElement) == (0xA900, 0x00080052)
+    with ctx.read() as session:
+        [kept] = session.query(RequestRecord)
+    assert (kept.statuses, kept.comment) == ({"A900": 1}, status.ErrorComment)
+
+
+@on_sqlite
+def test_searches_in_a_row_are_audited_together(node, ctx, studies, monkeypatch):
+    written, record = [], searches.record
+
+    def counted(ctx, batch):
+        written.append(len(batch))
+        record(ctx, batch)
+
+    monkeypatch.setattr(searches, "record", counted)
+    monkeypatch.setattr(audits, "_GATHER_S", 60.0)  # until it is told to hurry
+    with associated(node, (STUDY_ROOT, [ImplicitVRLittleEndian])) as association:
+        for patient_id in ("P-1", "P-2", "P-3"):
+            list(association.send_c_find(keys("STUDY", PatientID=patient_id), STUDY_ROOT))
+    node.audits.flush()
+
+    assert written == [3]
+    with ctx.read() as session:
+        entries = session.query(AuditEntry).filter_by(action=Action.SEARCH).order_by(AuditEntry.id)
+        assert [entry.detail["found"] for entry in entries] == [2, 1, 0]
+
+
+@on_sqlite
 def test_no_answers_while_searches_cannot_be_audited(node, ctx, studies, monkeypatch):
     def away(*_):
         raise Unavailable

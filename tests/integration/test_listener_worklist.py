@@ -19,8 +19,8 @@ from clinic_panel.services import workflow, worklist
 from clinic_panel.services.workflow import Booking
 from clinic_panel.services.worklist_keys import WorklistQuery
 from listener import answers
-from listener.receiver import EventDrivenAssociation
 from listener.server import Node
+from listener.short_way import EventDrivenDUL
 from tests import factories
 from tests.conftest import free_port
 from tests.integration.peer import STATION, associated, wait_for
@@ -196,15 +196,15 @@ def test_findscu_sees_its_worklist(node, bookings, tmp_path):
 
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_a_query_can_be_cancelled(node, bookings, monkeypatch):
-    send = EventDrivenAssociation.send_encoded
+    send = EventDrivenDUL.send_encoded
 
-    def send_and_wait(association, pdus):
-        sent = send(association, pdus)
-        wait_for(lambda: association.dimse.cancel_req)
+    def send_and_wait(dul, pdus):
+        sent = send(dul, pdus)
+        wait_for(lambda: dul.assoc.dimse.cancel_req)
         return sent
 
     monkeypatch.setattr(answers, "_BATCH_BYTES", 1)
-    monkeypatch.setattr(EventDrivenAssociation, "send_encoded", send_and_wait)
+    monkeypatch.setattr(EventDrivenDUL, "send_encoded", send_and_wait)
     context = (ModalityWorklistInformationFind, [ImplicitVRLittleEndian])
     with associated(node, context) as association:
         statuses = []

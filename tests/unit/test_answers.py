@@ -9,9 +9,10 @@ from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
+from pynetdicom.dsutils import decode
 
 from clinic_panel.imaging.encoding import Field, Items, Template
-from listener.answers import PendingResponses
+from listener.answers import FindResponses
 
 TEXT = st.text("abc Äößłπжא山田ﾔﾏ^=", max_size=9).map(lambda text: text.strip(" ="))
 FIELDS = (
@@ -75,10 +76,45 @@ def test_the_set_that_was_declared_unless_it_cannot_say_it(declared, name, chose
 
 @given(st.lists(st.binary(max_size=700), min_size=1, max_size=4), st.sampled_from([0, 128, 300]))
 def test_pdus_are_no_longer_than_the_peer_takes(identifiers, peer_pdu_bytes):
-    responses = PendingResponses(5, 7, "1.2.3", peer_pdu_bytes=peer_pdu_bytes)
+    responses = FindResponses(5, 7, "1.2.3", peer_pdu_bytes=peer_pdu_bytes)
     batches = list(responses.batches(0xFF00, identifiers))
     assert sum(count for count, _ in batches) == len(identifiers)
-    stream, messages, parts = b"".join(pdus for _, pdus in batches), [], b""
+    messages = messages_of(b"".join(pdus for _, pdus in batches), peer_pdu_bytes)
+    assert [kind for kind, _ in messages] == [1, 0] * len(identifiers)
+    assert [part for kind, part in messages if not kind] == identifiers
+
+
+@pytest.mark.parametrize("peer_pdu_bytes", [0, 128])
+@pytest.mark.parametrize(
+    ("said", "comment", "offends"),
+    [
+        ((0x0000,), None, None),
+        (
+            (0xA700, "more than 2 match: narrow the query"),
+            "more than 2 match: narrow the query",
+            None,
+        ),
+        ((0xA900, "no such level", "QueryRetrieveLevel"), "no such level", 0x00080052),
+        ((0xA900, "x" * 99), "x" * 64, None),
+    ],
+)
+def test_the_final_response_is_what_the_library_reads(peer_pdu_bytes, said, comment, offends):
+    responses = FindResponses(5, 7, "1.2.840.1", peer_pdu_bytes=peer_pdu_bytes)
+
+    [(kind, command)] = messages_of(responses.final(*said), peer_pdu_bytes)
+
+    read = decode(BytesIO(command), True, True)
+    assert kind == 1
+    assert read.CommandGroupLength == len(command) - 12
+    assert (read.CommandField, read.CommandDataSetType) == (0x8020, 0x0101)
+    assert (read.MessageIDBeingRespondedTo, read.AffectedSOPClassUID) == (7, "1.2.840.1")
+    assert read.Status == said[0]
+    assert (read.get("ErrorComment"), read.get("OffendingElement")) == (comment, offends)
+
+
+def messages_of(stream, peer_pdu_bytes):
+    """The messages in the PDUs of context 5: whether each is a command, and its bytes."""
+    messages, parts = [], b""
     while stream:
         length = int.from_bytes(stream[2:6], "big")
         assert stream[0] == 4
@@ -89,5 +125,4 @@ def test_pdus_are_no_longer_than_the_peer_takes(identifiers, peer_pdu_bytes):
         if pdv[5] & 2:
             messages.append((pdv[5] & 1, parts))
             parts = b""
-    assert [kind for kind, _ in messages] == [1, 0] * len(identifiers)
-    assert [part for kind, part in messages if not kind] == identifiers
+    return messages
