@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
@@ -72,22 +73,26 @@ def find(ctx: Context, query: ArchiveQuery, note: Callable[[Search], None] | Non
 
 
 def _statement(query: ArchiveQuery, dialect: str) -> Select[*tuple[Any, ...]]:
-    columns = select(*(key.column for key in query.chosen))
-    level = query.level
+    statement = _selected(query.level, tuple(query.chosen))
+    for key, wanted in query.compared():
+        statement = statement.where(*_narrowed(key, wanted, dialect))
+    return statement
+
+
+@lru_cache(maxsize=64)  # a workstation asks for the same keys again and again
+def _selected(level: QueryLevel, keys: tuple[ArchiveKey, ...]) -> Select[*tuple[Any, ...]]:
+    columns = select(*(key.column for key in keys))
     if level is QueryLevel.IMAGE:
         statement = columns.select_from(Instance).join(Series).join(Study)
-        statement = statement.order_by(Instance.instance_number, Instance.id)
-    elif level is QueryLevel.SERIES:
+        return statement.order_by(Instance.instance_number, Instance.id)
+    if level is QueryLevel.SERIES:
         statement = columns.select_from(Series).join(Study)
-        statement = statement.order_by(Series.series_number, Series.id)
-    else:
-        statement = columns.select_from(Study).order_by(Study.id.desc())
+        return statement.order_by(Series.series_number, Series.id)
+    statement = columns.select_from(Study).order_by(Study.id.desc())
     if level is QueryLevel.PATIENT:  # each person once, as the newest study has it
         statement = statement.where(
             ~exists().where(same_patient(_newer), _newer.id > Study.id).correlate(Study)
         )
-    for key, wanted in query.compared():
-        statement = statement.where(*_narrowed(key, wanted, dialect))
     return statement
 
 

@@ -11,6 +11,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
+from sqlalchemy import event
 
 from clinic_panel.imaging.matching import value_matches
 from clinic_panel.models.appointment import AppointmentStatus
@@ -192,6 +193,34 @@ def test_findscu_sees_its_worklist(node, bookings, tmp_path):
     subprocess.run(command, check=True, timeout=60, capture_output=True)
 
     assert len(list(tmp_path.glob("rsp*.dcm"))) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize(
+    ("keys", "starts_with"),
+    [
+        ({"PatientName": "Müller^*"}, "patient"),
+        ({"PatientID": "P-2"}, "patient"),
+        ({"PatientName": "M*"}, "room"),
+        ({"PatientName": "*ller*"}, "room"),
+        ({}, "room"),
+    ],
+)
+def test_a_stations_patient_is_looked_up_by_whichever_tells_more(ctx, bookings, keys, starts_with):
+    engine, asked = ctx.sessions.kw["bind"], []
+    asking = WorklistQuery(query({"ScheduledStationAETitle": STATION}, **keys))
+    with contextlib.ExitStack() as stack:
+        heard = ("before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        event.listen(engine, *heard)
+        stack.callback(event.remove, engine, *heard)
+        steps = worklist.scheduled_steps(ctx, asking, lambda _: None).steps
+    [(statement, values)] = [given for given in asked if "FROM appointment" in given[0]]
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+
+    expected = ["tomorrow"] if keys else ["ct", "tomorrow"]
+    assert [step.appointment_id for step in steps] == [bookings[name].id for name in expected]
+    assert any(f"ix_appointment_{starts_with}_pk" in step.detail for step in plan)
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
