@@ -154,7 +154,7 @@ def study_queries(count: int, large: bool) -> dict[str, Dataset]:
     }
 
 
-def worklist_queries() -> dict[str, Dataset]:
+def worklist_queries(large: bool = False) -> dict[str, Dataset]:
     """What stations ask: their own day, a modality's day, one patient, a name."""
     today = f"{datetime.now(UTC):%Y%m%d}"
 
@@ -185,7 +185,11 @@ def worklist_queries() -> dict[str, Dataset]:
         ),
         "a modality's day": keys(Modality="CT", ScheduledProcedureStepStartDate=today),
         "all of the day": keys(ScheduledProcedureStepStartDate=today),
-        "a station's patient": keys("", "Huber31^*", ScheduledStationAETitle="STATION7"),
+        # Among more, what finds about as many.
+        "a station's patient": keys(
+            "", "Huber31^Hanna75*" if large else "Huber31^*", ScheduledStationAETitle="STATION7"
+        ),
+        "a station's family name": keys("", "Huber31^*", ScheduledStationAETitle="STATION7"),
     }
 
 
@@ -268,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(report(archives, ORTHANC_NAME))
         for one in servers:
             one.seconds.clear()
-        measure(servers, WORKLIST, lambda _: worklist_queries(), options.repetitions)
+        measure(servers, WORKLIST, lambda one: worklist_queries(is_large(one)), options.repetitions)
         print(f"\nWorklist C-FIND, {options.bookings} bookings or {options.large}, ms p50 / p95:\n")
         print(report(servers, WLMSCPFS_NAME))
 
