@@ -81,7 +81,7 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
         )
 
     @routes.get("/handouts/{handout_id}")
-    def made(ctx: Annotated[Context, may_see], handout_id: Key) -> Response:
+    def made(ctx: Annotated[Context, may_look], handout_id: Key) -> Response:
         file = handout.fetch(ctx, handout_id)
         return FileResponse(
             file.path,
