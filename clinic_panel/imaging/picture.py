@@ -4,10 +4,12 @@ import math
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, cast
+
+import numpy as np
 
 from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging.elements import (
@@ -36,6 +38,7 @@ MAX_FRAME_BYTES: Final = 512 * 2**20
 MAX_FRAMES: Final = 20_000
 _SHARED_GROUPS: Final = 0x52009229
 _FRAME_GROUPS: Final = 0x52009230
+_DOSE_UNITS, _DOSE_OFFSETS, _DOSE_SCALING = 0x30040002, 0x3004000C, 0x3004000E
 _MODALITY_LUT: Final = 0x00283000
 _VOI_LUT: Final = 0x00283010
 _PET_UNITS: Final = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts"}
@@ -52,7 +55,7 @@ _TAGS: Final = (
         | {0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281054, 0x00281055, 0x00281056}
         | {0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203}
         | {0x00281221, 0x00281222, 0x00281223, 0x00282110}
-        | {_FRAME_OF_REFERENCE}
+        | {_FRAME_OF_REFERENCE, _DOSE_UNITS, _DOSE_OFFSETS, _DOSE_SCALING}
         | {_MODALITY_LUT, _VOI_LUT, _SHARED_GROUPS, _FRAME_GROUPS, 0x20500020}
     )
     | GEOMETRY_TAGS
@@ -248,8 +251,23 @@ def _traits(found: Elements) -> tuple[FrameTraits, ...]:
     shared = found.first(_SHARED_GROUPS)
     frames = list(found.items(_FRAME_GROUPS))
     if not frames:
-        return (_frame_traits(found, shared, None),)
+        one = _frame_traits(found, shared, None)
+        return _dose_planes(found, one) or (one,)
     return tuple(_frame_traits(found, shared, frame) for frame in frames[:MAX_FRAMES])
+
+
+def _dose_planes(found: Elements, one: FrameTraits) -> tuple[FrameTraits, ...]:
+    """Traits of the planes of a dose grid, which stand along its normal (PS3.3 C.8.8.3.2)."""
+    offsets = found.numbers(_DOSE_OFFSETS)[:MAX_FRAMES]
+    if one.plane is None or len(offsets) < 2:
+        return ()
+    plane, first = one.plane, np.asarray(one.plane.position)
+    # The first offset is zero, or the others are coordinates, as the first is.
+    places = (first + plane.normal * (offset - offsets[0]) for offset in offsets)
+    return tuple(
+        replace(one, plane=replace(plane, position=(float(x), float(y), float(z))))
+        for x, y, z in places
+    )
 
 
 def _frame_traits(found: Elements, shared: Elements | None, frame: Elements | None) -> FrameTraits:
@@ -262,6 +280,9 @@ def _frame_traits(found: Elements, shared: Elements | None, frame: Elements | No
     slope = next(iter(transform.numbers(0x00281053)), 1.0) or 1.0
     intercept = next(iter(transform.numbers(0x00281052)), 0.0)
     unit = transform.text(0x00281054)[:16]
+    if scaling := found.numbers(_DOSE_SCALING):
+        slope, intercept = scaling[0] or 1.0, 0.0
+        unit = "Gy" if found.text(_DOSE_UNITS) == "GY" else ""
     modality = found.text(0x00080060)
     if modality == "CT" and unit in ("", "US"):
         unit = "HU"  # the only unit of a CT image's rescale (PS3.3 C.8.2.1.1.2)

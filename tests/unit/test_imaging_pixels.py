@@ -1,5 +1,6 @@
 import contextlib
 import json
+import random
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -16,9 +17,10 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from clinic_panel.errors import ClinicError, NotDisplayable
-from clinic_panel.imaging import codestream
+from clinic_panel.imaging import codestream, thumbnail
 from clinic_panel.imaging.decoding import check_dimensions
 from clinic_panel.imaging.geometry import SpacingSource
+from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
 
@@ -328,3 +330,62 @@ def test_a_panic_of_a_decoder_is_a_damaged_image(monkeypatch):
     monkeypatch.setattr("clinic_panel.imaging.decoding.get_decoder", decoder)
     with pytest.raises(NotDisplayable, match="damaged"):
         read_frame(path_of("MR_small_RLE.dcm"))
+
+
+def test_a_dose_is_in_gray_and_its_planes_stand_along_the_normal():
+    ds = dcmread(path_of("rtdose.dcm"))
+    part10 = path_of("rtdose.dcm").read_bytes()
+
+    frame = read_frame(part10.replace(b"RELATIVE", b"GY      "), 3)
+
+    assert frame.info.unit == "Gy"
+    assert read_frame(part10, 3).info.unit == ""  # relative to another dose
+    expected = pixel_array(ds, index=3) * float(ds.DoseGridScaling)
+    np.testing.assert_allclose(frame.values, expected, rtol=1e-6)
+    assert frame.info.voi_function == "LINEAR_EXACT"  # a window of less than 1 Gy
+    assert frame.info.window_width < float(expected.max())
+    x, y, z = ds.ImagePositionPatient
+    assert frame.info.position == pytest.approx((x, y, z + ds.GridFrameOffsetVector[3]))
+
+
+def _damaged(source: bytes, chance: random.Random) -> bytes:
+    """The file with a few bytes of its header changed, and sometimes cut."""
+    found = bytearray(source)
+    header = max(found.find(b"\xe0\x7f\x10\x00") + 12, 140)
+    for _ in range(chance.randint(1, 5)):
+        at = chance.randrange(132, min(header, len(found)) - 1)
+        if chance.random() < 0.5:
+            found[at] = chance.randrange(256)
+        else:
+            found[at : at + 2] = chance.choice([b"\0\0", b"\xff\xff", b"\x00\x80", b"\x01\x00"])
+    if chance.random() < 0.3:
+        del found[chance.randrange(len(found) // 3, len(found)) :]
+    return bytes(found)
+
+
+def test_a_damaged_header_gives_a_picture_or_our_own_error():
+    names = [
+        *("CT_small.dcm", "MR_small_RLE.dcm", "rtdose.dcm", "rtdose_rle_1frame.dcm"),
+        *("SC_rgb_small_odd_jpeg.dcm", "SC_rgb_rle_2frame.dcm", "MR_small_expb.dcm"),
+        *("MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm", "JPGExtended.dcm"),
+        *("SC_ybr_full_422_uncompressed.dcm", "liver_1frame.dcm", "image_dfl.dcm"),
+    ]
+    sources = [path_of(name).read_bytes() for name in names]
+    decoder = IsolatedDecoder(1, memory_bytes=2**28, timeout_s=5)
+    chance = random.Random(20)
+    shown = refused = 0
+    try:
+        for number in range(260):
+            part10 = _damaged(sources[number % len(sources)], chance)
+            try:
+                picture = describe(part10)
+                frame = read_frame(picture, picture.frames - 1, decoder=decoder)
+            except ClinicError:
+                refused += 1
+                continue
+            json.loads(frame.info.as_header())
+            assert thumbnail.render(frame, 64).size[0] <= 64
+            shown += 1
+    finally:
+        decoder.close()
+    assert min(shown, refused) > 40
