@@ -1,0 +1,15 @@
+from types import SimpleNamespace
+
+from clinic_panel.components.viewer.study import _runs
+
+
+def frames(*places: tuple[int, int]):
+    return tuple(SimpleNamespace(instance_id=one, frame=frame) for one, frame in places)
+
+
+def test_frames_sorted_against_their_numbers_keep_their_own():
+    """Slices of one enhanced object may stand in the patient from the last frame to the first."""
+    runs = _runs(frames((7, 2), (7, 1), (7, 0), (8, 0), (8, 1), (9, 5)))
+    asked = [(run["id"], run["frame"] + offset) for run in runs for offset in range(run["count"])]
+    assert asked == [(7, 2), (7, 1), (7, 0), (8, 0), (8, 1), (9, 5)]
+    assert {"id": 8, "frame": 0, "count": 2} in runs
