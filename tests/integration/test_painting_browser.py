@@ -25,7 +25,7 @@ PAINT = """
   const canvas = document.createElement("canvas");
   const painter = new Painter(canvas);
   painter.resize(info.columns, info.rows, 1);
-  painter.draw(frame, {x: 0, y: 0, scale: 1, aspect: 1, ...view});
+  painter.draw(frame, {matrix: [1, 0, 0, 1, 0, 0], scale: 1, ...view});
   const {data} = canvas.getContext("2d").getImageData(0, 0, info.columns, info.rows);
   let text = "";
   for (let i = 0; i < data.length; i += 4) {
