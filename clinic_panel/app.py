@@ -32,8 +32,8 @@ from clinic_panel.feed import ChangeFeed
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import auth
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.sessions import Visit
-from clinic_panel.services.viewing import Lightbox
 from clinic_panel.web import account, documents, health, media, notices, page_resources, signin
 from clinic_panel.web.door import Door, Gate
 from clinic_panel.web.edge import Faults, StaticFiles

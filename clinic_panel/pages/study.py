@@ -28,6 +28,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
 from clinic_panel.services import viewing
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.report_content import KeyImageRef
 
 PATH = "/study"
@@ -37,7 +38,7 @@ EDITOR_PX = 420
 BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
 
 
-def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
+def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
     """Build the page of the study named by the address's ``id``.
 
     With ``second`` it is the window on a second monitor: the images alone.
@@ -84,7 +85,7 @@ def page(ctx: Context, live: Live, lightbox: viewing.Lightbox) -> Any:
 def _hang(
     ctx: Context,
     live: Live,
-    lightbox: viewing.Lightbox,
+    lightbox: Lightbox,
     view: viewing.StudyView,
     viewer: StudyViewer,
     form: FormDialog,

@@ -15,6 +15,7 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, pseudonym, viewing
 from clinic_panel.services.cohort import find_study
 from clinic_panel.services.cohort_frames import code, sex
+from clinic_panel.services.lightbox import Lightbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
             ctx, session, Action.VIEW, row, patient_pk=row.patient_pk, list="cohort pictures"
         )
     # Whose pictures they are stays here, so that an analyst needs no right to see patients.
-    reader, lightbox = ctx.acting_as(system("cohort")), viewing.Lightbox()
+    reader, lightbox = ctx.acting_as(system("cohort")), Lightbox()
     study = viewing.study(reader, lightbox, study_id)
     series = tuple(
         CohortSeries(

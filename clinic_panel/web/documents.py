@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from clinic_panel.context import Context
 from clinic_panel.models.user import Permission
 from clinic_panel.services import documents
-from clinic_panel.services.viewing import Lightbox
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.web.door import Door
 from clinic_panel.web.media import FrameIndex, Key
 

@@ -13,7 +13,7 @@ from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
 from clinic_panel.models.user import Permission
 from clinic_panel.services import handout, report_pdf, viewing
-from clinic_panel.services.viewing import Lightbox
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.web.door import Door
 
 # Instances never change; a shared computer's disk must still not hold them for long.

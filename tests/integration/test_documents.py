@@ -11,6 +11,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance
 from clinic_panel.models.user import Role
 from clinic_panel.services import documents, viewing
+from clinic_panel.services.lightbox import Lightbox
 from tests import papers
 from tests.integration.archive import keep
 
@@ -75,7 +76,7 @@ def study(ctx) -> list[int]:
 
 def test_a_report_leads_to_the_image_that_it_speaks_of(ctx, study, as_role):
     ct, report, keys, _ = study
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     found = documents.paper(doctor, lightbox, report)
     assert (found.kind, found.title) == (Kind.REPORT, "Imaging Report")
     assert dict(found.facts)["State"] == "Partial"
@@ -90,7 +91,7 @@ def test_a_report_leads_to_the_image_that_it_speaks_of(ctx, study, as_role):
 def test_an_image_of_another_study_is_not_gone_to(ctx, study, as_role):
     foreign = papers.report(dcmread(get_testdata_file("CT_small.dcm")), "Of somebody else.")
     [report] = keep(ctx, foreign)
-    found = documents.paper(as_role(Role.CLINICIAN), viewing.Lightbox(), report)
+    found = documents.paper(as_role(Role.CLINICIAN), Lightbox(), report)
     [reference] = found.content["images"]
     assert reference["id"] is None
 
@@ -102,7 +103,7 @@ def test_the_study_says_what_is_no_image(ctx, study, as_role):
     [plan_id] = keep(ctx, plan)
     with ctx.read() as session:
         study_id = session.get_one(Instance, plan_id).series.study_pk
-    view = viewing.study(as_role(Role.CLINICIAN), viewing.Lightbox(), study_id)
+    view = viewing.study(as_role(Role.CLINICIAN), Lightbox(), study_id)
     found = {one.instance_id: one for series in view.series for one in series.papers}
     assert [found[number].kind for number in study[1:]] == [
         Kind.REPORT,
@@ -118,12 +119,12 @@ def test_only_those_who_treat_read_documents(study, as_role, role):
     for read in (documents.paper, documents.pdf):
         for number in study:
             with pytest.raises(Forbidden):
-                read(as_role(role), viewing.Lightbox(), number)
+                read(as_role(role), Lightbox(), number)
 
 
 def test_an_image_is_no_document(study, as_role):
     with pytest.raises(NotDisplayable, match="CT Image"):
-        documents.paper(as_role(Role.CLINICIAN), viewing.Lightbox(), study[0])
+        documents.paper(as_role(Role.CLINICIAN), Lightbox(), study[0])
 
 
 def test_a_presentation_state_stands_for_the_images_it_is_for(ctx, as_role):
@@ -133,7 +134,7 @@ def test_a_presentation_state_stands_for_the_images_it_is_for(ctx, as_role):
     foreign = papers.presentation(papers.made("1.2.840.10008.5.1.4.1.1.2", "CT"), "Lost")
     foreign.StudyInstanceUID = first.StudyInstanceUID
     ct, state_id, foreign_id = keep(ctx, first, state, foreign)
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     with ctx.read() as session:
         study_id = session.get_one(Instance, ct).series.study_pk
     for _ in range(2):  # the second time from memory

@@ -22,8 +22,8 @@ from clinic_panel.models.peer import Forwarding, ForwardingState, Peer
 from clinic_panel.models.user import Role
 from clinic_panel.services import dicom, replacement, report, sync, viewing
 from clinic_panel.services.dicom import Duplicates, Received, Verdict
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.report import KeyImageRef, Texts
-from clinic_panel.services.viewing import Lightbox
 from listener.server import Node
 from tests import factories
 from tests.integration.peer import STATION, associated

@@ -14,6 +14,7 @@ from clinic_panel.models.imaging import Series, Study
 from clinic_panel.models.user import Role
 from clinic_panel.services import hanging, priors, viewing
 from clinic_panel.services.hanging import Hanging, Place
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.priors import Subject
 from tests import factories
 
@@ -70,7 +71,7 @@ def test_the_prior_is_the_latest_of_the_same_modality_and_body_part(ctx):
 def test_opening_a_study_names_its_earlier_ones(ctx, as_role):
     who = factories.patient(ctx).id
     old, now = study(ctx, who, date(2024, 1, 1)), study(ctx, who, date(2026, 3, 16))
-    view = viewing.study(as_role(Role.CLINICIAN), viewing.Lightbox(), now)
+    view = viewing.study(as_role(Role.CLINICIAN), Lightbox(), now)
     assert [found.id for found in view.earlier] == [old]
     assert hanging.subject_of(view) == CHEST
 

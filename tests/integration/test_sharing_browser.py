@@ -28,6 +28,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.pages import study as study_page
 from clinic_panel.services import dicom, handout, viewing
 from clinic_panel.services.dicom import Received
+from clinic_panel.services.lightbox import Lightbox
 from tests.conftest import free_port
 from tests.integration.test_evidence import work
 from tests.integration.test_handout import work as make_files
@@ -48,7 +49,7 @@ def site(ctx, as_role):
     stored = ctx.store.put(CT.read_bytes())
     received = Received(read_header(ctx.store.path(stored.path)), stored, "CT1")
     [outcome] = dicom.index_batch(ctx, [received])
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     feed = ChangeFeed(ctx.sessions.kw["bind"])
     feed.start()
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

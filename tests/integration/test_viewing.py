@@ -18,6 +18,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
 from clinic_panel.services import viewing
+from clinic_panel.services.lightbox import Lightbox
 from tests import factories
 from tests.conftest import NOON
 
@@ -44,13 +45,13 @@ def views(ctx) -> int:
 
 def test_a_frame_is_the_stored_pixels(ctx, ct, as_role):
     _, instance_id, dataset = ct
-    frame = viewing.frame(as_role(Role.CLINICIAN), viewing.Lightbox(), instance_id, 0)
+    frame = viewing.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 0)
     assert (frame.stored == dataset.pixel_array).all()
 
 
 def test_scrolling_through_a_study_is_one_view_in_the_audit(ctx, ct, as_role):
     study, instance_id, _ = ct
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     [series] = viewing.study(doctor, lightbox, study.id).series
     assert (series.grid, series.no_volume) == (None, "A volume needs at least two slices.")
     for _ in range(3):
@@ -60,7 +61,7 @@ def test_scrolling_through_a_study_is_one_view_in_the_audit(ctx, ct, as_role):
 
 def test_a_frame_asked_for_directly_is_a_view_too_and_again_later(ctx, ct, as_role, clock):
     _, instance_id, _ = ct
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     viewing.frame(doctor, lightbox, instance_id, 0)
     clock.advance(minutes=16)
     viewing.frame(doctor, lightbox, instance_id, 0)
@@ -70,7 +71,7 @@ def test_a_frame_asked_for_directly_is_a_view_too_and_again_later(ctx, ct, as_ro
 @pytest.mark.parametrize("again", [False, True])
 def test_a_look_that_could_not_be_audited_is_not_taken_for_audited(ctx, ct, as_role, again):
     study, instance_id, _ = ct
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     event.listen(ctx.sessions, "before_commit", disk_is_full)
     with pytest.raises(Unavailable):
         viewing.frame(doctor, lightbox, instance_id, 0)
@@ -90,7 +91,7 @@ def disk_is_full(session):
 @pytest.mark.parametrize("role", [Role.RECEPTIONIST, Role.ANALYST, Role.ADMIN])
 def test_only_those_who_treat_see_images(ct, as_role, role):
     study, instance_id, _ = ct
-    someone, lightbox = as_role(role), viewing.Lightbox()
+    someone, lightbox = as_role(role), Lightbox()
     with pytest.raises(Forbidden):
         viewing.study(someone, lightbox, study.id)
     with pytest.raises(Forbidden):
@@ -111,7 +112,7 @@ def test_a_small_picture_is_a_picture_of_a_patient_too(ctx, ct, as_role, role):
 
 def test_a_cached_picture_is_refused_to_those_who_may_not_see_it(ct, as_role):
     _, instance_id, _ = ct
-    lightbox = viewing.Lightbox()
+    lightbox = Lightbox()
     viewing.frame(as_role(Role.CLINICIAN), lightbox, instance_id, 0)
     with pytest.raises(Forbidden):
         viewing.frame(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
@@ -126,7 +127,7 @@ def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
         session.execute(update(Instance).values(path=stored.path))
         instance_id = session.scalar(select(Instance.id))
     decoded = []
-    lightbox = viewing.Lightbox(decoder=lambda *one: decoded.append(1) or decode(*one))
+    lightbox = Lightbox(decoder=lambda *one: decoded.append(1) or decode(*one))
     doctor, technologist = as_role(Role.CLINICIAN), as_role(Role.TECHNOLOGIST)
 
     first = viewing.sent_frame(doctor, lightbox, instance_id, 0)
@@ -142,7 +143,7 @@ def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
 
 def test_a_preview_is_a_small_jpeg_of_the_frame(ctx, ct, as_role):
     _, instance_id, dataset = ct
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     small = viewing.preview(doctor, lightbox, instance_id, 0)
     assert small.info == viewing.sent_frame(doctor, lightbox, instance_id, 0).info
     with Image.open(BytesIO(small.jpeg)) as image:
@@ -155,7 +156,7 @@ def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):
     _, instance_id, dataset = ct
     size, doctor = len(dataset.PixelData), as_role(Role.CLINICIAN)
     for room, kept in ((size - 1, False), (size, True)):
-        lightbox = viewing.Lightbox(frame_bytes=room)
+        lightbox = Lightbox(frame_bytes=room)
         viewing.sent_frame(doctor, lightbox, instance_id, 0)
         assert (viewing.lately_sent(doctor, lightbox, instance_id, 0) is not None) == kept
 
@@ -165,13 +166,13 @@ def test_a_missing_file_is_told_and_the_rest_is_shown(ctx, ct, as_role):
     with ctx.begin() as session:
         path = session.scalar(select(Instance.path))
     ctx.store.path(path).unlink()
-    [series] = viewing.study(as_role(Role.CLINICIAN), viewing.Lightbox(), study.id).series
+    [series] = viewing.study(as_role(Role.CLINICIAN), Lightbox(), study.id).series
     assert series.frames == ()
     assert "missing" in series.problem
 
 
 def test_numbers_that_were_never_given_are_not_found(as_role):
-    doctor, lightbox = as_role(Role.CLINICIAN), viewing.Lightbox()
+    doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     with pytest.raises(NotFound):
         viewing.study(doctor, lightbox, 404)
     with pytest.raises(NotFound):
@@ -181,7 +182,7 @@ def test_numbers_that_were_never_given_are_not_found(as_role):
 def test_a_frame_beyond_the_last_is_refused(ct, as_role):
     _, instance_id, _ = ct
     with pytest.raises(NotDisplayable):
-        viewing.frame(as_role(Role.CLINICIAN), viewing.Lightbox(), instance_id, 1)
+        viewing.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 1)
 
 
 @pytest.mark.parametrize("room", [0, 1, 2])
@@ -194,7 +195,7 @@ def test_inflated_objects_are_kept_only_as_far_as_there_is_room(ctx, as_role, ro
         session.execute(update(Instance).values(path=stored.path))
         ids = list(session.scalars(select(Instance.id).order_by(Instance.id)))
     size = len(describe(ctx.store.path(stored.path)).source)
-    lightbox = viewing.Lightbox(inflated_bytes=room * size + 1)
+    lightbox = Lightbox(inflated_bytes=room * size + 1)
     doctor = as_role(Role.CLINICIAN)
 
     [series] = viewing.study(doctor, lightbox, study.id).series

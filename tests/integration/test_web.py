@@ -28,7 +28,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import PERMISSIONS, Permission, Role
 from clinic_panel.resources import build_context, build_engine
 from clinic_panel.services import auth, changes, lockout
-from clinic_panel.services.viewing import Lightbox
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.web.door import safe_next
 from clinic_panel.web.open_pages import PageSpec
 from tests.conftest import free_port

@@ -12,7 +12,8 @@ from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
 from clinic_panel.services import hanging, priors, viewing
 from clinic_panel.services.hanging import Hanging, Place, Rule
-from clinic_panel.services.viewing import Lightbox, StudyView
+from clinic_panel.services.lightbox import Lightbox
+from clinic_panel.services.viewing import StudyView
 
 MOST_PANES: Final = hanging.MOST_ACROSS**2
 BESIDE: Final = (1, 2)  # rows and columns of a study and its prior, where no rule says otherwise
