@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
+
+from pydicom.uid import (
+    UID,
+    ColorSoftcopyPresentationStateStorage,
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 
 from clinic_panel.imaging.calibration import Known
 from clinic_panel.imaging.measure import Point, Shape
@@ -18,6 +27,16 @@ class DocumentKind(StrEnum):
     MEASUREMENTS = "measurements"  # TID 1500 structured report
     PRESENTATION = "presentation"  # softcopy presentation state
     KEY_OBJECTS = "key objects"  # key object selection, TID 2010
+
+
+SOP_CLASSES: Final[dict[DocumentKind, tuple[UID, ...]]] = {
+    DocumentKind.MEASUREMENTS: (ComprehensiveSRStorage,),
+    DocumentKind.PRESENTATION: (
+        GrayscaleSoftcopyPresentationStateStorage,
+        ColorSoftcopyPresentationStateStorage,
+    ),
+    DocumentKind.KEY_OBJECTS: (KeyObjectSelectionDocumentStorage,),
+}
 
 
 class KeyTitle(StrEnum):

@@ -32,6 +32,7 @@ from clinic_panel.services.performed_attributes import ATTRIBUTES, Attribute
 from clinic_panel.services.performed_reading import MOST_OBJECTS, MOST_REQUESTS, MOST_SERIES
 from clinic_panel.services.query_levels import MODELS
 from listener.commitment import ACTION_STATUSES
+from listener.conformance.created import created
 from listener.conformance.markup import attribute, named, table, uid_table
 from listener.contexts import storage_classes, transfer_syntaxes
 from listener.conversation import PENDING_EVERY, STATUSES
@@ -105,6 +106,7 @@ def chapters() -> str:
         ("Modality Performed Procedure Step", _performed),
         ("Query", _query),
         ("Retrieve", _retrieve),
+        ("Objects made here", created),
     )
     return "\n\n".join(
         f"### 4.{number} {title}\n\n{chapter()}" for number, (title, chapter) in enumerate(told, 1)

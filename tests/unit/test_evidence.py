@@ -21,6 +21,7 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 from clinic_panel.errors import NotUnderstood
 from clinic_panel.evidence.build import build
 from clinic_panel.evidence.order import (
+    SOP_CLASSES,
     DocumentKind,
     DocumentOrder,
     Identity,
@@ -107,6 +108,7 @@ def test_each_document_is_what_its_iod_asks_for(kind, path, two_frames, tmp_path
     [document] = objects(order)
     source = dcmread(path)
     assert complaints(made[0], tmp_path) == []
+    assert document.SOPClassUID in SOP_CLASSES[kind]  # as the conformance statement says
     assert document.StudyInstanceUID == source.StudyInstanceUID
     assert document.PatientName == source.PatientName
     assert document.Manufacturer == "Clinic Panel"
