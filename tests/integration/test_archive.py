@@ -132,7 +132,7 @@ def test_a_short_write_is_completed(archive, part10, monkeypatch):
 def test_success_comes_after_file_and_folder_are_synced(archive, part10, monkeypatch):
     """The order a power cut needs: file, name, folder (reliability note G2)."""
     steps = []
-    fsync, rename = os.fsync, archive_module.Path.rename
+    fsync, rename = os.fsync, os.rename
 
     def noted_sync(fd):
         steps.append(os.path.basename(os.path.dirname(os.readlink(f"/proc/self/fd/{fd}"))))
@@ -143,7 +143,7 @@ def test_success_comes_after_file_and_folder_are_synced(archive, part10, monkeyp
         return rename(path, target)
 
     monkeypatch.setattr(archive_module.os, "fsync", noted_sync)
-    monkeypatch.setattr(archive_module.Path, "rename", noted_rename)
+    monkeypatch.setattr(archive_module.os, "rename", noted_rename)
     stored = archive.put(part10)
 
     assert steps == ["incoming", "rename", stored.path[0]]

@@ -770,8 +770,8 @@ def test_an_answer_inside_another_keeps_nobody_waiting(node, kept):
     def answer(event):
         context_id, body = event.context.context_id, twice(event)[6:]
         half = pdv(1, body[6:30], context_id=context_id)
-        event.assoc.dul.socket.socket.sendall(pdu(4, half + body))
-        connections.append(event.assoc.dul.socket.socket)
+        connections.append(event.assoc.dul.socket.socket)  # gone once the other side hangs up
+        connections[0].sendall(pdu(4, half + body))
         wait_for(lambda: not node._associations)
         return 0x0000
 
