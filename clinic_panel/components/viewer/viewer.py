@@ -208,7 +208,7 @@ class StudyViewer(JSComponent):
     )
     notice = param.String(default=NOTICE, doc="Stands on every image; empty shows none.")
     cache_mb = param.Integer(
-        default=384, bounds=(16, 4096), doc="What the browser keeps of decoded frames, in MiB."
+        default=256, bounds=(16, 4096), doc="What the browser keeps of decoded frames, in MiB."
     )
     prefetch = param.Integer(
         default=24, bounds=(0, 200), doc="Frames asked ahead in the direction of travel."
