@@ -10,6 +10,7 @@ import socket
 import socketserver
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,6 +22,7 @@ from argon2 import PasswordHasher
 from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as BrowserError
+from pynetdicom.association import Association
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
@@ -109,6 +111,56 @@ def _open_pages(values: Iterable[object]) -> list[Page]:
         elif isinstance(value, Browser):
             found += [page for context in value.contexts for page in context.pages]
     return list(dict.fromkeys(found))
+
+
+class Checkpoint(threading.Event):
+    """Where a requesting association's reactor stands while its user speaks to the peer.
+
+    The library takes a reactor that is just leaving for one that has stopped; it then takes an
+    answer that comes at once off the queue itself, and its user waits in vain.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gate = threading.Condition()
+        self._is_open, self._is_parked = True, False
+
+    def set(self) -> None:
+        with self._gate:
+            self._is_open = True
+            self._gate.notify_all()
+
+    def clear(self) -> None:
+        with self._gate:
+            self._is_open = False
+            self._gate.wait_for(lambda: self._is_parked or self._is_open, timeout=5)
+
+    def is_set(self) -> bool:
+        return self._is_open
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self._gate:
+            while not self._is_open:
+                self._is_parked = True
+                self._gate.notify_all()
+                self._gate.wait(timeout)
+            self._is_parked = False
+        return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_requestors() -> Iterator[None]:
+    """Give the associations that tests request a place to wait without that race."""
+    begin = Association.__init__
+
+    def begun(self: Association, ae: object, mode: str) -> None:
+        begin(self, ae, mode)
+        if mode == "requestor":
+            self._reactor_checkpoint = Checkpoint()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Association, "__init__", begun)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

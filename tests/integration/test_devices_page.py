@@ -56,6 +56,7 @@ def booking(ctx, rooms):
 def flown(node, page, count=1):
     def written():
         node.recorder.flush()
+        node.audits.flush()  # what was asked is audited a moment after its answer
         page.reload()
         return len(page.board.rows) == count and all(r["lasted"] != "open" for r in page.board.rows)
 
