@@ -24,6 +24,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from clinic_panel.checkpoint import Checkpoint
 from listener import statuses
 from listener.bounds import BoundedDIMSE, BoundedDUL
 from listener.limits import Limits
@@ -51,6 +52,7 @@ class LibraryAssociation(Association):
         self, ae: ApplicationEntity, limits: Limits, on_end: Callable[[Association], None]
     ) -> None:
         super().__init__(ae, "acceptor")
+        self._reactor_checkpoint = Checkpoint()
         self.is_established: bool
         # Requests that are answered here, by their kind, past the library's service classes.
         self.served: dict[type, Callable[[Association, Any, Any], None]] = {}

@@ -10,7 +10,6 @@ import socket
 import socketserver
 import subprocess
 import tempfile
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -26,6 +25,7 @@ from pynetdicom.association import Association
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
+from clinic_panel.checkpoint import Checkpoint
 from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context, system
 from clinic_panel.models.user import Role
@@ -113,44 +113,9 @@ def _open_pages(values: Iterable[object]) -> list[Page]:
     return list(dict.fromkeys(found))
 
 
-class Checkpoint(threading.Event):
-    """Where a requesting association's reactor stands while its user speaks to the peer.
-
-    The library takes a reactor that is just leaving for one that has stopped; it then takes an
-    answer that comes at once off the queue itself, and its user waits in vain.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gate = threading.Condition()
-        self._is_open, self._is_parked = True, False
-
-    def set(self) -> None:
-        with self._gate:
-            self._is_open = True
-            self._gate.notify_all()
-
-    def clear(self) -> None:
-        with self._gate:
-            self._is_open = False
-            self._gate.wait_for(lambda: self._is_parked or self._is_open, timeout=5)
-
-    def is_set(self) -> bool:
-        return self._is_open
-
-    def wait(self, timeout: float | None = None) -> bool:
-        with self._gate:
-            while not self._is_open:
-                self._is_parked = True
-                self._gate.notify_all()
-                self._gate.wait(timeout)
-            self._is_parked = False
-        return True
-
-
 @pytest.fixture(scope="session", autouse=True)
 def patient_requestors() -> Iterator[None]:
-    """Give the associations that tests request a place to wait without that race."""
+    """Give the associations that tests request our checkpoint; those of the product have it."""
     begin = Association.__init__
 
     def begun(self: Association, ae: object, mode: str) -> None:
