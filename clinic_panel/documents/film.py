@@ -1,19 +1,14 @@
-"""Images on sheets, as film was: a grid of pictures, each saying whose it is.."""
+"""Images on sheets, as film was: a grid of pictures, each saying whose it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import batched
 from typing import Any
 
-from jinja2 import PackageLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from clinic_panel.documents import pdf, text
-from clinic_panel.documents.pdf import PNG_SIGNATURE
+from clinic_panel.documents.press import PNG_SIGNATURE, Press
 
 MOST_COLUMNS, MOST_ROWS = 4, 6
 
@@ -100,25 +95,13 @@ def render(sheet: Sheet, cells: Sequence[Cell]) -> bytes:
 
 
 class _Printer:
-    """The template and style of this process; built once, used by one thread at a time."""
+    """The press of sheets, and its template; built once a process."""
 
     def __init__(self) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            loader=PackageLoader("clinic_panel.documents", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(plain=text.plain, direction=text.direction)
-        self._template = environment.get_template("film.html.j2")
-        style = files("clinic_panel.documents").joinpath("templates/film.css")
-        self._style = style.read_text(encoding="utf-8")
-        self._fetcher = pdf.fetcher()
+        self._press = Press("film.css")
+        self._template = self._press.template("film.html.j2")
 
     def print(self, sheet: Sheet, cells: Sequence[Cell]) -> bytes:
-        from weasyprint import CSS, HTML
-
         wide = sheet.columns > sheet.rows
         html = self._template.render(
             sheet=sheet,
@@ -126,16 +109,7 @@ class _Printer:
             wide=wide,
             **_measures(sheet, wide),
         )
-        addresses = {f"memory:picture-{place}": cell.png for place, cell in enumerate(cells)}
-        with pdf.PRINTING:
-            self._fetcher.pictures = addresses
-            try:
-                made: bytes = HTML(string=html, url_fetcher=self._fetcher).write_pdf(
-                    stylesheets=[CSS(string=self._style, url_fetcher=self._fetcher)]
-                )
-            finally:
-                self._fetcher.pictures = {}
-        return made
+        return self._press.print(html, {_address(n): cell.png for n, cell in enumerate(cells)})
 
 
 @cache
@@ -151,8 +125,12 @@ class _Placed:
     cell: Cell
 
 
+def _address(place: int) -> str:
+    return f"memory:picture-{place}"
+
+
 def _pages(sheet: Sheet, cells: Sequence[Cell]) -> list[tuple[_Placed, ...]]:
-    placed = [_Placed(f"memory:picture-{place}", cell) for place, cell in enumerate(cells)]
+    placed = [_Placed(_address(place), cell) for place, cell in enumerate(cells)]
     return list(batched(placed, sheet.rows * sheet.columns))
 
 

@@ -1,26 +1,14 @@
-"""A report as a PDF: values in, bytes out.
-
-WeasyPrint takes most of a second to import, so it is loaded when the first report is rendered and
-only in the process that renders.
-"""
+"""A report as a PDF: values in, bytes out."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from importlib.resources import files
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import PackageLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from clinic_panel.documents import text
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-JPEG_SIGNATURE = b"\xff\xd8\xff"
+from clinic_panel.documents.press import JPEG_SIGNATURE, PNG_SIGNATURE, Press
 
 # Widths in em of the running header's type, generous: a header that is reserved too tall leaves
 # white, one too short would lie over the findings.
@@ -31,8 +19,6 @@ _NAME_LINE_MM = 5.2
 _FACT_LINE_MM = 4.4
 _CLINIC_LINE_MM = 3.6
 _HEADER_BASE_MM = 27.0
-
-PRINTING = threading.Lock()  # Pango's font map is shared by whoever renders
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,41 +97,14 @@ def render(content: ReportContent) -> bytes:
 
 
 class _Printer:
-    """The template, style and fonts of this process; built once, used by one thread at a time."""
+    """The press of reports, and its templates; built once a process."""
 
     def __init__(self) -> None:
-        from weasyprint import CSS
-        from weasyprint.text.fonts import FontConfiguration
-
-        environment = ImmutableSandboxedEnvironment(
-            loader=PackageLoader("clinic_panel.documents", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(
-            plain=text.plain,
-            direction=text.direction,
-            blocks=text.blocks,
-            day=_day,
-        )
-        self._template = environment.get_template("report.html.j2")
-        self._paper = environment.get_template("paper.svg.j2")
-        # What is the same for every report is parsed once; that is half the time of a short one.
-        self._fonts = FontConfiguration()
-        self._fetcher = fetcher()
-        style = files("clinic_panel.documents").joinpath("templates/report.css")
-        self._style = CSS(
-            string=style.read_text(encoding="utf-8"),
-            font_config=self._fonts,
-            url_fetcher=self._fetcher,
-        )
+        self._press = Press("report.css", blocks=text.blocks, day=_day)
+        self._template = self._press.template("report.html.j2")
+        self._paper = self._press.template("paper.svg.j2")
 
     def print(self, content: ReportContent) -> bytes:
-        from weasyprint import HTML
-        from weasyprint.urls import FatalURLFetchingError
-
         pictures, images, logo = _pictures(content)
         pictures["memory:paper"] = self._paper.render(final=content.final).encode()
         html = self._template.render(
@@ -157,18 +116,7 @@ class _Printer:
             header_mm=_header_mm(content),
             columns=_columns(len(images)),
         )
-        with PRINTING:
-            self._fetcher.pictures = pictures
-            try:
-                pdf: bytes = HTML(string=html, url_fetcher=self._fetcher).write_pdf(
-                    stylesheets=[self._style], font_config=self._fonts, pdf_variant="pdf/ua-1"
-                )
-            except FatalURLFetchingError:
-                # Its message quotes the address.
-                raise ValueError("a report asked for an address outside itself") from None
-            finally:
-                self._fetcher.pictures = {}
-        return pdf
+        return self._press.print(html, pictures, pdf_variant="pdf/ua-1")
 
 
 @cache
@@ -199,32 +147,6 @@ def _pictures(content: ReportContent) -> tuple[dict[str, bytes], list[_Picture],
         logo = "memory:logo"
         found[logo] = content.letterhead.logo
     return found, images, logo
-
-
-def fetcher() -> Any:
-    """Return what WeasyPrint asks for bytes: ``pictures``, or a refusal that fails the report."""
-    from weasyprint.urls import URLFetcher, URLFetcherResponse
-
-    class InMemory(URLFetcher):
-        def __init__(self) -> None:
-            super().__init__(
-                allowed_protocols=("memory",), allow_redirects=False, fail_on_errors=True
-            )
-            self.pictures: dict[str, bytes] = {}
-
-        def fetch(self, url: str, headers: object = None) -> URLFetcherResponse:
-            if url not in self.pictures:
-                raise ValueError("outside the report")
-            data = self.pictures[url]
-            return URLFetcherResponse(url, data, {"Content-Type": _media_type(data)})
-
-    return InMemory()
-
-
-def _media_type(data: bytes) -> str:
-    if data.startswith(PNG_SIGNATURE):
-        return "image/png"
-    return "image/jpeg" if data.startswith(JPEG_SIGNATURE) else "image/svg+xml"
 
 
 def _columns(images: int) -> int:
