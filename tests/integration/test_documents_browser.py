@@ -17,6 +17,7 @@ from clinic_panel import app as app_module
 from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
 from clinic_panel.feed import ChangeFeed
+from clinic_panel.imaging import waveform
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine
@@ -168,7 +169,8 @@ def choose(clinic: Clinic, series: str) -> Locator:
     return clinic.port.get_by_role("article")
 
 
-def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic):
+def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, monkeypatch):
+    monkeypatch.setattr(waveform, "MOST_SECONDS", 8.0)  # of the recording's ten
     first, second = ct(InstanceNumber=1), ct(InstanceNumber=2)
     second.StudyInstanceUID, second.SeriesInstanceUID = (
         first.StudyInstanceUID,
@@ -208,6 +210,7 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic):
         [*("I", "aVR", "V1", "V4", "II", "aVL", "V2", "V5", "III", "aVF", "V3", "V6"), "II"]
     )
     expect(sheet.locator("text.scale")).to_contain_text("25 mm/s   10 mm/mV")
+    expect(sheet.get_by_text("Only the first 8 s of 10 s are shown.")).to_be_visible()
     sheet.get_by_label("Paper speed").select_option("50")
     expect(sheet.locator("text.scale")).to_contain_text("50 mm/s")
 

@@ -7,7 +7,7 @@ const TWELVE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aV
 
 SHEETS.waveform = ({content}) => {
   const recording = new Recording(content);
-  return [recording.bar, recording.paper, ...recording.notes()];
+  return [recording.bar, recording.cut, recording.paper, ...recording.notes()];
 };
 
 // What a channel holds, in its unit; NaN where nothing was recorded.
@@ -30,6 +30,7 @@ class Recording {
     fillSelect(this.gain, [5, 10, 20].map((mm) => [String(mm), `${mm} mm/mV`]), "10");
     this.bar = make("p", "paper-bar");
     this.bar.append(this.group, this.layout, this.speed, this.gain);
+    this.cut = make("p", "facts");
     this.paper = make("div", "ecg");
     this.caliper = make("output", "caliper", "Drag over the paper to measure.");
     this.bar.append(this.caliper);
@@ -44,7 +45,9 @@ class Recording {
 
   // The usual sheet where the twelve leads are there, and long enough for four columns.
   choose() {
-    const {channels, hz} = this.current;
+    const {channels, hz, seconds, cut} = this.current;
+    this.cut.hidden = !cut;
+    this.cut.textContent = `Only the first ${shortOf(channels[0].values.length / hz)} s of ${shortOf(seconds)} s are shown.`;
     const names = new Set(channels.map((one) => one.label));
     const twelve = TWELVE.flat().every((name) => names.has(name)) && channels[0].values.length / hz >= 4;
     const usual = twelve ? [["sheet", "3 × 4 leads and rhythm"]] : [];
