@@ -33,7 +33,8 @@ from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import announced, audit, changes, jobs
-from clinic_panel.services.indexing import Batch, Duplicates, Outcome, Received, Verdict
+from clinic_panel.services.indexing import Batch
+from clinic_panel.services.received import Duplicates, Outcome, Received, Verdict
 
 __all__ = [
     "QUIET",

@@ -1,7 +1,7 @@
-"""The statements that put a batch of received objects into the index, in the caller's transaction.
+"""A batch of received objects put into the index, in the caller's transaction.
 
-They run for every image, so they are composed once, below, and go past the unit of work; the few
-that make a new study or series are written as elsewhere.
+What runs for every image goes past the unit of work (``indexing_sql``); the few statements that
+make a new study or series are written as elsewhere.
 """
 
 from __future__ import annotations
@@ -10,150 +10,36 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Table, bindparam, exists, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
 from clinic_panel import validation
-from clinic_panel.archive import Stored
 from clinic_panel.context import Context
-from clinic_panel.imaging.header import Header
-from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.appointment import AppointmentStatus
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import QUIET, Instance, Study
 from clinic_panel.models.job import JobKind
-from clinic_panel.models.performed import PerformedProcedureStep, PerformedStepRequest
 from clinic_panel.models.site import Topic
 from clinic_panel.services import announced, audit, changes, jobs, matching, replacement, sync
+from clinic_panel.services.indexing_sql import (
+    CONFLICT,
+    COUNT_SERIES,
+    COUNT_STUDY,
+    INSERT,
+    KEEP,
+    KNOWN,
+    MAKE_STUDIES,
+    PARENTS,
+    SERIES,
+    STUDY,
+)
+from clinic_panel.services.received import Duplicates, Outcome, Received, Verdict, instance_row
 
 _MODALITIES_LENGTH = 128
 # The booking says already that images came: no need to take the row from someone who edits it.
 MOVED_ON = (AppointmentStatus.IMAGES_ARRIVING, AppointmentStatus.REPORTED)
-
-
-def _table(model: type[Any]) -> Table:
-    table: Table = model.__table__
-    return table
-
-
-_instance, _series, _study = _table(Instance), _table(Series), _table(Study)
-_appointment = _table(Appointment)
-_uids: BindParameter[str] = bindparam("uids", expanding=True)
-_KNOWN = (
-    select(_instance.c.sop_instance_uid, _instance.c.id, _instance.c.sha256, _series.c.study_pk)
-    .join(_series, _instance.c.series_pk == _series.c.id)
-    .where(_instance.c.sop_instance_uid.in_(_uids))
-)
-_step, _request = _table(PerformedProcedureStep), _table(PerformedStepRequest)
-IS_OWED = exists(
-    select(_step.c.id)
-    .join(_request, _request.c.step_pk == _step.c.id)
-    .where(_request.c.study_instance_uid == _study.c.study_instance_uid, _step.c.number_missing > 0)
-    .correlate(_study)
-)
-_PARENTS = (
-    select(
-        _study.c.study_instance_uid,
-        _series.c.series_instance_uid,
-        _study.c.id,
-        _series.c.id,
-        _study.c.patient_pk,
-        _study.c.appointment_pk,
-        _appointment.c.status,
-        _appointment.c.images_at,
-        IS_OWED,
-    )
-    .select_from(
-        _study.join(_series, _series.c.study_pk == _study.c.id).outerjoin(
-            _appointment, _study.c.appointment_pk == _appointment.c.id
-        )
-    )
-    .where(
-        _study.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
-        _series.c.series_instance_uid.in_(bindparam("series", expanding=True)),
-    )
-)
-# Past the version counter: images that arrive are no reason to refuse a person's change.
-_COUNT_STUDY = (
-    update(_study)
-    .where(_study.c.id == bindparam("pk"))
-    .values(
-        number_of_instances=_study.c.number_of_instances + bindparam("more"),
-        last_received_at=bindparam("at"),
-    )
-)
-_COUNT_SERIES = (
-    update(_series)
-    .where(_series.c.id == bindparam("pk"))
-    .values(number_of_instances=_series.c.number_of_instances + bindparam("more"))
-)
-_INSERT = {
-    (dialect, table.name): insert(table).on_conflict_do_nothing()
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-    for table in (_series, _table(InstanceConflict))
-}
-_MAKE_STUDIES = {
-    dialect: insert(_study).on_conflict_do_nothing().returning(_study.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
-_KEEP = {
-    dialect: insert(_instance)
-    .on_conflict_do_nothing()
-    .returning(_instance.c.sop_instance_uid, _instance.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One durable object that waits for its row."""
-
-    header: Header
-    stored: Stored
-    source_ae_title: str = ""
-    address: str = ""
-    made_here: bool = False  # by a reader, of images that are here: nobody waited for it
-
-    @property
-    def uid(self) -> str:
-        """SOP Instance UID."""
-        return self.header.SOPInstanceUID
-
-    @property
-    def parent_uids(self) -> tuple[str, str]:
-        """Study and Series Instance UID."""
-        return self.header.StudyInstanceUID, self.header.SeriesInstanceUID
-
-
-class Duplicates(StrEnum):
-    """What becomes of other bytes under a SOP Instance UID we hold."""
-
-    KEEP = "keep"
-    REJECT = "reject"
-    REPLACE = "replace"
-
-
-class Verdict(StrEnum):
-    """What became of a received object."""
-
-    KEPT = "kept"
-    AGAIN = "again"  # the same bytes were here before
-    # Other bytes under a known SOP Instance UID, and what the clinic's policy made of them:
-    CONFLICT = "conflict"  # on disk, not indexed
-    REJECTED = "rejected"  # not kept
-    REPLACED = "replaced"  # indexed in place of the earlier bytes, which stay on disk
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The verdict, and the row that stands for the SOP Instance UID."""
-
-    verdict: Verdict
-    instance_id: int
-    study_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +89,7 @@ class Batch:
         return outcomes
 
     def _known(self, uids: Iterable[str]) -> dict[str, tuple[int, str, int]]:
-        found = self._connection.execute(_KNOWN, {"uids": list(set(uids))})
+        found = self._connection.execute(KNOWN, {"uids": list(set(uids))})
         return {uid: (pk, sha256, study_pk) for uid, pk, sha256, study_pk in found}
 
     def _add(self, fresh: Sequence[Received]) -> dict[str, tuple[int, str, int]]:
@@ -214,7 +100,7 @@ class Batch:
             self._make_parents(missing)
             parents = self._parents(fresh)
         rows = [self._instance_row(item, parents[item.parent_uids].series_id) for item in fresh]
-        made = self._connection.execute(_KEEP[self._dialect], rows)
+        made = self._connection.execute(KEEP[self._dialect], rows)
         inserted: dict[str, int] = {row[0]: row[1] for row in made}
         kept = [item for item in fresh if item.uid in inserted]
         if kept:
@@ -237,7 +123,7 @@ class Batch:
         studies, series = zip(*(item.parent_uids for item in fresh), strict=True)
         uids = {"studies": list(set(studies)), "series": list(set(series))}
         return {
-            (row[0], row[1]): _Parent(*row[2:]) for row in self._connection.execute(_PARENTS, uids)
+            (row[0], row[1]): _Parent(*row[2:]) for row in self._connection.execute(PARENTS, uids)
         }
 
     def _follow_up(
@@ -250,9 +136,9 @@ class Batch:
         studies: Counter[int] = Counter()
         for parent, items in by_series.items():
             studies[parent.study_id] += len(items)
-        self._count(_COUNT_STUDY, studies, at=self._now)
+        self._count(COUNT_STUDY, studies, at=self._now)
         self._count(
-            _COUNT_SERIES, {parent.series_id: len(items) for parent, items in by_series.items()}
+            COUNT_SERIES, {parent.series_id: len(items) for parent, items in by_series.items()}
         )
         self._topics |= {Topic.STUDIES}
         owed = [item.uid for parent, items in by_series.items() if parent.is_owed for item in items]
@@ -290,7 +176,7 @@ class Batch:
         """Make studies, matched to their bookings, and series, with their thumbnail job."""
         first = {item.header.StudyInstanceUID: item for item in reversed(missing)}
         rows = [self._study_row(item) for item in first.values()]
-        new_studies = set(self._connection.scalars(_MAKE_STUDIES[self._dialect], rows))
+        new_studies = set(self._connection.scalars(MAKE_STUDIES[self._dialect], rows))
         query = select(Study).where(Study.study_instance_uid.in_(first))
         studies = {study.study_instance_uid: study for study in self._session.scalars(query)}
         for study in studies.values():
@@ -300,17 +186,17 @@ class Batch:
         self._session.flush()
         new = {item.parent_uids: item for item in reversed(missing)}
         rows = [_series_row(item, studies[uids[0]].id) for uids, item in new.items()]
-        self._insert(_series, rows)
+        self._insert(SERIES, rows)
         made = {parent.series_id for parent in self._parents(missing).values()}
         jobs.enqueue(self._ctx, self._session, JobKind.THUMBNAIL, made)
         for study in studies.values():
             self._name_modalities(study.id)
 
     def _name_modalities(self, study_id: int) -> None:
-        query = select(_series.c.modality).where(_series.c.study_pk == study_id).distinct()
+        query = select(SERIES.c.modality).where(SERIES.c.study_pk == study_id).distinct()
         names = "\\".join(sorted(filter(None, self._connection.scalars(query))))
         values = {"modalities_in_study": names[:_MODALITIES_LENGTH]}
-        self._connection.execute(update(_study).where(_study.c.id == study_id).values(values))
+        self._connection.execute(update(STUDY).where(STUDY.c.id == study_id).values(values))
 
     def _differs(self, item: Received, instance_id: int) -> tuple[Verdict, int]:
         """Apply the policy to other bytes under a UID; return the verdict and the row's id."""
@@ -337,7 +223,7 @@ class Batch:
             "source_ae_title": item.source_ae_title,
             "received_at": self._now,
         }
-        if self._insert(_table(InstanceConflict), [row]):
+        if self._insert(CONFLICT, [row]):
             self._topics |= {Topic.ADMIN}
             self._record(item, Action.CONFLICT, instance_id, kept=True)
 
@@ -354,7 +240,7 @@ class Batch:
 
     def _insert(self, table: Table, rows: list[dict[str, Any]]) -> int:
         """Insert the rows that are not there yet; the unique constraints decide."""
-        statement = _INSERT[self._dialect, table.name]
+        statement = INSERT[self._dialect, table.name]
         return int(self._connection.execute(statement, rows).rowcount)
 
     def _study_row(self, item: Received) -> dict[str, Any]:
@@ -382,35 +268,6 @@ class Batch:
 
     def _instance_row(self, item: Received, series_pk: int) -> dict[str, Any]:
         return instance_row(item, series_pk, self._now)
-
-
-def parents(
-    connection: Connection, received: Iterable[Received]
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return the ids of study and series by their UIDs, of those that are there."""
-    studies, series = zip(*(item.parent_uids for item in received), strict=True)
-    uids = {"studies": list(set(studies)), "series": list(set(series))}
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(_PARENTS, uids)}
-
-
-def instance_row(item: Received, series_pk: int, received_at: Any) -> dict[str, Any]:
-    """Return the row of an object; ``received_at`` as whoever executes it wants it."""
-    header = item.header
-    return {
-        "series_pk": series_pk,
-        "sop_instance_uid": header.SOPInstanceUID,
-        "sop_class_uid": header.SOPClassUID,
-        "transfer_syntax_uid": header.TransferSyntaxUID,
-        "instance_number": header.InstanceNumber,
-        "rows": header.Rows,
-        "columns": header.Columns,
-        "number_of_frames": header.NumberOfFrames,
-        "sha256": item.stored.sha256,
-        "path": item.stored.path,
-        "size_bytes": item.stored.size_bytes,
-        "source_ae_title": item.source_ae_title,
-        "received_at": received_at,
-    }
 
 
 def _series_row(item: Received, study_pk: int) -> dict[str, Any]:

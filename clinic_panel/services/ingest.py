@@ -24,8 +24,9 @@ from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import arrivals, changes, dicom, jobs, sync
-from clinic_panel.services.indexing import Outcome, Received, Verdict, parents
+from clinic_panel.services.indexing_sql import parents
 from clinic_panel.services.ingest_sql import Filed, Filing, SeriesAtHand, filing, translated
+from clinic_panel.services.received import Outcome, Received, Verdict
 
 SERIES_AT_HAND = 512
 

@@ -34,7 +34,9 @@ from clinic_panel.models.base import UtcDateTime
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.site import ChangeCounter, Topic
-from clinic_panel.services.indexing import IS_OWED, MOVED_ON, Received, instance_row
+from clinic_panel.services.indexing import MOVED_ON
+from clinic_panel.services.indexing_sql import IS_OWED
+from clinic_panel.services.received import Received, instance_row
 
 
 def _table(model: type[Any]) -> Table:

@@ -7,7 +7,7 @@ superseded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -19,9 +19,7 @@ from clinic_panel.models.job import JobKind
 from clinic_panel.models.peer import Forwarding
 from clinic_panel.models.report import Report
 from clinic_panel.services import jobs, sync
-
-if TYPE_CHECKING:
-    from clinic_panel.services.indexing import Received
+from clinic_panel.services.received import Received
 
 # The tables that point at an instance, each of which is seen to in `_follow`.
 FOLLOWED = frozenset({InstanceConflict.__tablename__, Forwarding.__tablename__})
