@@ -104,6 +104,13 @@ def test_a_header_is_searched_unfolded_and_left_by_keys(clinic):
     expect(row.filter(has_text="PatientName")).to_contain_text("CompressedSamples^CT1")
     expect(row.filter(has_text="ImageComments")).to_contain_text(HOSTILE)
     expect(row.filter(has_text="(0009,1002)")).to_contain_text("private")
+    # Each part of a row is written as the row is: what is shown can be read in either theme.
+    colours = row.filter(has_text="PatientName").evaluate(
+        "(row) => [row, ...row.querySelectorAll('.tag, .tag *, .value')]"
+        ".map((one) => getComputedStyle(one).color)"
+    )
+    assert len(colours) > 2
+    assert len(set(colours)) == 1
 
     search = header.get_by_label("Search the header")
     search.fill("00100022")

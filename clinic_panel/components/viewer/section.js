@@ -6,7 +6,7 @@ class SectionPane extends Pane {
     this.section = section;
     this.current = mpr.series.id;
     this.held = new SectionState(mpr, section);
-    this.tag = make("div", "tag");
+    this.tag = make("div", "section-name");
     this.tag.style.setProperty("--section", SECTION_COLOURS[section.name]);
     this.overlay.node.append(this.tag);
     this.port.dataset.section = section.name;
