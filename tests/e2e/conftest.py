@@ -33,10 +33,12 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
     "--disable-domain-reliability",
 ]
-# The browser's own errands at start-up; they come from no page.
+# The browser's own errands, at start-up and for its spell checker's dictionary; they come from no
+# page.
 CHROMIUM_ERRANDS = re.compile(
     r"(accounts\.google\.com|update\.googleapis\.com|content-autofill\.googleapis\.com"
-    r"|optimizationguide-pa\.googleapis\.com|clients2\.google\.com|android\.clients\.google\.com)"
+    r"|optimizationguide-pa\.googleapis\.com|clients2\.google\.com|android\.clients\.google\.com"
+    r"|redirector\.gvt1\.com)"
 )
 
 
