@@ -337,6 +337,42 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
     stage.until(lambda: clinic.viewer.tool == "angle")
 
 
+def test_of_the_panels_one_is_open_and_leaving_it_goes_back_to_the_picture(desk, clinic):
+    page, viewport = desk
+    clinic.change(offers=[{"id": "film", "label": "Film…", "hint": ""}])
+    panels = {
+        "Measure": page.get_by_role("dialog", name="Measurements"),
+        "Turn and colour": page.get_by_role("dialog", name="Turn and colour"),
+        "Layout": page.get_by_role("dialog", name="Layout"),
+        "Save and hand out": page.get_by_role("menu", name="Save and hand out"),
+    }
+    for name in [*panels, "Layout"]:
+        button = page.get_by_role("button", name=name, exact=True)
+        button.click()
+        for each, panel in panels.items():
+            expect(panel).to_be_visible(visible=each == name)
+        expect(button).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("button", name="1 row, 1 column")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(panels["Layout"]).to_be_hidden()
+    expect(viewport).to_be_focused()
+
+    page.get_by_role("button", name="Save and hand out").click()
+    expect(page.get_by_role("menuitem", name="Film…")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Save and hand out")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.mouse.click(*at(viewport, 128, 128))
+    expect(panels["Save and hand out"]).to_be_hidden()
+
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.keyboard.press("l")
+    page.mouse.click(*at(viewport, 60, 60))  # one works beside it
+    expect(panels["Measure"]).to_be_visible()
+    page.get_by_role("button", name="Close measurements").click()
+    expect(viewport).to_be_focused()
+
+
 def test_fingers_draw_a_polygon_and_hold_the_loupe(browser, clinic):
     context = browser.new_context(viewport={"width": 390, "height": 760}, has_touch=True)
     page = context.new_page()

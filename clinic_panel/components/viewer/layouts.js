@@ -1,26 +1,12 @@
 // Layouts: how many panes there are and what they do together.
-class Layouts {
+class Layouts extends Popup {
   constructor(viewer) {
-    this.viewer = viewer;
-    this.node = make("div", "popup layouts");
-    this.node.hidden = true;
-    this.node.setAttribute("role", "dialog");
-    this.node.setAttribute("aria-label", "Layout");
-    this.button = makeButton("layout", "Layout", "0", () => this.toggle());
-    this.button.append(make("span", "word", "Layout"));
-    this.button.setAttribute("aria-expanded", "false");
+    super(viewer, {kind: "popup layouts", label: "Layout", icon: "layout", keys: "0", word: "Layout"});
     this.priorButton = makeButton("prior", "Prior beside", "", () => viewer.compare());
     this.priorButton.append(make("span", "word", "Prior"));
     this.group = makeGroup("Layout", this.button, this.priorButton);
     this.group.classList.add("wide");
-    const head = make("div", "popup-head");
-    head.append(make("strong", "", "Layout"), makeButton("close", "Close layout", "", () => this.toggle(false)));
-    this.node.append(head, this.chooser(), this.switches(), this.rules());
-    this.node.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      this.toggle(false);
-    });
+    this.node.append(this.head(), this.chooser(), this.switches(), this.rules());
   }
 
   chooser() {
@@ -107,13 +93,9 @@ class Layouts {
     this.size.textContent = `${rows} × ${columns}`;
   }
 
-  toggle(open = this.node.hidden) {
-    this.node.hidden = !open;
-    this.button.setAttribute("aria-expanded", String(open));
-    this.update();
+  enter() {
     const [rows, columns] = this.viewer.shape;
-    if (open) this.cells[(rows - 1) * MOST_ACROSS + columns - 1].focus();
-    else this.viewer.active.port.focus({preventScroll: true});
+    this.cells[(rows - 1) * MOST_ACROSS + columns - 1].focus();
   }
 
   update() {

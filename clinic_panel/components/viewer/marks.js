@@ -1,16 +1,9 @@
 // Marks: the palette of measuring tools and the list of what was measured.
 const FIGURE = {rectangle: 2, ellipse: 2, polygon: 2}; // of a region the mean says more than the area
 
-class Marks {
+class Marks extends Popup {
   constructor(viewer) {
-    this.viewer = viewer;
-    this.node = make("div", "marks");
-    this.node.hidden = true;
-    this.node.setAttribute("role", "dialog");
-    this.node.setAttribute("aria-label", "Measurements");
-    this.button = makeButton("length", "Measure", "M", () => this.toggle());
-    this.button.append(make("span", "word", "Measure"));
-    this.button.setAttribute("aria-expanded", "false");
+    super(viewer, {kind: "popup marks", label: "Measurements", icon: "length", name: "Measure", keys: "M", word: "Measure"});
     const tools = makeGroup("Measuring tool", ...Object.entries(MEASURES).map(([kind, {label, key}]) => {
       const button = makeButton(kind, label, key.toUpperCase(), () => viewer.use(kind));
       button.dataset.kind = kind;
@@ -22,27 +15,20 @@ class Marks {
     this.undo.title = "Undo (Ctrl+Z)";
     this.redo = makeButton("redo", "Redo", "", () => viewer.ledger.redo());
     this.redo.title = "Redo (Ctrl+Y)";
-    const head = make("div", "marks-head");
-    head.append(make("strong", "", "Measurements"), this.undo, this.redo, makeButton("close", "Close measurements", "", () => this.toggle(false)));
     this.list = make("ul", "found");
     this.none = make("p", "none", "Nothing measured yet. Choose a tool and draw on the image.");
-    this.node.append(head, tools, this.none, this.list, viewer.share.foot);
+    this.node.append(this.head(this.undo, this.redo), tools, this.none, this.list, viewer.share.foot);
   }
 
-  toggle(open = this.node.hidden) {
-    this.node.hidden = !open;
-    this.button.setAttribute("aria-expanded", String(open));
-    if (open) this.viewer.adjust.toggle(false);
-    if (open) this.update();
-    else this.viewer.active.port.focus({preventScroll: true});
-  }
+  // Escape lets go of the tool and the shape, as over the picture.
+  press() {}
 
   update() {
     const {viewer} = this;
     const measuring = viewer.tool in MEASURES;
     this.button.setAttribute("aria-pressed", String(measuring));
     for (const button of this.node.querySelectorAll("[data-kind]")) button.setAttribute("aria-pressed", String(button.dataset.kind === viewer.tool));
-    if (this.node.hidden) return;
+    if (!this.isOpen) return;
     const {list, past, future, selected} = viewer.ledger;
     this.undo.disabled = !past.length;
     this.redo.disabled = !future.length;

@@ -14,13 +14,14 @@ class Parts {
     this.rail = new Rail({choose: (id) => this.choose(id), ask: (id) => this.ask("study", {id})});
     this.live = make("div", "spoken");
     this.live.setAttribute("aria-live", "polite");
+    this.popups = [];
     this.share = new Share(this);
     this.marks = new Marks(this);
     this.adjust = new Adjust(this);
     this.grid = make("div", "ports");
     this.layouts = new Layouts(this);
     this.windows = new Windows(this);
-    this.grid.append(this.marks.node, this.adjust.node, this.share.node, this.layouts.node);
+    this.grid.append(...this.popups.map(({node}) => node));
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.grid, this.live);
     this.root.append(area);

@@ -1,25 +1,17 @@
 // Share: what can be done with the view beside reading it. Python says what it offers, is told what
 // was chosen, and does it; only a picture of the view is made here, where the view is.
-class Share {
-  constructor(area) {
-    this.area = area;
-    this.node = make("div", "share");
-    this.node.hidden = true;
-    this.node.setAttribute("role", "menu");
-    this.node.setAttribute("aria-label", "Save and hand out");
-    this.button = makeButton("share", "Save and hand out", "", () => this.toggle());
+class Share extends Popup {
+  constructor(viewer) {
+    super(viewer, {kind: "share", label: "Save and hand out", icon: "share", role: "menu"});
     this.button.setAttribute("aria-haspopup", "menu");
-    this.button.setAttribute("aria-expanded", "false");
     this.group = makeGroup("Save and hand out", this.button);
     this.foot = make("button", "save", "Save as DICOM…"); // for the list of measurements
     this.foot.type = "button";
     this.foot.addEventListener("click", () => this.ask("dicom"));
-    this.node.addEventListener("keydown", (event) => this.key(event));
     this.outside = (event) => {
       const path = event.composedPath();
-      if (!path.includes(this.node) && !path.includes(this.button)) this.toggle(false);
+      if (!path.includes(this.node) && !path.includes(this.button)) this.close();
     };
-    for (const kind of ["pointerdown", "wheel"]) this.node.addEventListener(kind, (event) => event.stopPropagation());
     this.offer([]);
   }
 
@@ -37,17 +29,26 @@ class Share {
     }));
   }
 
-  toggle(open = this.node.hidden) {
-    if (open === !this.node.hidden) return;
-    this.node.hidden = !open;
-    this.button.setAttribute("aria-expanded", String(open));
-    if (open) {
-      document.addEventListener("pointerdown", this.outside, true);
-      this.node.querySelector("button")?.focus();
-    } else document.removeEventListener("pointerdown", this.outside, true);
+  open() {
+    super.open();
+    document.addEventListener("pointerdown", this.outside, true);
   }
 
-  key(event) {
+  close() {
+    super.close();
+    document.removeEventListener("pointerdown", this.outside, true);
+  }
+
+  enter() {
+    this.node.querySelector("button")?.focus();
+  }
+
+  // A menu gives the focus back to its button.
+  leave() {
+    this.button.focus();
+  }
+
+  press(event) {
     event.stopPropagation();
     const items = [...this.node.children];
     const at = items.indexOf(this.node.getRootNode().activeElement);
@@ -55,26 +56,24 @@ class Share {
     if (step) {
       event.preventDefault();
       items.at((at + step + items.length) % items.length).focus();
-    } else if (event.key === "Escape") {
-      this.toggle(false);
-      this.button.focus();
-    } else if (event.key === "Tab") this.toggle(false);
+    } else if (event.key === "Tab") this.close();
+    else super.press(event);
   }
 
   // Python must know the view as it is now, not as it was before the hand came to rest.
   ask(what) {
-    this.toggle(false);
-    this.area.model.send_msg({ask: what, view: this.view()});
+    this.close();
+    this.viewer.model.send_msg({ask: what, view: this.view()});
   }
 
   view() {
-    const {entry, state} = this.area.active;
+    const {entry, state} = this.viewer.active;
     return entry && state?.width > 0
       ? {instance_id: entry.id, frame: entry.frame, center: state.center, width: state.width, invert: state.invert} : null;
   }
 
   async picture({format, identity, marks, name}) {
-    const sheet = snapshotOf(this.area.active, {identity, marks});
+    const sheet = snapshotOf(this.viewer.active, {identity, marks});
     const answer = {picture: false};
     if (sheet) {
       const blob = await new Promise((done) => sheet.toBlob(done, `image/${format}`, 0.92));
@@ -85,10 +84,6 @@ class Share {
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
       answer.picture = true;
     }
-    this.area.model.send_msg(answer);
-  }
-
-  close() {
-    document.removeEventListener("pointerdown", this.outside, true);
+    this.viewer.model.send_msg(answer);
   }
 }

@@ -1,6 +1,5 @@
 // Viewer: one reading area of one to nine panes. It holds what they share (series, tool, marks, the
-// frames), paints them on the screen's clock, and tells Python where the reader stands only once the
-// hand rests.
+// frames) and paints them on the screen's clock.
 class ReadingArea extends Wall {
   constructor(model) {
     super();
@@ -16,16 +15,16 @@ class ReadingArea extends Wall {
     this.keyImages = new Set((model.key_images ?? []).map(keyOf));
     this.mpr = null; // the volume in sections, while it is looked at
     this.wishesSections = model.mpr;
-    this.waiting = new Map(); // requests over the comm, by key
     this.scheduled = 0;
-    this.timer = 0;
+    this.sync = new Sync(this);
+    this.comm = new Comm(model);
     this.graphics = true; // whether to paint those that images bring along
     this.ledger = new Ledger({
       drawn: () => this.panes.forEach((pane) => pane.shapes.draw()),
       changed: () => this.marked(),
     });
     this.store = new FrameStore({
-      load: (entry, options) => (entry.paper ? loadPaper(entry, this.paperUrl(entry)) : entry.url ? loadByHttp(entry, options) : this.loadByComm(entry, options)),
+      load: (entry, options) => (entry.paper ? loadPaper(entry, this.paperUrl(entry)) : entry.url ? loadByHttp(entry, options) : this.comm.load(entry, options)),
       arrived: (key, frame) => this.arrived(key, frame),
       failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
@@ -101,106 +100,13 @@ class ReadingArea extends Wall {
 
   // What the reader chose in the settings; Python keeps it with their account.
   prefer(chosen) {
-    this.tellPython({preferences: chosen});
+    this.sync.tell({preferences: chosen});
     this.preferred();
     this.chrome();
   }
 
-  watch() {
-    const {model} = this;
-    const feeds = ["series", "studies", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
-    model.on(feeds, () => this.read());
-    const follow = (names, act) => model.on(names, () => this.fromPython(() => act(this.active)));
-    follow("layout", () => this.arrange(...model.layout));
-    follow("panes", () => model.panes.forEach((id, i) => id && this.panes[i]?.select(id)));
-    follow("active_pane", () => this.activate(this.panes[model.active_pane]));
-    follow("selected_series", (pane) => model.selected_series && pane.select(model.selected_series));
-    follow("index", (pane) => (this.mpr ? this.mpr.goto(model.index) : pane.go(model.index)));
-    follow(["window_center", "window_width"], (pane) => {
-      const {state} = pane;
-      if (!state || !(model.window_width > 0)) return;
-      if (state.center !== model.window_center || state.width !== model.window_width) {
-        pane.setWindow(model.window_center, model.window_width);
-      }
-    });
-    follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
-    follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
-    follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
-    model.on(["palettes", "usual_colours"], () => this.schedule());
-    follow("preferences", () => {
-      this.preferred();
-      this.chrome();
-    });
-    model.on(["prior", "rules", "subject"], () => this.layouts.update());
-    for (const [name, of] of Object.entries(JOINS)) follow(of, () => this.join(name, model[of]));
-    follow("tool", () => this.use(model.tool));
-    follow("mpr", () => this.showSections(model.mpr, model.cross_hair));
-    follow("cross_hair", () => this.mpr?.seek(model.cross_hair));
-    follow(["slab_mode", "slab_mm"], () => this.mpr?.setSlab({mode: model.slab_mode, mm: model.slab_mm}));
-    follow("selected_measurement", () => {
-      const one = this.ledger.list.find((each) => each.id === model.selected_measurement);
-      if (one) this.jump(one);
-    });
-    follow("measurements", () => {
-      this.ledger.replace(model.measurements);
-      this.marks.update();
-      this.schedule();
-    });
-    follow("key_images", () => {
-      this.keyImages = new Set(model.key_images.map(keyOf));
-      this.schedule();
-    });
-    model.on("offers", () => this.share.offer(model.offers));
-    model.on("msg:custom", (message) => this.received(message.data ?? message));
-  }
-
-  // Our own reports come back as changes too; only what Python changed by itself counts.
-  fromPython(act) {
-    if (!this.reporting) act();
-  }
-
-  tellPython(values) {
-    const {model} = this;
-    const said = (name, value) => (Array.isArray(value) ? String(model[name]) === String(value) : model[name] === value);
-    this.reporting = true;
-    try {
-      for (const [name, value] of Object.entries(values)) if (!said(name, value)) model[name] = value;
-    } finally {
-      this.reporting = false;
-    }
-  }
-
   report() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      const {active: pane, mpr} = this;
-      const {state} = pane;
-      const hanging = {
-        layout: this.shape,
-        panes: this.panes.map((one) => one.current ?? ""),
-        active_pane: this.panes.indexOf(pane),
-      };
-      const found = {
-        ...(mpr ? mpr.report : hanging),
-        mpr: Boolean(mpr),
-        selected_series: pane.current ?? "",
-        tool: this.tool,
-        ...Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, this.together[name]])),
-        problem: pane.problem ?? "",
-      };
-      if (state) {
-        found.index = mpr ? mpr.index : state.index;
-        found.invert = state.invert;
-        found.rotation = state.camera.quarter * 90;
-        found.mirrored = state.camera.mirrored;
-        found.colour_map = pane.palette;
-        found.selected_measurement = this.ledger.selected ?? "";
-        if (state.width > 0) Object.assign(found, {window_center: state.center, window_width: state.width});
-      }
-      this.tellPython(found);
-      const spoken = state ? `Image ${state.index + 1} of ${pane.count}` : "";
-      if (this.live.textContent !== spoken) this.live.textContent = spoken;
-    }, this.model.sync_ms);
+    this.sync.report();
   }
 
   // What only the page around can do.
@@ -234,15 +140,10 @@ class ReadingArea extends Wall {
     if (!entry || entry.paper || !this.model.can_mark || this.isPrior(chosen)) return; // key images are this study's
     if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
     const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
-    this.reporting = true;
-    try {
-      this.model.key_images = [...keyImages].map((key) => {
-        const [id, frame] = key.split("/").map(Number);
-        return {series_id: places.get(key) ?? "", instance_id: id, frame};
-      });
-    } finally {
-      this.reporting = false;
-    }
+    this.sync.say("key_images", [...keyImages].map((key) => {
+      const [id, frame] = key.split("/").map(Number);
+      return {series_id: places.get(key) ?? "", instance_id: id, frame};
+    }));
     this.schedule();
   }
 
@@ -323,48 +224,9 @@ class ReadingArea extends Wall {
 
   // A list changed by hand: Python is told at once, since it keeps it.
   marked() {
-    this.reporting = true;
-    try {
-      this.model.measurements = this.ledger.list;
-    } finally {
-      this.reporting = false;
-    }
+    this.sync.say("measurements", this.ledger.list);
     this.marks.update();
     this.schedule(); // a calibration changes the scale bar too
-  }
-
-  // -- pixels over the comm, where no HTTP route exists --------------------------------------
-
-  loadByComm(entry, {signal}) {
-    return new Promise((resolve, reject) => {
-      this.waiting.set(entry.key, {resolve, reject});
-      signal.addEventListener("abort", () => {
-        this.waiting.delete(entry.key);
-        reject(new DOMException("dropped", "AbortError"));
-      });
-      this.model.send_msg({want: entry.key, series: entry.series, id: entry.id, frame: entry.frame});
-    });
-  }
-
-  received({hang, key, info, pixels, problem, picture}) {
-    if (hang) {
-      this.hangAs(hang);
-      return;
-    }
-    if (picture) {
-      this.share.picture(picture);
-      return;
-    }
-    const waiting = this.waiting.get(key);
-    this.waiting.delete(key);
-    if (!waiting) return;
-    try {
-      if (problem) throw new Error(problem);
-      const view = pixels instanceof ArrayBuffer ? pixels : pixels.buffer.slice(pixels.byteOffset, pixels.byteOffset + pixels.byteLength);
-      waiting.resolve(frameOf(info, view));
-    } catch (error) {
-      waiting.reject(error);
-    }
   }
 
   arrived(key, frame) {
@@ -403,7 +265,8 @@ class ReadingArea extends Wall {
     this.sizes.disconnect();
     this.windows.close();
     cancelAnimationFrame(this.scheduled);
-    clearTimeout(this.timer);
+    this.sync.close();
+    for (const popup of this.popups) popup.close();
     for (const pane of this.panes.splice(0)) pane.close();
   }
 }
@@ -414,7 +277,7 @@ function keyOf({instance_id: id, frame}) {
 
 export function render({model, el}) {
   const area = new ReadingArea(model);
-  area.watch();
+  area.sync.watch();
   area.read();
   model.on("remove", () => area.close());
   el.classList.add("viewer-host");

@@ -26,11 +26,11 @@ _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
     *("planes.js", "frames.js", "painter.js", "palettes.js", "loupe.js", "chrome.js"),
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
-    *("shapes.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js", "papers.js"),
-    *("ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js", "pane.js"),
-    *("actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
+    *("shapes.js", "popup.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js"),
+    *("papers.js", "ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js"),
+    *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
     *("filling.js", "mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js"),
-    *("wall.js", "presented.js", "viewer.js"),
+    *("wall.js", "presented.js", "comm.js", "sync.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -240,9 +240,7 @@ class StudyViewer(JSComponent):
     )
 
     _esm = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
-    _stylesheets = [
-        (_HERE / part).read_text(encoding="utf-8") for part in ("viewer.css", "mpr.css")
-    ]
+    _stylesheets = [(_HERE / part).read_text(encoding="utf-8") for part in _STYLES]
     _rename = {"source": None, "asked": None, "pictured": None}
 
     def _handle_msg(self, data: dict[str, Any]) -> None:

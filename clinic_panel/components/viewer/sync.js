@@ -1,0 +1,116 @@
+// Sync: what Python says is done here, and Python is told where the reader stands once the hand rests.
+class Sync {
+  constructor(area) {
+    this.area = area;
+    this.model = area.model;
+    this.isTelling = false;
+    this.timer = 0;
+  }
+
+  watch() {
+    const {area, model} = this;
+    const feeds = ["series", "studies", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
+    model.on(feeds, () => area.read());
+    // Our own reports come back as changes too; only what Python changed by itself counts.
+    const follow = (names, act) => model.on(names, () => !this.isTelling && act(area.active));
+    follow("layout", () => area.arrange(...model.layout));
+    follow("panes", () => model.panes.forEach((id, i) => id && area.panes[i]?.select(id)));
+    follow("active_pane", () => area.activate(area.panes[model.active_pane]));
+    follow("selected_series", (pane) => model.selected_series && pane.select(model.selected_series));
+    follow("index", (pane) => (area.mpr ? area.mpr.goto(model.index) : pane.go(model.index)));
+    follow(["window_center", "window_width"], (pane) => {
+      const {state} = pane;
+      if (!state || !(model.window_width > 0)) return;
+      if (state.center !== model.window_center || state.width !== model.window_width) {
+        pane.setWindow(model.window_center, model.window_width);
+      }
+    });
+    follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
+    follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
+    follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
+    model.on(["palettes", "usual_colours"], () => area.schedule());
+    follow("preferences", () => {
+      area.preferred();
+      area.chrome();
+    });
+    model.on(["prior", "rules", "subject"], () => area.layouts.update());
+    for (const [name, of] of Object.entries(JOINS)) follow(of, () => area.join(name, model[of]));
+    follow("tool", () => area.use(model.tool));
+    follow("mpr", () => area.showSections(model.mpr, model.cross_hair));
+    follow("cross_hair", () => area.mpr?.seek(model.cross_hair));
+    follow(["slab_mode", "slab_mm"], () => area.mpr?.setSlab({mode: model.slab_mode, mm: model.slab_mm}));
+    follow("selected_measurement", () => {
+      const one = area.ledger.list.find((each) => each.id === model.selected_measurement);
+      if (one) area.jump(one);
+    });
+    follow("measurements", () => {
+      area.ledger.replace(model.measurements);
+      area.marks.update();
+      area.schedule();
+    });
+    follow("key_images", () => {
+      area.keyImages = new Set(model.key_images.map(keyOf));
+      area.schedule();
+    });
+    model.on("offers", () => area.share.offer(model.offers));
+    model.on("msg:custom", (message) => this.received(message.data ?? message));
+  }
+
+  received({hang, picture, ...answer}) {
+    if (hang) this.area.hangAs(hang);
+    else if (picture) this.area.share.picture(picture);
+    else this.area.comm.received(answer);
+  }
+
+  say(name, value) {
+    this.isTelling = true;
+    try {
+      this.model[name] = value;
+    } finally {
+      this.isTelling = false;
+    }
+  }
+
+  // Only what is another than Python has; not for lists of objects, which `say` says.
+  tell(values) {
+    const {model} = this;
+    const said = (name, value) => (Array.isArray(value) ? String(model[name]) === String(value) : model[name] === value);
+    for (const [name, value] of Object.entries(values)) if (!said(name, value)) this.say(name, value);
+  }
+
+  report() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.tell(this.stand());
+      const {active: {state, count}, live} = this.area;
+      const spoken = state ? `Image ${state.index + 1} of ${count}` : "";
+      if (live.textContent !== spoken) live.textContent = spoken;
+    }, this.model.sync_ms);
+  }
+
+  stand() {
+    const {area} = this;
+    const {active: pane, mpr, panes} = area;
+    const {state} = pane;
+    const hanging = {layout: area.shape, panes: panes.map((one) => one.current ?? ""), active_pane: panes.indexOf(pane)};
+    const found = {
+      ...(mpr ? mpr.report : hanging),
+      mpr: Boolean(mpr),
+      selected_series: pane.current ?? "",
+      tool: area.tool,
+      ...Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, area.together[name]])),
+      problem: pane.problem ?? "",
+    };
+    if (!state) return found;
+    const {index, invert, camera, center, width} = state;
+    const {quarter, mirrored} = camera;
+    Object.assign(found, {index: mpr ? mpr.index : index, invert, rotation: quarter * 90, mirrored, colour_map: pane.palette});
+    found.selected_measurement = area.ledger.selected ?? "";
+    if (width > 0) Object.assign(found, {window_center: center, window_width: width});
+    return found;
+  }
+
+  close() {
+    clearTimeout(this.timer);
+  }
+}
