@@ -19,6 +19,26 @@ const drawer = {
   clear(shown) { try { sessionStorage.removeItem(this.key(shown)); } catch { /* forbidden */ } },
 };
 
+// Key images of two who changed them since `base`: what one of them added, removed or named is done;
+// what one named is not removed, and where both wrote a caption it says what both wrote.
+const place = ({ instance_id, frame }) => `${instance_id}/${frame}`;
+const listed = (images) => new Map(images.map((image) => [place(image), image]));
+const sameImages = (one, other) => one.length === other.length
+  && one.every((image, at) => place(image) === place(other[at]) && image.caption === other[at].caption);
+const CAPTION = 200;  // characters; the service keeps no more
+
+function mergedImages(base, mine, theirs) {
+  const before = listed(base), held = listed(mine), there = listed(theirs);
+  const isNews = (image) => image.caption !== before.get(place(image))?.caption;  // added, or named
+  const kept = theirs.filter((image) => held.has(place(image)) || isNews(image));
+  const added = mine.filter((image) => !there.has(place(image)) && isNews(image));
+  return [...kept, ...added].map((image) => {
+    const own = held.get(place(image))?.caption ?? image.caption, old = before.get(place(image))?.caption ?? "";
+    if (own === old || own === image.caption) return image;
+    return { ...image, caption: image.caption === old ? own : `${own} / ${image.caption}`.slice(0, CAPTION) };
+  });
+}
+
 // Marks the words of `text` that `other` does not have at that place (longest common subsequence).
 function marked(text, other) {
   const words = text.split(/(\s+)/), against = other.split(/(\s+)/);
@@ -38,7 +58,7 @@ function marked(text, other) {
 
 class Editor {
   constructor(model, el) {
-    Object.assign(this, { model, el, n: 0, sent: 0, inputs: new Map(), base: {}, version: 0, images: [], imagesTouched: false, phase: "", conflict: null, password: null });
+    Object.assign(this, { model, el, n: 0, sent: 0, inputs: new Map(), base: {}, version: 0, images: [], baseImages: [], phase: "", conflict: null, password: null });
     this.title = h("h2", { tabindex: "-1" }, "Report");
     this.chip = h("span", { class: "chip" });
     this.savedAt = h("span", { class: "saved", role: "status" });
@@ -121,10 +141,9 @@ class Editor {
     const { shown } = this;
     this.inputs.clear();
     this.conflict = null;
-    this.imagesTouched = false;
     this.version = shown.version;
     this.base = { ...shown.texts };
-    this.images = shown.key_images;
+    this.images = this.baseImages = shown.key_images;
     this.template = shown.template;
     this.warn("");
     this.status("Draft", "amber");
@@ -170,21 +189,29 @@ class Editor {
   }
 
   pictures() {
+    const focused = [...this.list.querySelectorAll("input")].indexOf(this.list.getRootNode().activeElement);
     this.imagesPart.hidden = !this.images.length;
     this.list.replaceChildren(...this.images.map((image, at) => {
       const seen = image.window_width ? `Window ${Math.round(image.window_width)}, level ${Math.round(image.window_center)}` : "";
-      const caption = h("input", { value: image.caption, "aria-label": `Caption of key image ${at + 1}`, placeholder: "Caption", maxlength: 200, dir: "auto" });
-      caption.addEventListener("input", () => { this.images = this.images.with(at, { ...image, caption: caption.value }); this.imagesTouched = true; this.typed(); });
+      const caption = h("input", { value: image.caption, "aria-label": `Caption of key image ${at + 1}`, placeholder: "Caption", maxlength: CAPTION, dir: "auto" });
+      caption.addEventListener("input", () => { this.images = this.images.with(at, { ...image, caption: caption.value }); this.typed(); });
       caption.addEventListener("blur", () => this.save());
       const drop = h("button", { class: "btn small square bare", type: "button", "aria-label": `Remove key image ${at + 1}`, onclick: () => {
         this.images = this.images.toSpliced(at, 1);
-        this.imagesTouched = true;
-        this.saved("");  // until the database has it
+        this.typed();
         this.pictures();
         this.save();
       } }, icon("close"));
       return h("li", {}, h("span", { class: "no", "aria-hidden": "true" }, at + 1), caption, drop, seen && h("small", {}, seen));
     }));
+    this.list.querySelectorAll("input")[focused]?.focus();
+  }
+
+  // Others chose or named images; a list that is the same is left alone, with the cursor in it.
+  joinImages(base, theirs) {
+    const joined = mergedImages(base, this.images, theirs), isOld = sameImages(joined, this.images);
+    this.images = joined;
+    if (!isOld) this.pictures();
   }
 
   showSigned(typed, before) {
@@ -233,7 +260,7 @@ class Editor {
   }
 
   get dirty() {
-    return this.imagesTouched || [...this.inputs].some(([name, { input }]) => input.value !== this.base[name]);
+    return !sameImages(this.images, this.baseImages) || [...this.inputs].some(([name, { input }]) => input.value !== this.base[name]);
   }
 
   typed(name) {
@@ -244,7 +271,7 @@ class Editor {
   }
 
   keep() {
-    drawer.keep(this.shown, { version: this.version, base: this.base, texts: this.texts() });
+    drawer.keep(this.shown, { version: this.version, base: this.base, texts: this.texts(), baseImages: this.baseImages, images: this.images });
   }
 
   apply(name) {
@@ -279,8 +306,8 @@ class Editor {
 
   written(kind, more) {
     this.going = this.texts();
-    this.send({ kind, version: this.version, texts: this.going, ...(this.imagesTouched ? { key_images: this.images } : {}), ...more });
-    this.imagesTouched = false;
+    this.goingImages = this.images;
+    this.send({ kind, version: this.version, texts: this.going, ...(sameImages(this.images, this.baseImages) ? {} : { key_images: this.images }), ...more });
   }
 
   save() {
@@ -306,7 +333,8 @@ class Editor {
   gotSaved(answer) {
     this.version = answer.version;
     this.base = this.going;
-    if (!this.imagesTouched) this.images = answer.key_images;
+    this.joinImages(this.goingImages, answer.key_images);
+    this.baseImages = answer.key_images;
     if (this.dirty) { this.keep(); this.rest(); return; }
     drawer.clear(this.shown);
     this.saved(`Saved ${answer.at}`);
@@ -318,10 +346,9 @@ class Editor {
     if (this.phase !== "draft") return;
     const holder = this.conflict ? this.conflict.theirs : this;
     if (holder.version === answer.was) holder.version = answer.version;
-    if (this.conflict) { holder.key_images = answer.key_images; return; }
-    this.images = answer.key_images;
-    this.imagesTouched = false;
-    this.pictures();
+    if (this.conflict) { Object.assign(holder, { key_images: answer.key_images, chosen: null }); return; }
+    this.joinImages(this.baseImages, answer.key_images);
+    this.baseImages = answer.key_images;
     this.saved(this.dirty ? "" : `Saved ${answer.at}`);
   }
 
@@ -337,7 +364,9 @@ class Editor {
 
   restore(stored) {
     const { shown } = this;
-    if (shown.sections.every(({ name }) => same(stored.texts[name], shown.texts[name]))) { drawer.clear(shown); return; }
+    if (shown.sections.every(({ name }) => same(stored.texts[name], shown.texts[name])) && sameImages(stored.images, shown.key_images)) { drawer.clear(shown); return; }
+    Object.assign(this, { images: stored.images, baseImages: stored.baseImages });
+    this.pictures();
     for (const [name, { input }] of this.inputs) input.value = stored.texts[name] ?? "";
     if (stored.version === shown.version) { this.warn("Text that was not saved before is back.", "info"); this.saved(""); this.save(); return; }
     this.base = stored.base;
@@ -394,9 +423,8 @@ class Editor {
   settle(theirs, taken) {
     this.version = theirs.version;
     this.base = { ...theirs.texts };
-    this.images = theirs.key_images;
-    this.imagesTouched = Boolean(theirs.chosen);
-    this.pictures();
+    this.joinImages(this.baseImages, theirs.chosen ?? theirs.key_images);
+    this.baseImages = theirs.key_images;
     this.warn(taken.length ? `${theirs.by} also wrote in: ${taken.join(", ")}. Both are kept.` : "", "info");
     if (this.dirty) { this.saved(""); this.save(); }
     else { drawer.clear(this.shown); this.saved(`Saved ${theirs.at}`); }

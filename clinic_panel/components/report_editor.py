@@ -215,7 +215,7 @@ class ReportEditor(Part):
             seen = {(place["instance_id"], place["frame"]) for place in self.key_images}
             seen |= {(image.instance_id, image.frame) for image in chosen}
             new = [one for one in other.key_images if (one.instance_id, one.frame) not in seen]
-            answer |= {"key_images": [asdict(image) for image in (*chosen, *new)], "chosen": True}
+            answer["chosen"] = [asdict(image) for image in (*chosen, *new)]
         return answer
 
     def _saved(self, kept: report.Draft) -> Answer:

@@ -402,6 +402,49 @@ def test_a_version_that_does_not_follow_the_browser_s_own_is_not_taken(ctx, site
     assert kept(site).key_images == (KeyImageRef(first),)
 
 
+@pytest.mark.parametrize("theirs", ["", "Nodule"])
+def test_a_caption_typed_while_a_colleague_saves_is_kept(ctx, site, visit, theirs):
+    mine = visit()
+    begin(mine)
+    first, second = image_ids(ctx)
+    [editor], [document] = site.editors, site.documents
+    document.add_next_tick_callback(
+        lambda: editor.choose([KeyImageRef(first), KeyImageRef(second)])
+    )
+    expect(mine.get_by_label("Caption of key image 2")).to_be_visible()
+    draft = kept(site)
+    written = replace(draft.texts, impression="A nodule.")
+    captioned = (replace(draft.key_images[0], caption=theirs), draft.key_images[1])
+    report.save_draft(
+        site.people["colleague"], draft.id, draft.version, written, captioned if theirs else None
+    )
+
+    mine.get_by_label("Caption of key image 1").fill("Left lung")
+    mine.get_by_label("Remove key image 2").click()
+    expect(mine.get_by_role("alert")).to_contain_text("Vos also wrote in: Impression")
+    saved(mine)
+
+    both = f"Left lung / {theirs}" if theirs else "Left lung"
+    assert kept(site).key_images == (KeyImageRef(first, caption=both),)
+    assert kept(site).texts == written
+    expect(mine.get_by_label("Caption of key image 1")).to_have_value(both)
+
+
+def test_a_caption_survives_a_reload_without_the_server(ctx, site, visit):
+    page = visit()
+    begin(page)
+    first, _ = image_ids(ctx)
+    [editor], [document] = site.editors, site.documents
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(first)]))
+    expect(page.get_by_label("Caption of key image 1")).to_be_visible()
+    site.stop()
+    page.get_by_label("Caption of key image 1").fill("Typed while the server is away")
+    site.start()
+    expect_up(page, site)
+    saved(page)
+    assert kept(site).key_images[0].caption == "Typed while the server is away"
+
+
 def image_ids(ctx):
     with ctx.read() as session:
         return list(session.scalars(select(Instance.id).order_by(Instance.id)))
