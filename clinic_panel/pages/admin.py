@@ -14,6 +14,7 @@ from clinic_panel.components.admin.audit_log import AuditLog
 from clinic_panel.components.admin.devices import Devices
 from clinic_panel.components.admin.job_list import JobList
 from clinic_panel.components.admin.letterhead import LetterheadSettings
+from clinic_panel.components.admin.rooms import Rooms
 from clinic_panel.components.admin.section import Section
 from clinic_panel.components.admin.service_check import ServiceCheck
 from clinic_panel.components.heading import Heading
@@ -36,6 +37,7 @@ SECTIONS: tuple[type[Section], ...] = (
     AuditLog,
     JobList,
     ArchiveWarnings,
+    Rooms,
     Devices,
     ServiceCheck,
     LetterheadSettings,

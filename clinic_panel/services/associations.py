@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select, union_all
+from sqlalchemy import select, true, union_all
 
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import Room
@@ -17,7 +17,7 @@ from clinic_panel.services import audit, changes
 
 
 def is_known(ctx: Context, ae_title: str) -> bool:
-    """Whether an AE title is that of a room in use or of an active peer.
+    """Whether an AE title is that of a room in use or of a peer; one that is switched off is not.
 
     Raises
     ------
@@ -26,11 +26,12 @@ def is_known(ctx: Context, ae_title: str) -> bool:
     """
     ctx.require(Permission.DICOM_WRITE)
     query = union_all(
-        select(Room.id).where(Room.station_ae_title == ae_title, Room.is_active),
-        select(Peer.id).where(Peer.ae_title == ae_title, Peer.is_active),
+        select(true()).where(Room.station_ae_title == ae_title, Room.is_active),
+        select(Peer.is_active).where(Peer.ae_title == ae_title),
     )
     with ctx.read() as session:
-        return session.scalars(query).first() is not None
+        found = session.scalars(query).all()
+    return bool(found) and all(found)
 
 
 def record_refusal(ctx: Context, ae_title: str, address: str, reason: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.dimse.model import Caller, Remote
 from clinic_panel.errors import Conflict, Invalid, NotFound
+from clinic_panel.models.appointment import Room
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.peer import Peer
@@ -63,7 +67,10 @@ class PeerForm:
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """One peer, for a table; ``version`` goes back with a change."""
+    """One peer, for a table; ``version`` goes back with a change.
+
+    ``room_name`` is where it stands: that of the room whose station has its AE title.
+    """
 
     id: int
     peer_name: str
@@ -76,6 +83,7 @@ class PeerRow:
     reports_on_same: bool
     commits: bool
     version: int
+    room_name: str = ""
 
 
 def peers(ctx: Context) -> list[PeerRow]:
@@ -87,8 +95,13 @@ def peers(ctx: Context) -> list[PeerRow]:
         The actor is no administrator.
     """
     ctx.require(Permission.ADMIN)
+    query = (
+        select(Peer, Room.room_name)
+        .outerjoin(Room, Room.station_ae_title == Peer.ae_title)
+        .order_by(Peer.peer_name)
+    )
     with ctx.read() as session:
-        return [_row(peer) for peer in session.scalars(select(Peer).order_by(Peer.peer_name))]
+        return [row_of(peer, room_name or "") for peer, room_name in session.execute(query)]
 
 
 def add(ctx: Context, form: PeerForm) -> PeerRow:
@@ -105,12 +118,8 @@ def add(ctx: Context, form: PeerForm) -> PeerRow:
     peer = Peer(**asdict(form.checked()))
     try:
         with ctx.begin() as session:
-            session.add(peer)
-            session.flush()
-            commitments.wake(ctx, session, peer.ae_title)
-            audit.record(ctx, session, Action.CREATE, peer, ae_title=peer.ae_title)
-            changes.announce(session, Topic.ADMIN)
-            return _row(peer)
+            keep_new(ctx, session, peer)
+            return row_of(peer)
     except IntegrityError:
         raise _taken() from None
 
@@ -125,7 +134,8 @@ def change(ctx: Context, peer_id: int, version: int, form: PeerForm) -> PeerRow:
     Conflict
         Someone else changed it since ``version`` was read.
     Invalid
-        A rule is broken, or the name or AE title is taken.
+        A rule is broken, the name or AE title is taken, or the title is that of a room's station,
+        which is changed with its room.
     """
     ctx.require(Permission.ADMIN)
     values = asdict(form.checked())
@@ -136,20 +146,38 @@ def change(ctx: Context, peer_id: int, version: int, form: PeerForm) -> PeerRow:
                 raise NotFound
             if peer.version != version:
                 raise Conflict
-            changed = [name for name, value in values.items() if getattr(peer, name) != value]
-            for name in changed:
-                setattr(peer, name, values[name])
-            session.flush()
-            if peer.forwards and peer.is_active:
-                jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
-            if peer.commits and peer.is_active:
-                jobs.enqueue(ctx, session, JobKind.CONFIRM, [peer.id])
-            commitments.wake(ctx, session, peer.ae_title)
-            audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
-            changes.announce(session, Topic.ADMIN)
-            return _row(peer)
+            room = session.scalar(select(Room).where(Room.station_ae_title == peer.ae_title))
+            if room is not None and values["ae_title"] != peer.ae_title:
+                message = f"It is the station of {room.room_name}: change its title under Rooms."
+                raise Invalid(message, field="ae_title")
+            keep_changed(ctx, session, peer, values)
+            return row_of(peer, room.room_name if room is not None else "")
     except IntegrityError:
         raise _taken() from None
+
+
+def keep_new(ctx: Context, session: Session, peer: Peer) -> None:
+    """Add a peer in the caller's transaction."""
+    session.add(peer)
+    session.flush()
+    commitments.wake(ctx, session, peer.ae_title)
+    audit.record(ctx, session, Action.CREATE, peer, ae_title=peer.ae_title)
+    changes.announce(session, Topic.ADMIN)
+
+
+def keep_changed(ctx: Context, session: Session, peer: Peer, values: Mapping[str, Any]) -> None:
+    """Change a peer in the caller's transaction; what waits for it goes on at once."""
+    changed = [name for name, value in values.items() if getattr(peer, name) != value]
+    for name in changed:
+        setattr(peer, name, values[name])
+    session.flush()
+    if peer.forwards and peer.is_active:
+        jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
+    if peer.commits and peer.is_active:
+        jobs.enqueue(ctx, session, JobKind.CONFIRM, [peer.id])
+    commitments.wake(ctx, session, peer.ae_title)
+    audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
+    changes.announce(session, Topic.ADMIN)
 
 
 def test(ctx: Context, peer_id: int) -> float:
@@ -181,5 +209,7 @@ def _taken() -> Invalid:
     return Invalid("Another peer has this name or AE title.", field="ae_title")
 
 
-def _row(peer: Peer) -> PeerRow:
-    return PeerRow(**{name: getattr(peer, name) for name in PeerRow.__dataclass_fields__})
+def row_of(peer: Peer, room_name: str = "") -> PeerRow:
+    """Return a peer as it is shown."""
+    shown = set(PeerRow.__dataclass_fields__) - {"room_name"}
+    return PeerRow(**{name: getattr(peer, name) for name in shown}, room_name=room_name)

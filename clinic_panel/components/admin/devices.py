@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_panel.components.admin import commitment_board
+from clinic_panel.components.admin.peer_call import PeerCalls
 from clinic_panel.components.admin.peer_form import EditPeer
 from clinic_panel.components.admin.section import Section
-from clinic_panel.components.background import Background
 from clinic_panel.components.board import Board
 from clinic_panel.components.tasks import Done
-from clinic_panel.errors import ClinicError
 from clinic_panel.models.site import Topic
-from clinic_panel.services import associations, commitment_list, peers, sync
+from clinic_panel.services import associations, commitment_list, peers, rooms, sync
 from clinic_panel.services.associations import Refusal
 from clinic_panel.services.peers import PeerForm, PeerRow
 from clinic_panel.services.sync import StudyForwarding
@@ -67,13 +66,12 @@ class Devices(Section):
 
     def build(self) -> list[Any]:
         """Make the tables."""
-        self.background = Background()
-        self.tests: dict[int, str] = {}  # by peer: how the last call went
+        self.calls = PeerCalls(self.ctx, self.tasks.notice, self._show_peers)
         self.peers = Board(
             title="Archives and devices",
             columns=PEER_COLUMNS,
             buttons=[{"id": "add", "label": "Add device", "icon": "add", "primary": True}],
-            empty_text="Only the rooms' own devices may call.",
+            empty_text="Only the stations of rooms may call.",
         )
         self.refused = Board(
             title="Turned away",
@@ -102,6 +100,7 @@ class Devices(Section):
         self.known = {row.id: row for row in peers.peers(self.ctx)}
         self._show_peers()
         titles = {row.ae_title for row in self.known.values()}
+        titles |= {row.ae_title for row in rooms.stations(self.ctx) if row.is_active}
         self.refused.rows = self._refusal_lines(titles)
         owed = sync.forwarding_state(self.ctx)
         self.states = {f"{row.study_id}-{row.peer_id}": row for row in owed}
@@ -112,26 +111,8 @@ class Devices(Section):
 
     def _show_peers(self) -> None:
         self.peers.rows = [
-            _peer_line(row, self.tests.get(row.id, "")) for row in self.known.values()
+            _peer_line(row, self.calls.said.get(row.id, "")) for row in self.known.values()
         ]
-
-    def _test(self, row: PeerRow) -> Done:
-        """Call a device; the answer comes into its row."""
-
-        def tell(outcome: float | ClinicError) -> None:
-            at = f"{self.ctx.clock().astimezone(self.ctx.zone):%H:%M:%S}"
-            if isinstance(outcome, ClinicError):
-                self.tests[row.id] = f"{at}: {outcome.message}"
-                self.tasks.notice.say(outcome.message, "problem")
-            else:
-                self.tests[row.id] = f"{at}: answered in {outcome * 1000:.0f} ms"
-                self.tasks.notice.say(f"{row.peer_name} answers.", "success")
-            self._show_peers()
-
-        self.tests[row.id] = "Calling …"
-        self._show_peers()
-        self.background.ask(lambda: peers.test(self.ctx, row.id), tell)
-        return Done("")
 
     def _refusal_lines(self, known: set[str]) -> list[dict[str, Any]]:
         # Newest first: the first of each title says when and from where it last tried.
@@ -191,7 +172,7 @@ class Devices(Section):
             case "add":
                 self.tasks.open(EditPeer(self.ctx))
             case "test":
-                self.tasks.attempt(lambda: self._test(self.known[key]))
+                self.calls.call(self.known[key])
             case "edit":
                 self.tasks.open(EditPeer(self.ctx, self.known[key]))
             case "allow":
@@ -223,7 +204,9 @@ def _peer_line(row: PeerRow, test: str) -> dict[str, Any]:
         "id": row.id,
         "label": row.peer_name,
         "name": row.peer_name,
-        "ae_title": row.ae_title,
+        "ae_title": f"{row.ae_title} · station of {row.room_name}"
+        if row.room_name
+        else row.ae_title,
         "address": f"{row.host}:{row.port}" if row.host else "",
         "test": test,
         "forwards": "Forwarded" if row.forwards else "",

@@ -1,0 +1,106 @@
+"""The form of a room and of the station in it."""
+
+from __future__ import annotations
+
+from clinic_panel.components.tasks import Done, Field, Task, Values
+from clinic_panel.context import Context
+from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.services import rooms
+from clinic_panel.services.rooms import MODALITIES, RoomForm, Station
+
+
+class EditRoom(Task):
+    """A room, new or known."""
+
+    submit_label = "Save"
+
+    def __init__(self, ctx: Context, row: Station | None = None) -> None:
+        self.ctx, self.row = ctx, row
+        self.title = "Add a room" if row is None else "Edit a room"  # type: ignore[misc]
+
+    def fields(self) -> list[Field]:
+        """Ask for the room, what its station is called, and where it is."""
+        row = self.row
+        device = row.device if row is not None else None
+        return [
+            {
+                "name": "room_name",
+                "label": "Room",
+                "required": True,
+                "value": row.room_name if row else "",
+                "width": "half",
+            },
+            {
+                "name": "modality",
+                "label": "Examines with",
+                "kind": "select",
+                "required": True,
+                "value": row.modality if row else "CT",
+                "options": [
+                    {"value": term, "label": f"{term} · {meaning}"}
+                    for term, meaning in MODALITIES.items()
+                ],
+                "width": "half",
+            },
+            {
+                "name": "ae_title",
+                "label": "AE title of its station",
+                "required": True,
+                "value": row.ae_title if row else "",
+                "help": "As set at the scanner: its worklist and its images come under this title.",
+            },
+            {
+                "name": "host",
+                "label": "Host name or address",
+                "value": device.host if device else "",
+                "width": "half",
+                "help": "Needed when we call it: to send it earlier images, or to report what is "
+                "safe.",
+            },
+            {
+                "name": "port",
+                "label": "Port",
+                "kind": "number",
+                "value": str(device.port if device else 104),
+                "width": "half",
+            },
+            {
+                "name": "uses_tls",
+                "label": "Encrypt when calling it (TLS)",
+                "kind": "checkbox",
+                "value": bool(device and device.uses_tls),
+            },
+            {
+                "name": "reports_on_same",
+                "label": "It wants storage commitment results on the association that asked",
+                "kind": "checkbox",
+                "value": bool(device and device.reports_on_same),
+            },
+            {
+                "name": "is_active",
+                "label": "In use: may be booked, and its station may call",
+                "kind": "checkbox",
+                "value": row.is_active if row else True,
+            },
+        ]
+
+    def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
+        """Keep it."""
+        del agreed
+        if not str(values["port"]).isdigit():
+            raise Invalid("A port is between 1 and 65535.", field="port")
+        form = RoomForm(
+            room_name=values["room_name"],
+            modality=values["modality"] or "",
+            ae_title=values["ae_title"],
+            is_active=bool(values["is_active"]),
+            host=values["host"],
+            port=int(values["port"]),
+            uses_tls=bool(values["uses_tls"]),
+            reports_on_same=bool(values["reports_on_same"]),
+        )
+        if self.row is None:
+            rooms.add(self.ctx, form)
+            return Done(f"{form.room_name.strip()} can be booked, and its station may call.")
+        rooms.change(self.ctx, self.row, form)
+        return Done("Saved.")
