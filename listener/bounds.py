@@ -28,7 +28,7 @@ _INVALID_PDU = "Evt19"  # PS3.8 9.2.2
 
 
 class BoundedDIMSE(DIMSEServiceProvider):
-    """Messages assembled by the library, but never more of them than the limits allow."""
+    """Messages assembled by the library, but never longer or more than the limits allow."""
 
     def __init__(self, assoc: Association, limits: Limits) -> None:
         super().__init__(assoc)
@@ -37,7 +37,10 @@ class BoundedDIMSE(DIMSEServiceProvider):
         self._received_bytes = 0
 
     def receive_primitive(self, primitive: Any) -> None:
-        """Add fragments to the message; abort when it grows beyond its limit, or is two in one."""
+        """Add fragments to the message; abort when it grows beyond its limit, or is two in one.
+
+        Abort also when too many wait for their answer: all of them are in memory.
+        """
         first = primitive.presentation_data_value_list[0][1]
         if self.message is not None and type(self.message) is not DIMSEMessage and first[0] & 1:
             self.discard()  # its command is complete, and here is another one
@@ -54,6 +57,8 @@ class BoundedDIMSE(DIMSEServiceProvider):
         super().receive_primitive(primitive)
         if self.message is None:
             self._received_bytes = 0
+            if self.msg_queue.qsize() > self._limits.messages_waiting:
+                self.dul.break_off()
 
     def discard(self) -> None:
         """Remove the temporary file of a C-STORE request that was cut short."""

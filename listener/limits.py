@@ -14,6 +14,9 @@ class Limits:
     object_bytes: int = 4 << 30  # one data set; beyond it the answer is A700
     # Data set of any message other than C-STORE; one N-SET names every image of an examination.
     message_bytes: int = 1 << 22
+    # Messages that came before the answer to the first; without negotiation one is allowed (PS3.7
+    # D.3.3.3). More abort.
+    messages_waiting: int = 16
     connections: int = 512  # sockets, associated or not; more are closed unanswered
     associations: int = 64  # more are rejected as transient, local limit exceeded
     associations_per_address: int = 48

@@ -17,6 +17,7 @@ from sqlalchemy import select as select_rows
 from clinic_panel.archive import data_set_offset
 from clinic_panel.models.imaging import Instance
 from listener.limits import Limits
+from listener.receiver import LibraryAssociation
 from listener.server import Node
 from tests import factories
 from tests.integration.peer import (
@@ -267,6 +268,30 @@ def test_an_identifier_without_end_is_cut_off(either):
         for _ in range(20):
             peer.send(pdu(4, pdv(DATA, bytes(10_000))))
         assert peer.answer()[0] in (0, ABORT)
+    assert still_serves(either)
+
+
+def test_who_asks_on_without_waiting_for_answers_is_aborted(either, monkeypatch):
+    """What waits is in memory: some ask before the answer, none may do so without end."""
+    taken, answering = [], threading.Event()
+
+    def serve(association, message, context_id):
+        taken.append(association)
+        answering.wait(60)
+
+    monkeypatch.setattr(LibraryAssociation, "_serve_request", serve)
+    with RawPeer(either) as peer:
+        peer.associate()
+        request = pdu(4, pdv(COMMAND, command(field=0x20))) + pdu(4, pdv(LAST, bytes(10_000)))
+        most = either.limits.messages_waiting
+        peer.send(request * most)
+        wait_for(lambda: taken and taken[0].dimse.msg_queue.qsize() == most - 1)
+        assert taken[0].is_established
+        peer.send(request * 200)
+        assert peer.answer()[0] in (0, ABORT)
+        assert taken[0].dimse.msg_queue.qsize() <= most + 2  # the end's own word is among them
+    answering.set()
+    monkeypatch.undo()
     assert still_serves(either)
 
 
