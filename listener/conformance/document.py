@@ -1,12 +1,11 @@
 """The whole statement, chapter by chapter in the order of PS3.2 Annex A."""
 
-from pydicom.charset import python_encoding
-
 from clinic_panel.config import PREFIX, Settings
+from clinic_panel.imaging.charset import python_encoding
 from clinic_panel.imaging.elements import INFLATE_LIMIT_BYTES, INFLATE_RATIO, MAX_DEPTH
 from clinic_panel.services.worklist_keys import CODING_SCHEME
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from listener.conformance import services
+from listener.conformance import services, storing
 from listener.conformance.markup import table
 from listener.limits import Limits
 from listener.server import REASONS
@@ -33,8 +32,8 @@ def statement() -> str:
         ("7 Character sets", _character_sets),
         ("8 Security", _security),
         ("9 Extensions and codes", _extensions),
-        ("Annex A Storage SOP classes", services.storage_classes_annex),
-        ("Annex B Transfer syntaxes for storage", services.transfer_syntaxes_annex),
+        ("Annex A Storage SOP classes", storing.storage_classes_annex),
+        ("Annex B Transfer syntaxes for storage", storing.transfer_syntaxes_annex),
     ):
         parts += [f"## {title}", chapter()]
     return "\n\n".join(parts) + "\n"
@@ -73,6 +72,7 @@ def _association() -> str:
         ("Longest PDU read", _bytes(limits.pdu_bytes), "A-ABORT"),
         ("Data set of a C-STORE", _bytes(limits.object_bytes), "A700"),
         ("Any other message", _bytes(limits.message_bytes), "A-ABORT"),
+        ("Requests before the answer to the first", limits.messages_waiting, "A-ABORT"),
         ("ARTIM timer", f"{limits.artim_s:g} s", "closed"),
         ("Without a byte from the peer", f"{limits.idle_s:g} s", "A-ABORT"),
         ("Commit of the index row", f"{limits.index_s:g} s", "A700"),
