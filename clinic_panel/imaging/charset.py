@@ -1,5 +1,6 @@
-"""Specific character sets of answers: the asker's own where it can say all, else UTF-8.
+"""Specific character sets: those pydicom leaves out, and which one an answer is in.
 
+An answer is in the asker's own set where that can say all of it, else in UTF-8.
 Source: PS3.3 C.12.1.1.2, PS3.5 6.1.
 """
 
@@ -7,9 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pydicom.charset import python_encoding
+import pydicom.charset
+from pydicom.charset import CODES_TO_ENCODINGS, ENCODINGS_TO_CODES, python_encoding
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+# Chinese with code extensions (PS3.5 K.2): pydicom 3.0 leaves the escape sequence to Python's codec
+# of GB 2312, which knows none. It stood in names that were read, and those written went without.
+pydicom.charset.handled_encodings = tuple(
+    name for name in pydicom.charset.handled_encodings if name != "iso_ir_58"
+)
+# Latin alphabet No. 9 is younger than pydicom's table (PS3.3 Tables C.12-2 and C.12-3).
+_LATIN_9, _LATIN_9_ESCAPE = "iso8859_15", b"\x1b-b"
+python_encoding.update({"ISO_IR 203": _LATIN_9, "ISO 2022 IR 203": _LATIN_9})
+CODES_TO_ENCODINGS[_LATIN_9_ESCAPE] = _LATIN_9
+ENCODINGS_TO_CODES[_LATIN_9] = _LATIN_9_ESCAPE
+
+__all__ = ["UTF_8", "declared", "fitting", "python_encoding"]
 
 UTF_8 = "ISO_IR 192"
 _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})

@@ -7,6 +7,7 @@ a character set that fits the row (PS3.5 7.1, 7.5, 6.1).
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from clinic_panel.imaging import charset
 CHARACTER_SET_TAG = 0x00080005
 _LONG_VRS = frozenset({"OB", "OW", "SQ", "UC", "UN", "UR", "UT"})  # 32 bit lengths, PS3.5 7.1.2
 _IN_CHARACTER_SET = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_ENDS = re.compile(r"([\\\r\n\f\t])")
 _ITEM = b"\xfe\xff\x00\xe0"
 _LENGTH = struct.Struct("<L")
 _SHORT = struct.Struct("<H")
@@ -220,6 +222,11 @@ def _encoder(chosen: str | list[str]) -> Encode:
             return text.encode(encodings[0], "replace")
         if vr == "PN":
             return PersonName(text).encode(encodings)
-        return b"\\".join(encode_string(value, encodings) for value in text.split("\\"))
+        # What was designated ends with the value and with the line (PS3.5 6.1.2.5.3).
+        return b"".join(
+            encode_string(part, encodings) if index % 2 == 0 else part.encode("ascii")
+            for index, part in enumerate(_ENDS.split(text))
+            if part
+        )
 
     return encode

@@ -9,9 +9,10 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Final
 
-from pydicom.charset import decode_bytes, python_encoding
+from pydicom.charset import decode_bytes
 
 from clinic_panel.errors import NotUnderstood
+from clinic_panel.imaging.charset import python_encoding
 from clinic_panel.imaging.elements import (
     Buffer,
     CutShort,

@@ -414,6 +414,10 @@ NAMES = {
     "GB18030": "Wang^XiaoDong=王^小东",
     "GBK": "Wang^XiaoDong=王^小东",
     "ISO_IR 192": "Wang^XiaoDong=王^小東=홍^길동",
+    "\\ISO 2022 IR 58": "Zhang^XiaoDong=张^小东",
+    "ISO 2022 IR 13\\ISO 2022 IR 87": "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
+    "ISO 2022 IR 100\\ISO 2022 IR 144": "Müller^Пётр",
+    "ISO_IR 203": "Œuvré^Ÿ",
 }
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import subprocess
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -25,6 +25,7 @@ from listener.short_way import EventDrivenDUL
 from tests import factories
 from tests.conftest import free_port
 from tests.integration.peer import STATION, associated, wait_for
+from tests.integration.test_listener_query import NAMES
 
 # 13:00 UTC on 16 March is 14:00 in the clinic's zone, Europe/Berlin.
 AFTERNOON = datetime(2026, 3, 16, 13, 0, tzinfo=UTC)
@@ -284,6 +285,36 @@ def test_a_booking_is_on_the_scanner_at_once(node, ctx, tmp_path):
     assert answer.AccessionNumber == row.accession_number
     [step] = answer.ScheduledProcedureStepSequence
     assert step.ScheduledPerformingPhysicianName == "House^Gregory"
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_names_come_in_the_set_that_the_scanner_declared(node, ctx):
+    """At the top and inside the step, with code extensions and without."""
+    room = factories.room(ctx, station_ae_title=STATION)
+    for number, name in enumerate(NAMES.values()):
+        factories.appointment(
+            ctx,
+            patient=factories.patient(ctx, patient_id=f"N{number}", patient_name=name),
+            room=room,
+            start_at=AFTERNOON + number * timedelta(minutes=20),
+            scheduled_performing_physician_name=name,
+        )
+    for number, (declared, name) in enumerate(NAMES.items()):
+        key = {"ScheduledPerformingPhysicianName": name}
+        asked = query(key, PatientName=name, PatientID=f"N{number}")
+        asked.SpecificCharacterSet = declared.split("\\")
+        [answer], _ = ask(node, asked)
+        assert answer.SpecificCharacterSet == asked.SpecificCharacterSet
+        [step] = answer.ScheduledProcedureStepSequence
+        assert [str(answer.PatientName), str(step.ScheduledPerformingPhysicianName)] == [name, name]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_more_steps_than_the_limit_are_no_success(node, bookings, monkeypatch):
+    monkeypatch.setattr(worklist, "LIMIT", 2)
+    answers, statuses = ask(node, query())
+    assert statuses == [0xFF00, 0xFF00, 0xA700]
+    assert len(answers) == 2
 
 
 def worklist_file(folder, step):
