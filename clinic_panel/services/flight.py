@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.imaging.identifiers import CHARACTER_SET, NEVER_MATCHED
-from clinic_panel.imaging.matching import is_universal, value_matches, values
+from clinic_panel.imaging.matching import is_universal, matcher, values
 from clinic_panel.models.flight import AssociationRecord, Ending, RequestRecord, Service
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
@@ -112,7 +112,8 @@ def keep(ctx: Context, flights: Sequence[Flight]) -> list[int]:
         Nothing was kept.
     """
     ctx.require(Permission.DICOM_WRITE)
-    explained = [[_explained(ctx, asked) for asked in flight.asked] for flight in flights]
+    among = worklist.Candidates(ctx)
+    explained = [[_explained(among, asked) for asked in flight.asked] for flight in flights]
     now, ids = ctx.clock(), []
     with ctx.begin() as session:
         for flight, requests in zip(flights, explained, strict=True):
@@ -144,7 +145,7 @@ def _write(row: AssociationRecord, flight: Flight, now: datetime) -> None:
     row.received_bytes = flight.received_bytes
 
 
-def _explained(ctx: Context, asked: Asked) -> RequestRecord:
+def _explained(among: worklist.Candidates, asked: Asked) -> RequestRecord:
     row = RequestRecord(
         at=asked.at,
         service=asked.service,
@@ -160,7 +161,7 @@ def _explained(ctx: Context, asked: Asked) -> RequestRecord:
     row.character_set = _clean("\\".join(values(asked.identifier.get(CHARACTER_SET))), 96)
     if asked.service is Service.WORKLIST:
         query = WorklistQuery(asked.identifier)
-        found = worklist.considered(ctx, query)
+        found = among.considered(query)
         row.considered, row.fates = len(found.steps), found.fates
         row.keys = asked_keys(asked.identifier, found.steps)
     else:
@@ -199,7 +200,8 @@ def _key(element: Any, steps: list[ScheduledStep], *, is_step: bool) -> dict[str
     key["how"] = _how(values(element.value), element.VR)
     source = SOURCES.get(element.keyword)
     if source is not None:
-        fitting = (s.appointment_id for s in steps if value_matches(element, str(source(s))))
+        fits = matcher(element)
+        fitting = (step.appointment_id for step in steps if fits(str(source(step))))
         key["like"] = list(fitting)[:LIKE_AT_MOST]
     return key
 

@@ -66,7 +66,7 @@ def replay(ctx: Context, request_id: int) -> Replay:
             raise NotFound
         keys = list(row.keys)
     again = _Again(ctx, keys)
-    steps = worklist.considered(_as_listener(ctx), again.query).steps
+    steps = worklist.Candidates(_as_listener(ctx)).considered(again.query).steps
     audit_names(ctx, len(steps))
     fates = {step: again.fate(step) for step in steps}
     return Replay(ctx.clock(), len(steps), candidates_of(ctx, fates), again.left_out)

@@ -130,28 +130,37 @@ class Considered:
     fates: dict[str, list[int]]
 
 
-def considered(ctx: Context, query: WorklistQuery) -> Considered:
-    """Return for each booking of the days asked for which key excluded it.
+class Candidates:
+    """The bookings that queries are explained by, read once for all that are explained together."""
 
-    A query without a date is compared with the bookings from today on.
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._read: dict[StepFilter, list[ScheduledStep]] = {}
 
-    Raises
-    ------
-    Forbidden, Unavailable
-        Nothing was read.
-    """
-    ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
-    asked = query.narrowed
-    first = asked.first_day or min(ctx.today(), asked.last_day or date.max)
-    days = StepFilter(first_day=first, last_day=asked.last_day)
-    with ctx.read() as session:
-        rows = _narrowed(ctx, days, session.connection().dialect.name)
-        rows = rows.order_by(Appointment.start_at, Appointment.id).limit(EXPLAINED_AT_MOST)
-        steps = [_step(ctx, row) for row in session.execute(rows)]
-    fates: dict[str, list[int]] = {}
-    for step in steps:
-        fates.setdefault(fate(query, step), []).append(step.appointment_id)
-    return Considered(steps, fates)
+    def considered(self, query: WorklistQuery) -> Considered:
+        """Return for each booking of the days asked for which key excluded it.
+
+        A query without a date is compared with the bookings from today on.
+
+        Raises
+        ------
+        Forbidden, Unavailable
+            Nothing was read.
+        """
+        ctx, asked = self._ctx, query.narrowed
+        ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
+        first = asked.first_day or min(ctx.today(), asked.last_day or date.max)
+        days = StepFilter(first_day=first, last_day=asked.last_day)
+        if days not in self._read:
+            with ctx.read() as session:
+                rows = _narrowed(ctx, days, session.connection().dialect.name)
+                rows = rows.order_by(Appointment.start_at, Appointment.id).limit(EXPLAINED_AT_MOST)
+                self._read[days] = [_step(ctx, row) for row in session.execute(rows)]
+        steps = self._read[days]
+        fates: dict[str, list[int]] = {}
+        for step in steps:
+            fates.setdefault(fate(query, step), []).append(step.appointment_id)
+        return Considered(steps, fates)
 
 
 def fate(query: WorklistQuery, step: ScheduledStep) -> str:

@@ -1,5 +1,6 @@
 """The flight recorder: what is kept of associations, what is explained, what is never kept."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from pynetdicom.sop_class import (
     MRImageStorage,
     Verification,
 )
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from clinic_panel.errors import Forbidden, NotFound, Unavailable
 from clinic_panel.models.appointment import AppointmentStatus
@@ -123,6 +124,28 @@ def test_a_query_is_kept_with_the_key_that_left_each_booking_out(node, ctx, tech
     assert keys["PatientName"]["how"] == "pattern"
     assert "value" not in keys["StudyInstanceUID"]
     assert request.character_set == "ISO_IR 192"
+
+
+def test_queries_written_together_are_explained_by_bookings_read_once(ctx, tech, bookings):
+    engine, read = ctx.sessions.kw["bind"], []
+    queries = [asked_today(), asked_today(PatientName="nobody"), asked_today(Modality="CT")]
+    flights = [
+        flight.Flight(
+            None, ctx.clock(), asked=(flight.Asked(ctx.clock(), Service.WORKLIST, identifier=one),)
+        )
+        for one in queries
+    ]
+    with contextlib.ExitStack() as stack:
+        heard = ("before_cursor_execute", lambda *given: read.append(given[2]))
+        event.listen(engine, *heard)
+        stack.callback(event.remove, engine, *heard)
+        ids = flight.keep(ctx, flights)
+    assert len([one for one in read if "FROM appointment" in one]) == 1
+    fates = [flight_view.flight(tech, id_).requests[0] for id_ in ids]
+    assert [one.considered for one in fates] == [3, 3, 3]
+    excluded = [{c.appointment_id: c.excluded_by for c in one.candidates} for one in fates]
+    assert excluded[1][bookings["ct"].id] == "PatientName"
+    assert excluded[0] == excluded[2] != excluded[1]
 
 
 def test_the_record_names_nobody(node, ctx, tech, bookings):
