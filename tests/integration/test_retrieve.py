@@ -357,19 +357,38 @@ def test_dcmqrscp_takes_what_it_is_sent(node, kept, as_role, tmp_path):
 
 
 @only_sqlite
-def test_orthanc_moves_a_study_from_us_to_itself(node, kept, as_role, tmp_path, ctx):
-    kept.add("CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm")
+def test_orthanc_verifies_asks_fetches_and_stores(node, kept, as_role, tmp_path, ctx):
+    kept.add("CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", PatientName="Müller^Ève")
+    booking = factories.appointment(ctx, room=factories.room(ctx, station_ae_title="MR_ONE"))
     port = free_port()
     peers.add(as_role(Role.ADMIN), PeerForm("Orthanc", "ORTHANC", "127.0.0.1", port))
     us = {"clinic": ["CLINIC", "127.0.0.1", node.port]}
     wanted = {"Level": "Study", "Resources": [{"StudyInstanceUID": kept.studies[0]}]}
+    own = dcmread(get_testdata_file("MR_small.dcm"))
+    own.SOPInstanceUID = own.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    out = io.BytesIO()
+    own.save_as(out)
 
     with orthanc(tmp_path / "orthanc", ae_title="ORTHANC", port=port, peers=us) as other:
+        other.post("/modalities/clinic/echo", {})
+        keys = {"PatientName": "muller*", "StudyInstanceUID": "", "ModalitiesInStudy": ""}
+        asked = other.post("/modalities/clinic/query", {"Level": "Study", "Query": keys})
+        [study] = other.get(f"/queries/{asked['ID']}/answers?expand&simplify")
+        station = [{"ScheduledStationAETitle": "MR_ONE"}]
+        keys = {"AccessionNumber": "", "ScheduledProcedureStepSequence": station}
+        [step] = other.post("/modalities/clinic/find-worklist", keys)
         other.post("/modalities/clinic/move", wanted | {"TargetAet": "ORTHANC"})
         there = other.get("/instances?expand")
+        mine = other.post("/instances", out.getvalue())["ID"]
+        sent = other.post("/modalities/clinic/store", {"Resources": [mine], "Synchronous": True})
 
+    assert study["StudyInstanceUID"] == kept.studies[0]
+    assert sorted(study["ModalitiesInStudy"].split("\\")) == ["CT", "MR", "NM"]
+    assert step["AccessionNumber"] == booking.accession_number
     assert {each["MainDicomTags"]["SOPInstanceUID"] for each in there} == set(kept.uids)
     assert [entry["instances"] for entry in retrieved(ctx)] == [3]
+    assert (sent["InstancesCount"], sent["FailedInstancesCount"]) == (1, 0)
+    assert kept.original(own.SOPInstanceUID).PixelData == own.PixelData
 
 
 # --- decoded ---
