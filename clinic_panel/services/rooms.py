@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -171,7 +171,7 @@ def change(ctx: Context, known: Station, form: RoomForm) -> Station:
             if was != known:
                 raise Conflict
             if room.modality != form.modality or (room.is_active and not form.is_active):
-                _check_is_free(ctx, session, room)
+                check_is_free(ctx, session, Appointment.room_pk == room.id)
             values = _of_room(form)
             changed = [name for name, value in values.items() if getattr(room, name) != value]
             for name in changed:
@@ -194,17 +194,21 @@ def _of_room(form: RoomForm) -> dict[str, Any]:
     }
 
 
-def _check_is_free(ctx: Context, session: Session, room: Room) -> None:
-    """Refuse while people are booked: they would be on no worklist, or on one they do not fit."""
+def check_is_free(ctx: Context, session: Session, where: ColumnElement[bool]) -> None:
+    """Refuse while people are booked: they would be on no worklist, or on one they do not fit.
+
+    Raises
+    ------
+    Conflict
+        A visit that fits is still open, of today or later.
+    """
     today, _ = ctx.day_bounds(ctx.today())
     query = select(func.count()).where(
-        Appointment.room_pk == room.id,
-        Appointment.status.in_(SCHEDULED),
-        Appointment.end_at > today,
+        where, Appointment.status.in_(SCHEDULED), Appointment.end_at > today
     )
     if count := session.scalar(query):
         visits = "A visit is" if count == 1 else f"{count} visits are"
-        raise Conflict(f"{visits} still open in {room.room_name}: move or cancel first.")
+        raise Conflict(f"{visits} still booked for it: move or cancel first.")
 
 
 def _device(session: Session, ae_title: str) -> Peer | None:

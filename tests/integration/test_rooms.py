@@ -1,6 +1,9 @@
-"""Rooms and the stations in them: entered by the administrator, called like any other device."""
+"""What can be booked, as the administrator enters it: rooms with their stations, examinations."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydicom import dcmread
@@ -22,9 +25,20 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.user import Role
 from clinic_panel.pages.admin import Administration
-from clinic_panel.services import associations, exercises, peers, retrieve, rooms
+from clinic_panel.services import (
+    associations,
+    catalogue,
+    examinations,
+    exercises,
+    peers,
+    retrieve,
+    rooms,
+    workflow,
+)
+from clinic_panel.services.examinations import ExaminationForm
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.services.rooms import RoomForm
+from clinic_panel.services.workflow import Booking
 from listener.server import Node
 from tests import factories
 from tests.integration.peer import associated
@@ -167,7 +181,7 @@ def test_a_room_leaves_use_with_its_station_but_not_with_people_in_it(ctx, admin
         place = session.get_one(Room, room.id)
     visit = factories.appointment(ctx, room=place)
     for stranding in (form(host="10.0.0.9", is_active=False), form(modality="MR")):
-        with pytest.raises(Conflict, match="A visit is still open in CT 9"):
+        with pytest.raises(Conflict, match="A visit is still booked for it"):
             rooms.change(admin, room, stranding)
     assert rooms.stations(admin) == [room]
     with ctx.begin() as session:
@@ -235,3 +249,80 @@ def test_a_room_is_edited_and_devices_say_whose_station_they_are(ctx, page):
     press(board, row["id"] + 1, "edit")  # forged
     [device] = section(page, "devices").peers.rows
     assert device["ae_title"] == f"{TITLE} · station of CT 9"
+
+
+# --- examinations ---
+
+
+def offered(**values):
+    return ExaminationForm(
+        **{"requested_procedure_description": "CT chest", "code_value": "CT01", "modality": "CT"}
+        | values
+    )
+
+
+def test_an_empty_clinic_is_filled_until_a_visit_can_be_booked(ctx, page, as_role):
+    rows = section(page, "rooms").examinations
+    assert rows.empty_text.startswith("Nothing can be booked yet")
+    press(section(page, "rooms").board, None, "add")
+    answer(page, room_name="CT 9", ae_title=TITLE)
+    press(rows, None, "add")
+    answer(
+        page,
+        requested_procedure_description="CT chest",
+        code_value="CT01",
+        body_part_examined="chest",
+        duration_min="35",
+    )
+    [row] = shown(rows, name="CT chest", minutes=35, body_part="CHEST", state="In use")
+
+    desk = as_role(Role.RECEPTIONIST)
+    [room], [procedure] = catalogue.rooms(desk), catalogue.procedures(desk)
+    start = datetime(2026, 3, 16, 13, 0, tzinfo=UTC)
+    person = factories.patient(ctx)
+    visit = workflow.book(desk, Booking(person.id, procedure.id, room.id, start))
+    assert visit.end_at - visit.start_at == timedelta(minutes=35)
+
+    for stranding in ({"is_active": False}, {"modality": "MR"}):
+        press(rows, row["id"], "edit")
+        answer(page, **stranding)
+        assert page.tasks.dialog.problem.startswith("A visit is still booked for it")
+    workflow.cancel(desk, visit.id, "moved away")
+    answer(page, is_active=False)
+    assert shown(rows, name="CT chest", state="Not in use")
+    assert catalogue.procedures(desk) == []
+    press(rows, row["id"] + 1, "edit")  # forged
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"requested_procedure_description": ""}, "requested_procedure_description"),
+        ({"code_value": "TAKEN"}, "code_value"),
+        ({"code_value": "A" * 17}, "code_value"),
+        ({"modality": "KO"}, "modality"),
+        ({"body_part_examined": "CHEST\\ABDOMEN"}, "body_part_examined"),
+        ({"duration_min": 7}, "duration_min"),
+        ({"duration_min": 605}, "duration_min"),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_an_examination_that_breaks_a_rule_is_not_kept(ctx, admin, values, field):
+    factories.procedure(ctx, code_value="TAKEN")
+    with pytest.raises(Invalid) as refused:
+        examinations.add(admin, offered(**values))
+    assert refused.value.field == field
+    assert [row.code_value for row in examinations.examinations(admin)] == ["TAKEN"]
+
+
+def test_the_second_who_edits_an_examination_is_told(admin, as_role):
+    known = examinations.add(admin, offered())
+    examinations.change(admin, known, offered(duration_min=30))
+    with pytest.raises(Conflict):
+        examinations.change(admin, known, offered(duration_min=40))
+    with pytest.raises(NotFound):
+        examinations.change(admin, replace(known, id=known.id + 1), offered())
+    [kept] = examinations.examinations(admin)
+    assert kept.duration_min == 30
+    with pytest.raises(Forbidden):
+        examinations.add(as_role(Role.RECEPTIONIST), offered(code_value="CT02"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from clinic_panel.components.admin.examination_form import modality_field
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
 from clinic_panel.services import rooms
-from clinic_panel.services.rooms import MODALITIES, RoomForm, Station
+from clinic_panel.services.rooms import RoomForm, Station
 
 
 class EditRoom(Task):
@@ -30,18 +31,7 @@ class EditRoom(Task):
                 "value": row.room_name if row else "",
                 "width": "half",
             },
-            {
-                "name": "modality",
-                "label": "Examines with",
-                "kind": "select",
-                "required": True,
-                "value": row.modality if row else "CT",
-                "options": [
-                    {"value": term, "label": f"{term} · {meaning}"}
-                    for term, meaning in MODALITIES.items()
-                ],
-                "width": "half",
-            },
+            modality_field("Examines with", row.modality if row else "CT"),
             {
                 "name": "ae_title",
                 "label": "AE title of its station",
