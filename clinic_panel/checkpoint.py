@@ -1,9 +1,13 @@
-"""Where an association's own thread waits while its user speaks to the peer."""
+"""What we put right in an association just requested: two races of pynetdicom's threads."""
 
 from __future__ import annotations
 
 import threading
 
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+_ACCEPTED = 0  # PS3.8 9.3.4: other results are rejections
 PATIENCE_S = 5.0  # for a thread that ended in the same moment and comes no more
 
 
@@ -49,3 +53,18 @@ class Checkpoint(threading.Event):
             is_open = self._gate.wait_for(self.is_set, timeout)
             self._is_parked = False
         return is_open
+
+
+def mended(association: Association) -> Association:
+    """Give an association just requested our checkpoint, and the refusal that was overlooked.
+
+    A peer may refuse, and its connection be closed again, before the library looks whether it is
+    connected: it then takes the peer for one that does not answer. The refusal lies in the queue.
+    """
+    association._reactor_checkpoint = Checkpoint()
+    if not association.is_established and association.acceptor.primitive is None:
+        for answer in tuple(association.dul.to_user_queue.queue):
+            if isinstance(answer, A_ASSOCIATE) and answer.result != _ACCEPTED:
+                association.acceptor.primitive = answer
+                association.is_rejected, association.is_aborted = True, False
+    return association

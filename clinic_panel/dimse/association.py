@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from clinic_panel.checkpoint import Checkpoint
+from clinic_panel.checkpoint import mended
 from clinic_panel.dimse.model import Caller, Remote
 from clinic_panel.errors import PeerRefuses, PeerUnavailable
 
@@ -157,7 +157,7 @@ def opened(
         )
     except OSError:  # the name is looked up before there is a connection
         raise PeerUnavailable(f"{where}: the host name is not known.") from None
-    association._reactor_checkpoint = Checkpoint()
+    mended(association)
     if association.is_established:
         return association
     if association.rejected_contexts and not association.accepted_contexts:

@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import Verification
 
-from clinic_panel.checkpoint import Checkpoint
+from clinic_panel.checkpoint import mended
 from clinic_panel.errors import PeerUnavailable
 from clinic_panel.exercise.lines import Line, Outcome, Target
 
@@ -83,7 +83,7 @@ class Bench:
             ext_neg=[build_role(uid, scp_role=True) for uid in roles],
             evt_handlers=list(handlers),
         )
-        association._reactor_checkpoint = Checkpoint()
+        mended(association)
         if not association.is_established:
             if association.is_rejected:
                 raise PeerUnavailable(

@@ -35,7 +35,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from clinic_panel.checkpoint import Checkpoint
+from clinic_panel.checkpoint import mended
 from clinic_panel.dimse import commitment
 from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import ClinicError, PeerUnavailable
@@ -284,7 +284,7 @@ def _associated(
         ae_title=modality.called_ae_title,
         evt_handlers=list(handlers),
     )
-    association._reactor_checkpoint = Checkpoint()
+    mended(association)
     if not association.is_established:
         how = f"refuses {title}" if association.is_rejected else "does not answer"
         raise PeerUnavailable(

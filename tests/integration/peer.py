@@ -14,6 +14,8 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage
 
+from clinic_panel.checkpoint import mended
+
 STATION = "CT_ONE"
 ABORT = 7
 
@@ -24,7 +26,7 @@ def associated(node, *contexts, ae_title=STATION, called="CLINIC", **options):
     entity = AE(ae_title)
     for abstract, syntaxes in contexts or [(CTImageStorage, [ExplicitVRLittleEndian])]:
         entity.add_requested_context(abstract, syntaxes)
-    association = entity.associate("127.0.0.1", node.port, ae_title=called, **options)
+    association = mended(entity.associate("127.0.0.1", node.port, ae_title=called, **options))
     try:
         yield association
     finally:

@@ -2,7 +2,12 @@
 
 import threading
 
-from clinic_panel.checkpoint import Checkpoint
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+from pynetdicom.transport import AssociationSocket
+
+from clinic_panel.checkpoint import Checkpoint, mended
 
 
 def started(act):
@@ -52,3 +57,52 @@ def test_the_associations_own_thread_may_hold_itself():
 def test_nobody_is_held_at_first():
     assert Checkpoint().is_set()
     assert Checkpoint().wait(0)
+
+
+class LateReader(threading.Event):
+    """Wakes who waits for the connection only when that is over."""
+
+    def __init__(self, association):
+        super().__init__()
+        self.association = association
+
+    def wait(self, timeout=None):
+        super().wait(timeout)
+        self.association.dul.join(10)
+        return True
+
+
+@pytest.fixture
+def choosy():
+    """A node that refuses whoever calls it by another name."""
+    entity = AE("CHOOSY")
+    entity.require_called_aet = True
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    yield server
+    server.shutdown()
+
+
+def test_a_refusal_before_the_requestor_looked_is_a_refusal(choosy, monkeypatch):
+    begin = AssociationSocket.__init__
+
+    def begun(self, association, *arguments, **options):
+        begin(self, association, *arguments, **options)
+        if association.is_requestor:
+            self._ready = LateReader(association)
+
+    monkeypatch.setattr(AssociationSocket, "__init__", begun)
+    entity = AE("CALLER")
+    entity.add_requested_context(Verification)
+    association = entity.associate(*choosy.server_address, ae_title="OTHER")
+    assert not association.is_rejected  # as the library has it
+    mended(association)
+    assert association.is_rejected
+    assert association.acceptor.primitive.diagnostic == 7
+
+
+def test_who_does_not_answer_has_not_refused(free_tcp_port):
+    entity = AE("CALLER")
+    entity.add_requested_context(Verification)
+    association = mended(entity.associate("127.0.0.1", free_tcp_port))
+    assert not association.is_rejected
