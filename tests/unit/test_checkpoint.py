@@ -101,8 +101,10 @@ def test_a_refusal_before_the_requestor_looked_is_a_refusal(choosy, monkeypatch)
     assert association.acceptor.primitive.diagnostic == 7
 
 
-def test_who_does_not_answer_has_not_refused(free_tcp_port):
+def test_who_is_let_in_stays_in(choosy):
     entity = AE("CALLER")
     entity.add_requested_context(Verification)
-    association = mended(entity.associate("127.0.0.1", free_tcp_port))
-    assert not association.is_rejected
+    association = mended(entity.associate(*choosy.server_address, ae_title="CHOOSY"))
+    assert (association.is_established, association.is_rejected) == (True, False)
+    assert association.send_c_echo().Status == 0x0000
+    association.release()
