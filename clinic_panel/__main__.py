@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clinic_panel.cli import archive, db, doctor, processes, simulate, user
+from clinic_panel.cli import archive, db, doctor, export, processes, simulate, user
 from clinic_panel.cli.edge import Clinic
 
 COMMANDS = (
@@ -16,6 +16,7 @@ COMMANDS = (
     user.user,
     archive.import_,
     archive.verify,
+    export.export,
     doctor.doctor,
     simulate.simulate,
 )

@@ -16,6 +16,7 @@ class HandoutKind(StrEnum):
     """What is made."""
 
     FILM = "film"  # images of a study on sheets, as PDF
+    TEACHING = "teaching"  # images of a study without the person, as ZIP
 
 
 class Handout(Base):

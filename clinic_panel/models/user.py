@@ -36,6 +36,7 @@ class Permission(StrEnum):
     REPORT_SIGN = "report.sign"
     ANALYTICS_READ = "analytics.read"
     COHORT_READ = "cohort.read"
+    DEIDENTIFIED_EXPORT = "export.deidentified"
     AUDIT_READ = "audit.read"
     DEVICE_READ = "device.read"
     ADMIN = "admin"
@@ -70,13 +71,21 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.REPORT_WRITE,
             _P.REPORT_SIGN,
             _P.ANALYTICS_READ,
+            _P.DEIDENTIFIED_EXPORT,
         }
     ),
     # An analyst sees numbers and de-identified rows, never a name.
-    Role.ANALYST: frozenset({_P.ANALYTICS_READ, _P.COHORT_READ}),
+    Role.ANALYST: frozenset({_P.ANALYTICS_READ, _P.COHORT_READ, _P.DEIDENTIFIED_EXPORT}),
     # Admin is not a clinical role: no images, no report texts.
     Role.ADMIN: frozenset(
-        {_P.SCHEDULE_READ, _P.ANALYTICS_READ, _P.AUDIT_READ, _P.DEVICE_READ, _P.ADMIN}
+        {
+            _P.SCHEDULE_READ,
+            _P.ANALYTICS_READ,
+            _P.AUDIT_READ,
+            _P.DEVICE_READ,
+            _P.DEIDENTIFIED_EXPORT,
+            _P.ADMIN,
+        }
     ),
     Role.SYSTEM: frozenset(Permission),
 }

@@ -24,7 +24,14 @@ from clinic_panel.services import audit, changes, jobs
 
 KEPT_FOR = timedelta(days=1)
 FOLDER = "handouts"
-_ENDINGS = {HandoutKind.FILM: ("pdf", "application/pdf")}
+_ENDINGS = {
+    HandoutKind.FILM: ("pdf", "application/pdf"),
+    HandoutKind.TEACHING: ("zip", "application/zip"),
+}
+_NEEDED = {
+    HandoutKind.FILM: Permission.IMAGE_READ,
+    HandoutKind.TEACHING: Permission.DEIDENTIFIED_EXPORT,
+}
 
 # Composes what is to be made from rows, in the transaction that asks for it.
 type Compose = Callable[[Session, Study], dict[str, Any]]
@@ -46,6 +53,16 @@ class HandoutState:
     kind: HandoutKind
     progress: Progress
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Asked:
+    """An order as a worker gets it."""
+
+    kind: HandoutKind
+    study_pk: int
+    content: dict[str, Any]
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,7 @@ def ask(ctx: Context, study_id: int, kind: HandoutKind, compose: Compose, **deta
     Forbidden, NotFound
         Nothing was asked for.
     """
-    ctx.require(Permission.IMAGE_READ)
+    ctx.require(_NEEDED[kind])
     if ctx.actor.user_pk is None:
         raise Forbidden
     with ctx.begin() as session:
@@ -136,7 +153,6 @@ def state(ctx: Context, handout_id: int) -> HandoutState:
     Forbidden, NotFound
         There is no such order of theirs.
     """
-    ctx.require(Permission.IMAGE_READ)
     with ctx.read() as session:
         row = _own(ctx, session, handout_id)
         if row.ready_at is not None:
@@ -149,7 +165,19 @@ def state(ctx: Context, handout_id: int) -> HandoutState:
         return HandoutState(row.id, row.kind, Progress.MAKING)
 
 
-def content(ctx: Context, handout_id: int) -> tuple[HandoutKind, dict[str, Any], Path]:
+def said_of(ctx: Context, handout_id: int) -> dict[str, Any]:
+    """Return what the actor asked for, and under ``made`` what came of it.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        There is no such order of theirs.
+    """
+    with ctx.read() as session:
+        return dict(_own(ctx, session, handout_id).content)
+
+
+def content(ctx: Context, handout_id: int) -> Asked:
     """Return what a worker makes, and where the file goes.
 
     Raises
@@ -162,14 +190,14 @@ def content(ctx: Context, handout_id: int) -> tuple[HandoutKind, dict[str, Any],
         row = session.get(Handout, handout_id)
         if row is None:
             raise NotFound
-        kind, said = row.kind, row.content
+        kind, study_pk, said = row.kind, row.study_pk, row.content
     path = _path(ctx, handout_id)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    return kind, said, path
+    return Asked(kind, study_pk, said, path)
 
 
-def finish(ctx: Context, handout_id: int) -> None:
-    """Note that the file is there.
+def finish(ctx: Context, handout_id: int, made: dict[str, Any] | None = None) -> None:
+    """Note that the file is there, and what is to be said of it.
 
     Raises
     ------
@@ -184,6 +212,8 @@ def finish(ctx: Context, handout_id: int) -> None:
         if row is None:
             raise NotFound
         row.ready_at = ctx.clock()
+        if made is not None:
+            row.content = row.content | {"made": made}
         changes.announce(session, Topic.JOBS)
 
 
@@ -195,7 +225,6 @@ def fetch(ctx: Context, handout_id: int) -> HandoutFile:
     Forbidden, NotFound, Unavailable
         There is no such order of theirs, or its file is gone; or it is still being made.
     """
-    ctx.require(Permission.IMAGE_READ)
     ending = ""
     with ctx.begin() as session:
         row = _own(ctx, session, handout_id)
@@ -217,6 +246,7 @@ def _own(ctx: Context, session: Session, handout_id: int) -> Handout:
     row = session.get(Handout, handout_id)
     if row is None or row.user_pk != ctx.actor.user_pk:
         raise NotFound("There is no such file.")
+    ctx.require(_NEEDED[row.kind])
     return row
 
 

@@ -24,6 +24,14 @@ def uid(ctx: Context, original: str) -> str:
     return f"2.25.{int.from_bytes(_digest(ctx, 'uid', original)[:16])}"
 
 
+def export_key(ctx: Context) -> bytes:
+    """Return the secret that de-identified copies are made with; workers may hold it.
+
+    Another than that of the cohorts' keys: whoever has a copy cannot find it in their tables.
+    """
+    return _digest(ctx, "export", "")
+
+
 def original[Row](ctx: Context, wanted: str, candidates: Iterable[tuple[str, Row]]) -> Row | None:
     """Return what belongs to the candidate whose UID, or whose replacement, is ``wanted``.
 

@@ -9,8 +9,6 @@ from distributed import Future
 
 from clinic_panel.tasks.work import Work
 
-TASK_LIMIT_S = 120.0
-
 
 @dataclass(slots=True, eq=False)
 class Turn:
@@ -47,6 +45,6 @@ def too_slow(turns: Mapping[int, Turn], at_a_time: int, now: float) -> list[int]
     for number, turn in list(turns.items())[:at_a_time]:
         if turn.began is None:
             turn.began = now
-        elif now - turn.began > TASK_LIMIT_S:
+        elif now - turn.began > turn.work.limit_s:
             slow.append(number)
     return slow

@@ -10,6 +10,8 @@ from typing import Any
 from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnderstood
 from clinic_panel.services.jobs import Claim
 
+TASK_LIMIT_S = 120.0
+
 # Trying again gives the same answer.
 _FINAL = (NotUnderstood, NotDisplayable, NotFound)
 
@@ -31,6 +33,7 @@ class Work:
     function: Callable[[Any], Any]
     tasks: tuple[Any, ...]
     keep: Callable[[Sequence[tuple[Claim, Any]]], None]  # writes the values through a service
+    limit_s: float = TASK_LIMIT_S  # what takes longer hangs
 
     @property
     def key(self) -> str:

@@ -1,6 +1,7 @@
 """The whole statement, chapter by chapter in the order of PS3.2 Annex A."""
 
 from clinic_panel.config import PREFIX, Settings
+from clinic_panel.documents.confidentiality import EDITION
 from clinic_panel.imaging.charset import python_encoding
 from clinic_panel.imaging.elements import INFLATE_LIMIT_BYTES, INFLATE_RATIO, MAX_DEPTH
 from clinic_panel.services.worklist_keys import CODING_SCHEME
@@ -128,7 +129,7 @@ def _network() -> str:
 
 
 def _media() -> str:
-    return """As a file-set reader, `clinic import` takes single files of the DICOM File Format
+    return f"""As a file-set reader, `clinic import` takes single files of the DICOM File Format
 (PS3.10 7), folders, ZIP archives and media with a DICOMDIR, whatever their application profile;
 objects are indexed as if they had been received. The archive itself keeps every object in the DICOM
 File Format:
@@ -136,7 +137,20 @@ File Format:
 - preamble of zeros, `DICM`, File Meta Information (PS3.10 Table 7.1-1) with our implementation, and
   for objects from the network the calling AE title as Source Application Entity Title;
 - the data set byte for byte as received, in the transfer syntax it came in; the file is named by
-  its SHA-256, so that a name never comes from the network."""
+  its SHA-256, so that a name never comes from the network.
+
+As a file-set creator, `clinic export` and the viewer's teaching export write a DICOMDIR in Explicit
+VR Little Endian with PATIENT, STUDY, SERIES and the records below them; file IDs have at most eight
+characters. Objects keep their transfer syntax and, as exported with identity, every byte.
+
+De-identification follows the Basic Application Level Confidentiality Profile (PS3.15 E.2, Table
+E.1-1 of {EDITION}) with the option Retain Longitudinal Temporal Information Modified Dates; Clean
+Graphics for presentation states, Clean Structured Content for key object selections, and Clean
+Pixel Data where a person looked at the images or had areas blacked out. Private attributes,
+overlays and curves go, and all free text that does not say how the image was made. UIDs come from a
+keyed hash: references hold, and exporting again gives the same. Reports, encapsulated documents,
+raw and private objects, voice and video are left out; so are ultrasound, secondary captures and
+photographs that nobody looked at."""
 
 
 def _character_sets() -> str:
