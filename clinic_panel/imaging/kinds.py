@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from clinic_panel.imaging.listing import uid_name
+from clinic_panel.imaging.legible import uid_name
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 

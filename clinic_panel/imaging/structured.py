@@ -14,7 +14,7 @@ from typing import Any, Final
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.header import decode, encodings_of, parse_date, parse_time
-from clinic_panel.imaging.listing import legible
+from clinic_panel.imaging.legible import legible
 from clinic_panel.imaging.opened import opened_elements
 from clinic_panel.validation import display_name
 

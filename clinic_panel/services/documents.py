@@ -15,7 +15,8 @@ from clinic_panel.errors import NotDisplayable, NotFound, NotUnderstood
 from clinic_panel.imaging import presentation, structured, waveform
 from clinic_panel.imaging.encapsulated import Wrapped, read_pdf
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
-from clinic_panel.imaging.listing import Listing, listing_of, size_text
+from clinic_panel.imaging.legible import size_text
+from clinic_panel.imaging.listing import Listing, listing_of
 from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series
