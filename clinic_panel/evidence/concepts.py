@@ -21,6 +21,11 @@ _QUANTITIES = {
     Quantity.COBB: codes.SCT.CobbAngle,
     Quantity.AREA: codes.SCT.Area,
 }
+_EXTENTS = {  # along an axis of ultrasound that shows no length, by its unit
+    "s": codes.SCT.Duration,
+    "cm": codes.SCT.Length,
+    "cm/s": codes.DCM.FlowVelocity,
+}
 _DERIVATIONS = {  # CID 7464
     Quantity.MEAN: codes.SCT.Mean,
     Quantity.SD: codes.SCT.StandardDeviation,
@@ -34,14 +39,20 @@ _UNITS = {
     PX2: SQUARE_PIXELS,
     DEGREE: codes.UCUM.Degree,
     "HU": codes.UCUM.HounsfieldUnit,
-    "BQML": codes.UCUM.BecquerelsPerMilliliter,
-    "CNTS": codes.UCUM.Counts,
-    "CPS": codes.UCUM.CountsPerSecond,
-    "PROPCNTS": codes.UCUM.ProportionalToCounts,
+    "Bq/ml": codes.UCUM.BecquerelsPerMilliliter,
+    "g/ml": Code("g/ml", "UCUM", "gram per milliliter"),
+    "counts": codes.UCUM.Counts,
+    "Gy": Code("Gy", "UCUM", "gray"),
+    "ms": codes.UCUM.Millisecond,
+    "mm²/s": codes.UCUM.SquareMillimeterPerSecond,
+    "µm²/s": codes.UCUM.SquareMicrometerPerSecond,
+    "s": codes.UCUM.Second,
+    "cm": codes.UCUM.Centimeter,
+    "cm/s": codes.UCUM.CentimeterPerSecond,
 }
 _PIXEL_VALUES = {  # CID 7180, by unit and then by modality
     "HU": codes.DCM.AttenuationCoefficient,
-    "BQML": codes.DCM.NuclearMedicineTomographicActivity,
+    "Bq/ml": codes.DCM.NuclearMedicineTomographicActivity,
     "MR": codes.DCM.MRSignalIntensity,
     "US": codes.DCM.Echogenicity,
 }
@@ -62,11 +73,19 @@ _TITLES = {  # CID 7010
 }
 
 
+def has_name(figure: Figure) -> bool:
+    """Whether there is a concept for a number: an extent in decibels has none."""
+    is_extent = figure.quantity in (Quantity.ACROSS, Quantity.DOWN)
+    return not is_extent or figure.unit in _EXTENTS
+
+
 def name_of(figure: Figure, modality: str) -> tuple[Code, Code | None]:
     """Return what a number is and how it was derived.
 
     Where no concept says what the values of pixels are, the derivation itself is the name.
     """
+    if figure.quantity in (Quantity.ACROSS, Quantity.DOWN):
+        return _EXTENTS[figure.unit], None
     if not figure.quantity.is_of_pixels:
         return _QUANTITIES[figure.quantity], None
     derivation = _DERIVATIONS[figure.quantity]

@@ -86,6 +86,7 @@ def _group(mark: Mark, place: int, sources: Sources) -> Any:
     numbers = [
         _number(figure, modality, reading.source, _coordinates(own, image))
         for figure, own in zip(reading.figures, by_figure, strict=True)
+        if concepts.has_name(figure)
     ]
     group = hd.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking, measurements=numbers or None

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clinic_panel.imaging.geometry import Region, SpacingSource
+from clinic_panel.imaging.geometry import SpacingSource
 from clinic_panel.imaging.measure import Point
 from clinic_panel.imaging.pixels import FrameInfo
+from clinic_panel.imaging.regions import Scale, home_of
 
 OUTSIDE = "Outside one calibrated region: pixels only"
+UNSCALED = "Region without a scale: pixels only"
 LEAST_MM, MOST_MM = 0.1, 2000.0  # of a known object
 
 
@@ -39,37 +41,38 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class PixelSize:
-    """Millimetres between pixel centres, or None twice where nothing says so; and the source."""
+    """Millimetres between pixel centres, or None twice where nothing says so; and the source.
+
+    Where a region of ultrasound shows something else than lengths, ``across`` and ``down`` say
+    what.
+    """
 
     row_mm: float | None
     column_mm: float | None
     source: str
+    across: Scale | None = None
+    down: Scale | None = None
 
 
 def pixel_size(info: FrameInfo, points: Sequence[Point], known: Known | None = None) -> PixelSize:
     """Return what a pixel is for a shape with these points.
 
     On ultrasound only the region that holds the whole shape may speak for it (PS3.3 C.8.5.5), and a
-    calibration by hand speaks for the region it was drawn in. One that takes the place of a spacing
-    the object brought says so.
+    calibration by hand speaks for the region it was drawn in, but not where that shows no lengths.
+    One that takes the place of a spacing the object brought says so.
     """
-    home = _home(info, points)
     by_hand = _by_hand(info, known) if known is not None else None
     if info.regions:
+        home = home_of(info.regions, points)
         if home is None:
             return PixelSize(None, None, OUTSIDE)
-        if by_hand and known and home == _home(info, known.points):
+        shows_lengths = not (home.across or home.down)
+        if by_hand and known and shows_lengths and home == home_of(info.regions, known.points):
             return by_hand
-        return PixelSize(home.row_mm, home.column_mm, SpacingSource.ULTRASOUND.value)
+        source = SpacingSource.ULTRASOUND.value if home.says_something else UNSCALED
+        return PixelSize(home.row_mm, home.column_mm, source, home.across, home.down)
     row, column = info.spacing or (None, None)
     return by_hand or PixelSize(row, column, info.spacing_source)
-
-
-def _home(info: FrameInfo, points: Sequence[Point]) -> Region | None:
-    for one in info.regions:
-        if all(one.left <= x <= one.right and one.top <= y <= one.bottom for x, y in points):
-            return one
-    return None
 
 
 def _by_hand(info: FrameInfo, known: Known) -> PixelSize | None:

@@ -13,6 +13,9 @@ _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _J2K_START: Final = b"\xff\x4f\xff\x51"
+_J2K_CODING: Final = 0xFF52
+_J2K_TILE: Final = 0xFF90
+_APP0, _APP14 = 0xE0, 0xEE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,35 @@ def j2k_dimensions(frame: bytes) -> Dimensions:
     except (struct.error, IndexError):
         raise NotDisplayable("The compressed image is damaged.") from None
     return Dimensions(bottom - top, right - left, samples, (depth & 0x7F) + 1)
+
+
+def j2k_transforms_colours(frame: bytes) -> bool:
+    """Whether a JPEG 2000 codestream turns its three components into others (ISO 15444-1 A.6.1).
+
+    A decoder undoes it, so that what it gives is RGB.
+    """
+    pos = frame.find(_J2K_START, 0, 4096) + 2
+    while 2 <= pos <= len(frame) - 9:
+        marker, length = struct.unpack_from(">HH", frame, pos)
+        if marker == _J2K_CODING:
+            return frame[pos + 8] == 1
+        if marker == _J2K_TILE or length < 2:
+            break
+        pos += 2 + length
+    return False
+
+
+def jpeg_colours(frame: bytes) -> str:
+    """RGB or YBR_FULL where Adobe's marker in a JPEG stream says which it holds; else nothing.
+
+    JFIF's marker means YBR whatever follows; with neither, the header has to be believed.
+    """
+    for marker, start, length in _segments(frame):
+        if marker == _APP0 and frame[start : start + 4] == b"JFIF":
+            return ""
+        if marker == _APP14 and frame[start : start + 5] == b"Adobe" and length >= 12:
+            return {0: "RGB", 1: "YBR_FULL"}.get(frame[start + 11], "")
+    return ""
 
 
 def full_spectrum(frame: bytes) -> bytes:

@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
@@ -44,6 +45,7 @@ _WHOLE_WORDS: Final = frozenset({RLELossless, JPEGLossless, JPEGLosslessSV1, _DE
 _DEFLATE_MOST: Final = 1032  # RFC 1951: 258 bytes for two bits
 # Retired in 1998 with their processes of ISO 10918-1 (6 & 8, 10 & 12), which decoders still know.
 _RETIRED_JPEG: Final = frozenset({"1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"})
+_LOSSY_JPEG: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 _J2K: Final = frozenset(JPEG2000TransferSyntaxes)
 _JPEG: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_RETIRED_JPEG})
 _ELSEWHERE: Final = frozenset(
@@ -141,11 +143,23 @@ def decode_stream(
         data = codestream.full_spectrum(data)
     if transfer_syntax_uid in _RETIRED_JPEG:
         transfer_syntax_uid = JPEGExtended12Bit
+    if options["samples_per_pixel"] == 3:
+        told = options["photometric_interpretation"]
+        options = options | {"photometric_interpretation": _held(transfer_syntax_uid, told, data)}
     if transfer_syntax_uid == _DEFLATED_FRAMES:
         return _inflated(options, data), options["photometric_interpretation"]
     if transfer_syntax_uid == RLELossless and options["bits_allocated"] == 1:
         return _packed(options, data), options["photometric_interpretation"]
     return _decoded(transfer_syntax_uid, options, data)
+
+
+def _held(transfer_syntax_uid: str, told: str, data: bytes) -> str:
+    """The colours that a stream itself says it holds; those the header tells where it does not."""
+    if transfer_syntax_uid in _J2K:
+        return "RGB" if codestream.j2k_transforms_colours(data) else told
+    if transfer_syntax_uid in _LOSSY_JPEG and told in ("RGB", "YBR_FULL", "YBR_FULL_422"):
+        return codestream.jpeg_colours(data) or told
+    return told
 
 
 def _decoded(

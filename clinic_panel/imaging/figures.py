@@ -27,6 +27,8 @@ class Quantity(StrEnum):
     """What a number is."""
 
     LENGTH = "length"
+    ACROSS = "extent across"  # in a region of ultrasound that shows something else than lengths
+    DOWN = "extent down"
     LONG_AXIS = "long axis"
     SHORT_AXIS = "short axis"
     ANGLE = "angle"
@@ -81,14 +83,16 @@ def read_shape(
     line, square = (MM, MM2) if in_mm else (PX, PX2)
     match kind:
         case Shape.LENGTH:
-            figures = [Figure(Quantity.LENGTH, length(points, row, column), line)]
+            figures = _extents(points, size)
+            figures = figures or [Figure(Quantity.LENGTH, length(points, row, column), line)]
         case Shape.BIDIRECTIONAL:
             long, short = axes(points, row, column)
             figures = [Figure(Quantity.LONG_AXIS, long, line)]
             figures += [Figure(Quantity.SHORT_AXIS, short, line)]
         case Shape.ANGLE | Shape.COBB:
             quantity = Quantity.COBB if kind is Shape.COBB else Quantity.ANGLE
-            return Reading((Figure(quantity, angle(kind, points, row, column), DEGREE),), "")
+            figure = Figure(quantity, angle(kind, points, row, column), DEGREE)
+            return Reading((figure,), "" if _shows_lengths(size) else _instead(size))
         case Shape.RECTANGLE | Shape.ELLIPSE | Shape.POLYGON:
             covered = area(kind, points, row, column)
             if covered is None:
@@ -96,7 +100,26 @@ def read_shape(
             figures = [Figure(Quantity.AREA, covered, square), *_of_pixels(kind, points, frame)]
         case _:
             return Reading((), "")
-    return Reading(tuple(figures), size.source)
+    is_told = kind is Shape.LENGTH or _shows_lengths(size)
+    return Reading(tuple(figures), size.source if is_told else _instead(size))
+
+
+def _shows_lengths(size: PixelSize) -> bool:
+    return not (size.across or size.down)
+
+
+def _extents(points: Sequence[Point], size: PixelSize) -> list[Figure]:
+    """How far a line goes along each axis that has a scale of its own, such as time."""
+    (x1, y1), (x2, y2) = points
+    along = ((Quantity.ACROSS, x2 - x1, size.across), (Quantity.DOWN, y2 - y1, size.down))
+    return [Figure(name, abs(px) * scale.per_px, scale.unit) for name, px, scale in along if scale]
+
+
+def _instead(size: PixelSize) -> str:
+    """Why a region of ultrasound gives a shape no millimetres: what it shows instead."""
+    ways = ((size.across, "across"), (size.down, "down"))
+    shown = " and ".join(f"{scale.unit} {way}" for scale, way in ways if scale)
+    return f"Region of {shown}: pixels only"
 
 
 def long_axis_first(
@@ -115,6 +138,9 @@ def lines_of(reading: Reading) -> list[str]:
     lines = [reading.problem] if reading.problem else []
     if figure := found.get(Quantity.LENGTH):
         lines.append(f"{_show(figure.value)} {figure.unit}")
+    for quantity, way in ((Quantity.ACROSS, "across"), (Quantity.DOWN, "down")):
+        if figure := found.get(quantity):
+            lines.append(f"{_fine(figure.value)} {figure.unit} {way}")
     if figure := found.get(Quantity.LONG_AXIS):
         short = found[Quantity.SHORT_AXIS].value
         lines.append(f"{_show(figure.value)} × {_show(short)} {figure.unit}")
@@ -141,6 +167,11 @@ def _show(number: float, digits: int = 1) -> str:
     return f"{number:.{digits + (abs(number) < 10)}f}"
 
 
+def _fine(number: float) -> str:
+    """Three digits that count: seconds are mostly small, hertz large."""
+    return f"{number:.{2 if number >= 1 else 3}f}" if number < 100 else f"{number:.0f}"
+
+
 def _sides(size: PixelSize, info: FrameInfo) -> tuple[float, float, bool]:
     """A pixel's height and width in millimetres, or in pixel widths; and which of the two."""
     if size.row_mm is None or size.column_mm is None:
@@ -153,7 +184,10 @@ def _of_pixels(kind: Shape, points: Sequence[Point], frame: Frame) -> list[Figur
     info = frame.info
     if info.format == "rgb8":
         return []
-    found = statistics(frame.values, mask(kind, points, info.rows, info.columns))
+    inside = mask(kind, points, info.rows, info.columns)
+    if (coloured := frame.coloured) is not None:
+        inside = inside & ~coloured
+    found = statistics(frame.values, inside)
     if found is None:
         return []
     return [

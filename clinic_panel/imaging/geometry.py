@@ -1,7 +1,6 @@
 """Where pixels lie in the patient: spacing with its source, slice order, orientation letters."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.elements import Elements
+from clinic_panel.imaging.regions import REGIONS_TAG, regions_of, shared_mm
 
 _PIXEL_SPACING: Final = 0x00280030
 _IMAGER_PIXEL_SPACING: Final = 0x00181164
@@ -18,9 +18,14 @@ _MAGNIFICATION: Final = 0x00181114
 _NOMINAL_SPACING: Final = 0x00182010
 _CALIBRATION_TYPE: Final = 0x00280A02
 _ASPECT_RATIO: Final = 0x00280034
-_ULTRASOUND_REGIONS: Final = 0x00186011
-_CENTIMETRES: Final = 3  # PS3.3 C.8.5.5.1.15
-_MOST_REGIONS: Final = 16
+_MODALITY: Final = 0x00080060
+_MEASURES: Final = 0x00289110
+# Of enhanced angiography, frame by frame (PS3.3 C.8.19.6.4, C.8.19.6.9).
+_PIXEL_PROPERTIES, _PROJECTION_CALIBRATION, _IN_BEAM = 0x00289443, 0x00189401, 0x00189404
+# Where Pixel Spacing may be at the detector or in the patient (PS3.3 10.7.1.3).
+_PROJECTIONS: Final = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"})
+_LEAST_MM, _MOST_MM = 1e-6, 1e6
+_SQUARE_ENOUGH: Final = 0.1  # cosine of the angle between rows and columns, at most
 
 GEOMETRY_TAGS: Final = frozenset(
     {
@@ -30,7 +35,8 @@ GEOMETRY_TAGS: Final = frozenset(
         _MAGNIFICATION,
         _NOMINAL_SPACING,
         _ASPECT_RATIO,
-        _ULTRASOUND_REGIONS,
+        REGIONS_TAG,
+        _MODALITY,
         0x00200032,
         0x00200037,
     }
@@ -41,10 +47,12 @@ class SpacingSource(StrEnum):
     """Where a millimetre comes from; shown beside every length."""
 
     PIXEL_SPACING = "Pixel Spacing"
+    UNSTATED = "Pixel Spacing, at the detector or in the patient"
     GEOMETRY = "Pixel Spacing, corrected for geometry"
     FIDUCIAL = "Pixel Spacing, calibrated on a fiducial"
     IMAGER = "Imager Pixel Spacing, at the detector"
     IMAGER_CORRECTED = "Imager Pixel Spacing, corrected for magnification"
+    IN_BEAM = "Object Pixel Spacing, in the centre of the beam"
     NOMINAL_SCANNED = "Nominal Scanned Pixel Spacing"
     ULTRASOUND = "Ultrasound region calibration"
     NONE = "No calibration: pixels only"
@@ -64,18 +72,6 @@ class Spacing:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A calibrated part of an ultrasound image: its pixels' edges and size (PS3.3 C.8.5.5)."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    row_mm: float
-    column_mm: float
-
-
-@dataclass(frozen=True, slots=True)
 class Plane:
     """One image plane in the patient's frame, LPS in millimetres (PS3.3 C.7.6.2.1.1)."""
 
@@ -90,71 +86,62 @@ class Plane:
         return normal / np.linalg.norm(normal)
 
 
-def spacing_of(found: Elements, measures: Elements | None = None) -> Spacing:
+def spacing_of(found: Elements, group: Callable[[int], Elements | None]) -> Spacing:
     """Find the spacing of a frame and say where it comes from.
 
     Parameters
     ----------
     found
         The data set's top level.
-    measures
-        The frame's item of Pixel Measures Sequence, for enhanced multi-frame objects.
+    group
+        Gives the frame's item of a functional group sequence, for enhanced multi-frame objects.
     """
-    spacing = _pair(measures, _PIXEL_SPACING) if measures else None
-    spacing = spacing or _pair(found, _PIXEL_SPACING)
-    imager = _pair(found, _IMAGER_PIXEL_SPACING)
+    spacing = _pair(group(_MEASURES), _PIXEL_SPACING) or _pair(found, _PIXEL_SPACING)
+    imager = _pair(group(_PIXEL_PROPERTIES), _IMAGER_PIXEL_SPACING)
+    imager = imager or _pair(found, _IMAGER_PIXEL_SPACING)
     if spacing and spacing != imager:
-        # How a radiograph's was found (PS3.3 10.7.1.3).
-        found_by = _FOUND_BY.get(found.text(_CALIBRATION_TYPE), SpacingSource.PIXEL_SPACING)
-        return _spacing(spacing, found_by)
+        return _spacing(spacing, _found_by(found, imager))
+    if in_beam := _singles(group(_PROJECTION_CALIBRATION), _IN_BEAM):
+        return _spacing(in_beam, SpacingSource.IN_BEAM)
     if imager:
         factor = next(iter(found.numbers(_MAGNIFICATION)), 0.0)
-        if factor > 0:
+        if _LEAST_MM < factor < _MOST_MM:
             corrected = (imager[0] / factor, imager[1] / factor)
             return _spacing(corrected, SpacingSource.IMAGER_CORRECTED)
         return _spacing(imager, SpacingSource.IMAGER)
     if nominal := _pair(found, _NOMINAL_SPACING):
         return _spacing(nominal, SpacingSource.NOMINAL_SCANNED)
-    if regions := _ultrasound(found):
-        return _spacing(regions, SpacingSource.ULTRASOUND)
+    if pair := shared_mm(regions_of(found)):
+        return _spacing(pair, SpacingSource.ULTRASOUND)
     ratio = _pair(found, _ASPECT_RATIO)
     return Spacing(None, None, SpacingSource.NONE, ratio[0] / ratio[1] if ratio else 1.0)
+
+
+def _found_by(found: Elements, imager: tuple[float, float] | None) -> SpacingSource:
+    """How a Pixel Spacing was found; a radiograph's may not say (PS3.3 10.7.1.3)."""
+    if said := _FOUND_BY.get(found.text(_CALIBRATION_TYPE)):
+        return said
+    if imager is None and found.text(_MODALITY) in _PROJECTIONS:
+        return SpacingSource.UNSTATED
+    return SpacingSource.PIXEL_SPACING
 
 
 def _spacing(pair: tuple[float, float], source: SpacingSource) -> Spacing:
     return Spacing(pair[0], pair[1], source, pair[0] / pair[1])
 
 
-def _pair(found: Elements, tag: int) -> tuple[float, float] | None:
-    numbers = found.numbers(tag)
-    if len(numbers) < 2 or not all(1e-6 < number < 1e6 for number in numbers[:2]):
+def _pair(found: Elements | None, tag: int) -> tuple[float, float] | None:
+    return _sizes(found.numbers(tag)) if found else None
+
+
+def _singles(found: Elements | None, tag: int) -> tuple[float, float] | None:
+    return _sizes(found.floats(tag, "f")) if found else None
+
+
+def _sizes(numbers: Sequence[float]) -> tuple[float, float] | None:
+    if len(numbers) < 2 or not all(_LEAST_MM < number < _MOST_MM for number in numbers[:2]):
         return None
     return numbers[0], numbers[1]
-
-
-def _ultrasound(found: Elements) -> tuple[float, float] | None:
-    """One calibration for the whole frame: regions that disagree give none (PS3.3 C.8.5.5)."""
-    pairs = {(region.row_mm, region.column_mm) for region in regions_of(found)}
-    return pairs.pop() if len(pairs) == 1 else None
-
-
-def regions_of(found: Elements) -> tuple[Region, ...]:
-    """The parts of an ultrasound image in which distances are known; others show time or none."""
-    regions = []
-    for item in found.items(_ULTRASOUND_REGIONS):
-        units = (item.integer(0x00186024), item.integer(0x00186026))
-        if units != (_CENTIMETRES, _CENTIMETRES):
-            continue
-        across, down = item.floats(0x0018602C, "d"), item.floats(0x0018602E, "d")
-        corners = [item.integer(tag) for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)]
-        if not (across and down and across[0] and down[0]):
-            continue
-        left, top, right, bottom = (float(corner or 0) for corner in corners)
-        if math.isfinite(across[0]) and math.isfinite(down[0]):
-            size = round(abs(down[0]) * 10, 6), round(abs(across[0]) * 10, 6)
-            # The corners are pixels that belong to the region.
-            regions.append(Region(left, top, right + 1, bottom + 1, *size))
-    return tuple(regions[:_MOST_REGIONS])
 
 
 def plane_of(
@@ -165,8 +152,12 @@ def plane_of(
     axes = (orientation or found).numbers(0x00200037)
     if len(place) != 3 or len(axes) != 6:
         return None
-    lengths = np.linalg.norm(np.asarray(axes).reshape(2, 3), axis=1)
-    if not np.allclose(lengths, 1.0, atol=1e-2):
+    row, column = np.asarray(axes).reshape(2, 3)
+    if max(map(abs, place)) > _MOST_MM or max(map(abs, axes)) > 2:
+        return None
+    if not np.allclose([np.linalg.norm(row), np.linalg.norm(column)], 1.0, atol=1e-2):
+        return None
+    if abs(row @ column) > _SQUARE_ENOUGH:  # no plane, or none that pixels lie in
         return None
     return Plane(
         (place[0], place[1], place[2]), (axes[0], axes[1], axes[2], axes[3], axes[4], axes[5])

@@ -117,9 +117,9 @@ def _check_alike(slices: Sequence[Slice], planes: Sequence[Plane]) -> None:
     for picture, number in slices:
         if (picture.rows, picture.columns) != (first.rows, first.columns):
             raise NotDisplayable("The series mixes slices of different size.")
-        if picture.samples != 1 or picture.palette:
-            raise NotDisplayable("A colour series has no volume of values.")
         other = picture.frame_traits(number)
+        if picture.samples != 1 or picture.palette or other.coloured:
+            raise NotDisplayable("A colour series has no volume of values.")
         if other.unit != traits.unit:
             raise NotDisplayable("The series mixes slices of different units.")
         if (other.spacing.row_mm, other.spacing.column_mm) != (

@@ -6,20 +6,21 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import get_frame
-from pydicom.pixels import convert_color_space
 
 from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging import colour
 from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode, keeps_whole_words
 from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
-from clinic_panel.imaging.geometry import Region, SpacingSource, orientation_letters
-from clinic_panel.imaging.lut import LookUpTable
+from clinic_panel.imaging.geometry import orientation_letters
+from clinic_panel.imaging.lut import Palette
 from clinic_panel.imaging.overlays import mask
 from clinic_panel.imaging.picture import Picture, describe
+from clinic_panel.imaging.regions import Region
 from clinic_panel.imaging.window import VoiFunction, Window, automatic
 
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
@@ -33,8 +34,20 @@ _FORMATS: Final[dict[str, Format]] = {  # of NumPy's kind and bytes
     "i4": "int32",
     "f4": "float32",
 }
-# One Pixel Spacing for the whole image stands above what its regions say.
-_BY_REGION = (SpacingSource.ULTRASOUND, SpacingSource.NONE)
+_WHOLE_BYTES: Final = (8, 16, 32, 64)
+_NO_UNITS: Final = ("US", "UNSPECIFIED")  # Modality LUT Type (PS3.3 C.11.1.1.2)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourRange:
+    """Which stored values of a grey frame are colours: ``count`` from ``first`` on.
+
+    Greater ones have the last colour. ``key`` is the same for ranges of the same colours.
+    """
+
+    first: float
+    count: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +55,12 @@ class FrameInfo:
     """What a screen needs beside the bytes; JSON-ready through ``as_dict``.
 
     ``padding`` are the least and greatest stored value of pixels outside the picture, or None.
-    ``overlay`` says that the frame brings graphics. ``voi_curve`` is the shape of a VOI LUT, as
-    ``window.apply`` takes it, in Base64. ``slope`` and ``intercept`` turn stored values into
-    ``unit``. ``spacing`` is (row, column) in millimetres or None; of ultrasound, ``regions`` say
-    where it is known and hold it each for itself. ``edges`` are the letters at left, right, top
-    and bottom, or None.
+    ``overlay`` says that the frame brings graphics. ``voi_curve`` is the shape of a VOI LUT, in
+    runs (``lut.curve_of``) and Base64. ``slope`` and ``intercept`` turn stored values into
+    ``unit``; those that ``colours`` says are no values. ``spacing`` is (row, column) in
+    millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
+    itself. ``edges`` are the letters at left, right, top and bottom, or None. ``note`` is what a
+    reader has to know of how the frame is shown.
     """
 
     rows: int
@@ -58,6 +72,7 @@ class FrameInfo:
     inverted: bool = False
     padding: tuple[float, float] | None = None
     overlay: bool = False
+    colours: ColourRange | None = None
     window_center: float = 128.0  # with this width, LINEAR changes no colour
     window_width: float = 256.0
     voi_function: str = "LINEAR"
@@ -72,6 +87,7 @@ class FrameInfo:
     orientation: tuple[float, ...] | None = None
     frame_time_ms: float | None = None
     lossy: bool = False
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -86,17 +102,26 @@ class FrameInfo:
 class Frame:
     """One frame: little endian bytes of shape (rows, columns[, 3]) and what they mean.
 
-    ``overlay`` are its graphics, one bit a pixel (``overlays.mask``), or nothing.
+    ``overlay`` are its graphics, one bit a pixel (``overlays.mask``), or nothing; ``palette``
+    holds the colours of ``info.colours``.
     """
 
     info: FrameInfo
     data: bytes
     overlay: bytes = b""
+    palette: Palette | None = None
 
     @property
     def body(self) -> bytes:
-        """What goes to a screen: the pixels, and behind them the graphics."""
+        """What goes to a screen: the pixels, and behind them graphics and colours (RGB)."""
+        if self.palette is not None:
+            return self.data + self.overlay + self.palette.colours.tobytes()
         return self.data + self.overlay if self.overlay else self.data
+
+    @property
+    def coloured(self) -> NDArray[np.bool_] | None:
+        """Which pixels are colours and no values, as bool (rows, columns); None if none can be."""
+        return None if self.info.colours is None else self.stored >= self.info.colours.first
 
     @property
     def graphics(self) -> NDArray[np.bool_]:
@@ -167,8 +192,10 @@ def read_frame(
 
 
 def _shown(picture: Picture, array: NDArray[Any], photometric: str, frame: int) -> Frame:
-    if picture.samples == 3 or picture.palette:
-        return _colour(picture, array, photometric, frame)
+    if picture.palette is not None:
+        return _colour(picture, picture.palette.of(_stored_bits(picture, array)), frame)
+    if picture.samples == 3:
+        return _colour(picture, colour.rgb_of(array, photometric, picture.bits_stored), frame)
     return _mono(picture, array, frame)
 
 
@@ -178,13 +205,11 @@ def _shown(picture: Picture, array: NDArray[Any], photometric: str, frame: int) 
 def _native(picture: Picture, file: BinaryIO, frame: int) -> NDArray[Any]:
     """Slice one frame from uncompressed pixel data."""
     size, bits = picture.frame_bytes, picture.bits_allocated
-    first_bit = 0
-    if bits == 1:  # frames of single bits are not padded to bytes (PS3.5 8.1.1)
-        first = frame * picture.rows * picture.columns * picture.samples
+    first_bit, start = 0, frame * size
+    if bits % 8:  # frames of single bits are not padded to bytes (PS3.5 8.1.1)
+        first = frame * picture.rows * picture.columns * bits
         first_bit, start = first % 8, first // 8
-        size = (first_bit + picture.rows * picture.columns * picture.samples + 7) // 8
-    else:
-        start = frame * size
+        size = (first_bit + picture.rows * picture.columns * bits + 7) // 8
     # Big endian bytes are swapped inside 16-bit words where pixel data are OW (PS3.5 7.3).
     words = picture.syntax.big and bits == 8 and picture.pixels.vr == b"OW"
     if words:
@@ -196,13 +221,26 @@ def _native(picture: Picture, file: BinaryIO, frame: int) -> NDArray[Any]:
     raw = file.read(size)
     if len(raw) < size:
         raise NotDisplayable("The image is cut short.")
-    if bits == 1:
-        flat = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")[first_bit:]
-        return flat[: picture.rows * picture.columns].reshape(picture.rows, picture.columns)
+    if bits not in _WHOLE_BYTES:
+        return _unpacked(picture, raw, first_bit)
     if words:
         raw = np.frombuffer(raw, ">u2").astype("<u2").tobytes()
         raw = raw[first_bit : first_bit + picture.frame_bytes]
     return _shape(picture, np.frombuffer(raw, _dtype(picture)))
+
+
+def _unpacked(picture: Picture, raw: bytes, first_bit: int) -> NDArray[Any]:
+    """Pixels that are not of whole bytes, the lowest bit first, in the next wider whole number."""
+    bits, count = picture.bits_allocated, picture.rows * picture.columns
+    flat = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")[first_bit:]
+    if bits == 1:
+        return flat[:count].reshape(picture.rows, picture.columns)
+    size = next(size for size in (1, 2, 4) if bits <= 8 * size)
+    cells = np.zeros((count, 8 * size), np.uint8)
+    cells[:, :bits] = flat[: count * bits].reshape(count, bits)
+    kind = "i" if picture.signed else "u"
+    packed = np.packbits(cells, axis=1, bitorder="little")
+    return packed.reshape(-1).view(f"<{kind}{size}").reshape(picture.rows, picture.columns)
 
 
 def _dtype(picture: Picture) -> np.dtype[Any]:
@@ -215,13 +253,8 @@ def _shape(picture: Picture, flat: NDArray[Any]) -> NDArray[Any]:
     rows, columns = picture.rows, picture.columns
     if picture.samples == 1:
         return flat.reshape(rows, columns)
-    if picture.photometric == "YBR_FULL_422":  # Y Y B R for two pixels (PS3.3 C.7.6.3.1.2)
-        pairs = flat.reshape(rows, columns // 2, 4)
-        full = np.empty((rows, columns, 3), flat.dtype)
-        full[:, 0::2, 0], full[:, 1::2, 0] = pairs[..., 0], pairs[..., 1]
-        full[..., 1] = np.repeat(pairs[..., 2], 2, axis=1)
-        full[..., 2] = np.repeat(pairs[..., 3], 2, axis=1)
-        return full
+    if picture.photometric in colour.HALVED:
+        return colour.doubled(flat, rows, columns)
     if picture.planar == 1:
         return flat.reshape(3, rows, columns).transpose(1, 2, 0)
     return flat.reshape(rows, columns, 3)
@@ -264,31 +297,38 @@ def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
         spacing=measured,
         spacing_source=spacing.source.value,
         aspect=spacing.aspect,
-        regions=picture.regions if spacing.source in _BY_REGION else (),
+        regions=picture.regions,
         edges=orientation_letters(plane.orientation) if plane else None,
         position=plane.position if plane else None,
         orientation=plane.orientation if plane else None,
         frame_time_ms=picture.frame_time_ms,
         lossy=picture.lossy,
+        note=picture.note,
     )
 
 
 def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
     if array.dtype.kind != "f":
         array = _stored_bits(picture, array)
-    info = replace(_info(picture, frame, "uint16"), padding=picture.padding)
+    info, base = replace(_info(picture, frame, "uint16"), padding=picture.padding), 0.0
+    palette = picture.supplement if picture.frame_traits(frame).coloured else None
     if picture.modality_lut is not None:
-        array = _look_up(picture.modality_lut, array).astype(np.uint16)
-        info = replace(info, slope=1.0, intercept=0.0, unit="", padding=None)
+        table, palette = picture.modality_lut, None
+        array = table.of(array)
+        unit = "" if table.unit in _NO_UNITS else table.unit
+        info = replace(info, slope=1.0, intercept=0.0, unit=unit, padding=None)
     if array.dtype.kind == "f" or array.dtype.itemsize > 2:
         array, base = _narrowed(array)
         info = replace(info, intercept=info.intercept + info.slope * base)
         if info.padding is not None:
             info = replace(info, padding=(info.padding[0] - base, info.padding[1] - base))
+    if palette is not None:
+        key = palette.key.hex()
+        info = replace(info, colours=ColourRange(palette.first - base, len(palette.colours), key))
     array = array.astype(np.int16) if array.dtype.str[1:] == "i1" else array
     info = replace(info, format=_FORMATS[array.dtype.str[1:]])
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    result = Frame(info, np.ascontiguousarray(little).tobytes())
+    result = Frame(info, np.ascontiguousarray(little).tobytes(), palette=palette)
     return replace(result, info=_windowed(info, result))
 
 
@@ -296,11 +336,12 @@ def _stored_bits(picture: Picture, array: NDArray[Any]) -> NDArray[Any]:
     """Keep the stored bits alone: old overlays live in the others (PS3.5 8.1.1)."""
     if picture.bits_allocated == 1 or not keeps_whole_words(picture):
         return array
-    stored, spare = picture.bits_stored, picture.bits_allocated - picture.high_bit - 1
-    if spare == 0 and stored == picture.bits_allocated:
+    width = 8 * array.dtype.itemsize
+    stored, spare = picture.bits_stored, width - picture.high_bit - 1
+    if spare < 0 or (spare == 0 and stored == width):
         return array
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return (native << spare) >> (picture.bits_allocated - stored)
+    return (native << spare) >> (width - stored)
 
 
 def _narrowed(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
@@ -321,11 +362,6 @@ def _narrowed(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
     return array, 0.0
 
 
-def _look_up(table: LookUpTable, array: NDArray[Any]) -> NDArray[Any]:
-    entries = np.asarray(table.entries, np.uint16)
-    return entries[np.clip(array.astype(np.int64) - table.first, 0, len(entries) - 1)]
-
-
 def _windowed(info: FrameInfo, frame: Frame) -> FrameInfo:
     """Choose the window to open with: the header's first, or the values' own range."""
     if info.windows:
@@ -333,6 +369,8 @@ def _windowed(info: FrameInfo, frame: Frame) -> FrameInfo:
     else:
         values = frame.stored.ravel()
         values = values[:: 7 if values.size > 100_000 else 1]
+        if info.colours is not None:
+            values = values[values < info.colours.first]
         if info.padding is not None:
             low, high = info.padding
             values = values[(values < low) | (values > high)]
@@ -345,19 +383,7 @@ def _windowed(info: FrameInfo, frame: Frame) -> FrameInfo:
     return replace(info, window_center=window.center, window_width=window.width)
 
 
-def _colour(picture: Picture, array: NDArray[Any], photometric: str, frame: int) -> Frame:
-    if picture.palette:
-        shift = 8 if max(max(table.entries) for table in picture.palette) > 255 else 0
-        planes = [_look_up(table, array) >> shift for table in picture.palette]
-        rgb = np.stack(planes, axis=-1).astype(np.uint8)
-    else:
-        rgb = array
-        if rgb.dtype.itemsize > 1:
-            rgb = (rgb >> max(picture.bits_stored - 8, 0)).astype(np.uint8)
-        if photometric.startswith("YBR_FULL"):
-            rgb = convert_color_space(rgb, "YBR_FULL", "RGB")
-        elif photometric not in ("RGB", "YBR_ICT", "YBR_RCT"):
-            raise NotDisplayable("The image's colour model cannot be shown.")
+def _colour(picture: Picture, rgb: NDArray[np.uint8], frame: int) -> Frame:
     info = _info(picture, frame, "rgb8")
     info = replace(info, slope=1.0, intercept=0.0, unit="", windows=(), inverted=False)
-    return Frame(info, np.ascontiguousarray(cast("NDArray[np.uint8]", rgb)).tobytes())
+    return Frame(info, np.ascontiguousarray(rgb).tobytes())

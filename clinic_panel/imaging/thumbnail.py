@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging.lut import Palette, curve_of
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import ColourRange, Frame, read_frame
 from clinic_panel.imaging.window import VoiFunction, apply
 
 EDGE_PX: Final = 256
@@ -125,15 +126,26 @@ def _drawn(
         info.window_center if center is None else center,
         info.window_width if width is None else width,
         VoiFunction(info.voi_function),
-        b64decode(info.voi_curve),
+        curve_of(b64decode(info.voi_curve)),
     )
     grey = np.rint(np.nan_to_num(shown) * 255).astype(np.uint8)
     if inverted != info.inverted:
         grey = 255 - grey
+    if info.colours is not None and frame.palette is not None:
+        grey = _tinted(grey, stored, info.colours, frame.palette)
     if info.padding is not None:  # what lies outside the picture stays black, inverted or not
         low, high = info.padding
         grey[(stored >= low) & (stored <= high)] = 0
     return grey
+
+
+def _tinted(
+    grey: NDArray[np.uint8], stored: NDArray[Any], which: ColourRange, palette: Palette
+) -> NDArray[np.uint8]:
+    """The picture with the colours of values that stand for one (PS3.3 C.8.16.2.1.1)."""
+    places = np.clip(stored - which.first, 0, which.count - 1).astype(np.intp)
+    is_colour = (stored >= which.first)[..., None]
+    return np.where(is_colour, palette.colours[places], grey[..., None])
 
 
 def _size(rows: int, columns: int, aspect: float, edge_px: int | None) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def apply(
     center: float,
     width: float,
     function: VoiFunction = VoiFunction.LINEAR,
-    curve: bytes = b"",
+    curve: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.float32]:
     """Map modality values to brightness.
 
@@ -109,10 +109,10 @@ def apply(
         float32 of the same shape, 0 (black) to 1 (white).
     """
     x = values.astype(np.float32)
-    if function is VoiFunction.TABLE and curve:
+    if function is VoiFunction.TABLE and curve is not None and len(curve):
         along = (x - (center - width / 2)) / max(width, 1e-6)
         place = np.clip(np.floor(along * len(curve)), 0, len(curve) - 1).astype(np.intp)
-        return np.frombuffer(curve, np.uint8)[place].astype(np.float32) / np.float32(255)
+        return curve[place].astype(np.float32) / np.float32(255)
     if function is VoiFunction.SIGMOID:
         exponent = np.clip(-4 * (x - center) / max(width, 1e-6), -80, 80)
         return (1 / (1 + np.exp(exponent))).astype(np.float32)

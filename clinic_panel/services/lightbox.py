@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import cast
+from weakref import WeakValueDictionary
 
 from clinic_panel.imaging.decoding import decode
+from clinic_panel.imaging.lut import LookUpTable, Palette
 from clinic_panel.imaging.picture import Picture
 from clinic_panel.imaging.pixels import Decoder, Frame
 from clinic_panel.imaging.structured import Reference
@@ -91,15 +94,37 @@ class Lightbox:
         )
         self.presented: Bounded[int, tuple[Reference, ...]] = Bounded(1_000)
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
+        self._tables: WeakValueDictionary[bytes, LookUpTable | Palette] = WeakValueDictionary()
 
     def find(self, instance_id: int) -> tuple[int, Picture] | None:
         """Return our number of the study and the picture of an instance, if both are remembered."""
         return self._pictures.get(instance_id) or self._inflated.get(instance_id)
 
-    def keep(self, instance_id: int, study_pk: int, picture: Picture) -> None:
-        """Remember a picture; one that holds its inflated object only as far as there is room."""
+    def keep(self, instance_id: int, study_pk: int, picture: Picture) -> Picture:
+        """Remember a picture; one that holds its inflated object only as far as there is room.
+
+        Returns
+        -------
+        Picture
+            The same, sharing its tables with others that bring them alike.
+        """
+        picture = replace(
+            picture,
+            modality_lut=self._shared(picture.modality_lut),
+            palette=self._shared(picture.palette),
+            supplement=self._shared(picture.supplement),
+        )
         shelf = self._inflated if _held_bytes(picture) else self._pictures
         shelf.put(instance_id, (study_pk, picture))
+        return picture
+
+    def _shared[Table: (LookUpTable, Palette)](self, table: Table | None) -> Table | None:
+        """The same table for all pictures that bring one alike, as those of a series do."""
+        if table is None:
+            return None
+        return cast(
+            "Table", self._tables.setdefault(type(table).__name__.encode() + table.key, table)
+        )
 
 
 def _held_bytes(picture: Picture) -> int:

@@ -15,10 +15,11 @@ from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnders
 from clinic_panel.imaging.geometry import Plane, slice_order
 from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
-from clinic_panel.imaging.picture import FrameTraits, Picture, describe
+from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import Frame, read_frame
 from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.imaging.thumbnail import render as thumbnail_of
+from clinic_panel.imaging.traits import FrameTraits
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.performed import PerformedStatus
@@ -347,8 +348,7 @@ def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int
         raise NotDisplayable("The file of this image is missing from the archive.") from None
     except NotUnderstood:
         raise NotDisplayable("This object cannot be read.") from None
-    lightbox.keep(instance.id, study_pk, picture)
-    return picture
+    return lightbox.keep(instance.id, study_pk, picture)
 
 
 def _is_new_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> bool:

@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom import dcmread, dcmwrite
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging import codestream, thumbnail
 from clinic_panel.imaging.decoding import check_dimensions
-from clinic_panel.imaging.geometry import SpacingSource
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
+from tests.pictures import made
 
 EXACT = [
     *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"),
@@ -40,32 +39,6 @@ EXACT = [
 
 def path_of(name: str) -> Path:
     return Path(get_testdata_file(name))
-
-
-def made(array: np.ndarray, *, stored: int, syntax: str = ExplicitVRLittleEndian, **more) -> bytes:
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, "1.2.3"
-    ds.Modality = "CT"
-    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.Rows, ds.Columns = array.shape[-2:]
-    ds.NumberOfFrames = 1 if array.ndim == 2 else len(array)
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = array.itemsize * 8, stored, stored - 1
-    ds.PixelRepresentation = int(array.dtype.kind == "i")
-    for keyword, value in more.items():
-        setattr(ds, keyword, value)
-    ds.PixelData = array.tobytes() + bytes(array.nbytes % 2)
-    ds["PixelData"].VR = "OW"
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = syntax
-    out = BytesIO()
-    dcmwrite(
-        out,
-        ds,
-        enforce_file_format=False,
-        implicit_vr=False,
-        little_endian=syntax != ExplicitVRBigEndian,
-    )
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -214,35 +187,6 @@ def test_what_lies_outside_the_picture_is_told_and_sets_no_window(attributes, pa
     assert info.padding == padding
     low = -1990 if padding == (-2000, -2000) else 100
     assert info.window_center - info.window_width / 2 >= low
-
-
-@pytest.mark.parametrize(
-    ("attributes", "spacing", "source"),
-    [
-        ({"PixelSpacing": [0.7, 0.5]}, (0.7, 0.5), SpacingSource.PIXEL_SPACING),
-        ({"ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), SpacingSource.IMAGER),
-        (
-            {"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 2},
-            (0.1, 0.1),
-            SpacingSource.IMAGER_CORRECTED,
-        ),
-        (
-            {
-                "PixelSpacing": [0.15, 0.15],
-                "ImagerPixelSpacing": [0.2, 0.2],
-                "PixelSpacingCalibrationType": "FIDUCIAL",
-            },
-            (0.15, 0.15),
-            SpacingSource.FIDUCIAL,
-        ),
-        ({"PixelAspectRatio": [2, 1]}, None, SpacingSource.NONE),
-        ({"PixelSpacing": [0, 0]}, None, SpacingSource.NONE),
-    ],
-)
-def test_millimetres_name_their_source(attributes, spacing, source):
-    info = read_frame(made(np.zeros((4, 4), "<i2"), stored=16, **attributes)).info
-    assert (info.spacing, info.spacing_source) == (spacing, source.value)
-    assert info.aspect == (2 if "PixelAspectRatio" in attributes else info.aspect)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,6 @@ def test_a_voi_table_is_followed(count):
 
 
 def test_a_table_moves_and_stretches_with_its_window():
-    curve = bytes([0, 10, 200, 255])
+    curve = np.array([0, 10, 200, 255], np.uint8)
     shown = apply(np.array([-1, 0, 9, 10, 25, 39, 99]), 20, 40, VoiFunction.TABLE, curve) * 255
     assert shown.tolist() == [0, 0, 0, 10, 200, 255, 255]

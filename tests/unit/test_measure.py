@@ -8,7 +8,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clinic_panel.imaging.calibration import Known, pixel_size
-from clinic_panel.imaging.geometry import Region
 from clinic_panel.imaging.measure import (
     Shape,
     angle,
@@ -21,6 +20,7 @@ from clinic_panel.imaging.measure import (
     statistics,
 )
 from clinic_panel.imaging.pixels import FrameInfo
+from clinic_panel.imaging.regions import Region
 
 corner = st.floats(-3, 15, allow_nan=False)
 

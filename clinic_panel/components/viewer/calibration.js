@@ -3,25 +3,38 @@
 const LEAST_MM = 0.1;
 const MOST_MM = 2000;
 const ULTRASOUND = "Ultrasound region calibration";
+const OUTSIDE = "Outside one calibrated region: pixels only";
+const UNSCALED = "Region without a scale: pixels only";
 
 // On ultrasound only the region that holds the whole shape may speak for it (PS3.3 C.8.5.5), and a
-// calibration by hand speaks for the region it was drawn in.
+// calibration by hand speaks for the region it was drawn in, but not where that shows no lengths.
 function calibrationOf(info, points, known) {
   const byHand = calibrated(info, known);
   if (info.regions?.length) {
     const home = regionOf(info, points);
-    if (!home) return {row: null, column: null, source: "Outside one calibrated region: pixels only"};
-    if (byHand && home === regionOf(info, known.points)) return byHand;
-    return {row: home.row_mm, column: home.column_mm, source: ULTRASOUND};
+    if (!home) return {row: null, column: null, source: OUTSIDE};
+    const {row_mm: row, column_mm: column, across, down} = home;
+    if (byHand && !across && !down && home === regionOf(info, known.points)) return byHand;
+    return {row, column, across, down, source: row || across || down ? ULTRASOUND : UNSCALED};
   }
   const [row, column] = info.spacing ?? [null, null];
   return byHand ?? {row, column, source: info.spacing_source};
 }
 
+// The region that speaks for a whole shape. Each point belongs to the first that holds it; where
+// regions overlap and are scaled alike, a shape may reach from one into the other.
 function regionOf({regions}, points) {
-  return regions.find(({left, top, right, bottom}) => points.every(
-    ([x, y]) => x >= left && x <= right && y >= top && y <= bottom,
-  ));
+  const homes = points.map((point) => regions.find((one) => holds(one, point)));
+  return regions.find((one) => points.every((point) => holds(one, point))
+    && homes.every((home) => home && scaleOf(home) === scaleOf(one)));
+}
+
+function holds({left, top, right, bottom}, [x, y]) {
+  return x >= left && x <= right && y >= top && y <= bottom;
+}
+
+function scaleOf({row_mm: row, column_mm: column, across, down}) {
+  return JSON.stringify([row, column, across, down]);
 }
 
 function calibrated(info, known) {
@@ -61,8 +74,10 @@ function lengthForm(info, one, modality) {
   asked.append(length);
   const leave = make("button", "", "Cancel");
   leave.type = "button";
-  if (info.regions?.length && !regionOf(info, one.points)) {
-    const why = "Draw the line within one region of the ultrasound image: each has a scale of its own.";
+  const home = info.regions?.length && regionOf(info, one.points);
+  if (info.regions?.length && (!home || home.across || home.down)) {
+    const why = home ? "This region of the ultrasound image shows no lengths."
+      : "Draw the line within one region of the ultrasound image: each has a scale of its own.";
     form.append(make("p", "caution", why), leave);
     return {form, length, scope, leave};
   }

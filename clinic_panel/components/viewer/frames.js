@@ -231,11 +231,13 @@ function frameOf(info, buffer) {
   const count = info.rows * info.columns * samples;
   const size = count * (kind?.BYTES_PER_ELEMENT ?? 0);
   const graphics = info.overlay ? Math.ceil((info.rows * info.columns) / 8) : 0;
-  if (!kind || buffer.byteLength !== size + graphics) {
+  const tones = info.colours ? 3 * info.colours.count : 0;
+  if (!kind || buffer.byteLength !== size + graphics + tones) {
     throw new Error("The image arrived incomplete.");
   }
   const overlay = graphics ? new Uint8Array(buffer, size, graphics) : null;
-  return {info, overlay, pixels: new kind(buffer, 0, count), bytes: buffer.byteLength};
+  const tints = tones ? new Uint8Array(buffer, size + graphics, tones) : null;
+  return {info, overlay, tints, pixels: new kind(buffer, 0, count), bytes: buffer.byteLength};
 }
 
 async function reasonOf(response) {

@@ -101,9 +101,11 @@ function statisticsOf(kind, points, {info, pixels}) {
   let squares = 0;
   let least = Infinity;
   let most = -Infinity;
+  const coloured = info.colours?.first ?? Infinity;
   for (const [row, from, to] of spansOf(kind, points, info.rows, info.columns)) {
     for (let at = row * info.columns + from, end = row * info.columns + to; at <= end; at += 1) {
       const value = pixels[at];
+      if (value >= coloured) continue; // stands for a colour
       count += 1;
       sum += value;
       squares += value * value;
@@ -126,13 +128,19 @@ function statisticsOf(kind, points, {info, pixels}) {
 
 function valuesOf({kind, points}, frame, known) {
   const {info} = frame;
-  const {row, column, source} = calibrationOf(info, points, known);
+  const {row, column, source, across, down} = calibrationOf(info, points, known);
   const inMm = row !== null && column !== null;
   const [h, w] = inMm ? [row, column] : [info.aspect || 1, 1];
   const values = {unit: inMm ? "mm" : "px", source};
   const leg = ([x1, y1], [x2, y2]) => [(x2 - x1) * w, (y2 - y1) * h];
   const size = (from, to) => Math.hypot(...leg(from, to));
-  if (kind === "length") values.length = size(points[0], points[1]);
+  if (across || down) {
+    const [[x1, y1], [x2, y2]] = points;
+    const ways = [[Math.abs(x2 - x1), across, "across"], [Math.abs(y2 - y1), down, "down"]].filter(([, scale]) => scale);
+    if (kind === "length") values.extents = ways.map(([px, {per_px: each, unit}, way]) => [px * each, unit, way]);
+    else values.source = `Region of ${ways.map(([, {unit}, way]) => `${unit} ${way}`).join(" and ")}: pixels only`;
+  }
+  if (kind === "length" && !values.extents) values.length = size(points[0], points[1]);
   if (kind === "bidirectional" && points.length === 4) {
     values.axes = [size(points[0], points[1]), size(points[2], points[3])].sort((a, b) => b - a);
   }
@@ -142,7 +150,7 @@ function valuesOf({kind, points}, frame, known) {
     values.cobb = Math.min(wide, 180 - wide); // two lines name no direction
   }
   // An angle needs the shape of a pixel, not its size.
-  if (kind === "angle" || kind === "cobb") values.source = inMm || info.aspect ? "" : source;
+  if ((kind === "angle" || kind === "cobb") && !across && !down) values.source = inMm || info.aspect ? "" : source;
   if (REGIONS.includes(kind)) {
     const area = areaOf(kind, points);
     if (area === null) return {...values, crossed: true};
@@ -150,6 +158,11 @@ function valuesOf({kind, points}, frame, known) {
     if (info.format !== "rgb8") values.statistics = statisticsOf(kind, points, frame);
   }
   return values;
+}
+
+// Three digits that count: seconds are mostly small, hertz large.
+function fineOf(number) {
+  return number < 100 ? number.toFixed(number >= 1 ? 2 : 3) : number.toFixed(0);
 }
 
 function degrees(a, b) {
@@ -162,6 +175,7 @@ function figuresOf(values, info) {
   const lines = [];
   const show = (number, digits = 1) => number.toFixed(Math.abs(number) < 10 && digits ? digits + 1 : digits);
   if (values.length !== undefined) lines.push(`${show(values.length)} ${values.unit}`);
+  for (const [value, unit, way] of values.extents ?? []) lines.push(`${fineOf(value)} ${unit} ${way}`);
   if (values.axes) lines.push(`${values.axes.map((each) => show(each)).join(" × ")} ${values.unit}`);
   if (values.angle !== undefined) lines.push(`${values.angle.toFixed(1)}°`);
   if (values.cobb !== undefined) lines.push(`${values.cobb.toFixed(1)}°`, `or ${(180 - values.cobb).toFixed(1)}°`);

@@ -28,7 +28,7 @@ class Painter {
   draw(frame, view) {
     const {info} = frame;
     this.prepare(info);
-    this.tables(info, view);
+    this.tables(info, view, frame.tints);
     if (this.painted !== frame.key + this.lutKey) {
       if (info.format === "rgb8") this.colour(frame.pixels);
       else if (this.levels) this.wide(frame.pixels);
@@ -62,21 +62,24 @@ class Painter {
   }
 
   // The table holds one opaque pixel for each stored value (PS3.3 C.11.2.1.2 and .3): grey, or of the
-  // palette's colours.
-  tables(info, {center, width, invert, palette, colours}) {
+  // palette's colours. `tints` are the image's own, for values that are none (C.8.16.2.1.1).
+  tables(info, {center, width, invert, palette, colours}, tints) {
     const {format, slope, intercept, voi_function: kind, voi_curve: shape, padding} = info;
     const name = colours && palette;
-    const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name].join();
+    const own = info.colours && [info.colours.key, info.colours.first];
+    const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name, own].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
-    const curve = shape ? Uint8Array.from(atob(shape), (one) => one.charCodeAt(0)) : null;
+    const curve = shape ? curveOf(shape) : null;
     const flip = invert !== info.inverted;
     const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
     const middle = kind === "LINEAR" ? center - 0.5 : center;
     // Outside the picture it stays black, inverted or not (PS3.3 C.7.5.1.1.2).
     const [least, most] = padding ?? [Infinity, -Infinity];
+    const start = tints ? info.colours.first : Infinity;
     const grey = (stored) => {
       if (stored >= least && stored <= most) return 0xff000000;
+      if (stored >= start) return tintOf(tints, stored - start);
       const x = (stored * slope + intercept - middle) / span;
       let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
       if (kind === "LINEAR" && width <= 1) level = x > 0 ? 255 : 0;
@@ -118,6 +121,22 @@ class Painter {
         | (lut[pixels[j + 1]] & 0xff00) | (lut[pixels[j]] & 0xff);
     }
   }
+}
+
+// Brightness at even steps over a window, from runs: a level, and how many more of it follow.
+function curveOf(text) {
+  const runs = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const counts = [];
+  for (let i = 0; i < runs.length; i += 3) counts.push(1 + runs[i + 1] + 256 * runs[i + 2]);
+  const curve = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
+  let at = 0;
+  counts.forEach((count, i) => curve.fill(runs[3 * i], at, (at += count)));
+  return curve;
+}
+
+function tintOf(tints, place) {
+  const at = 3 * Math.min(place, tints.length / 3 - 1);
+  return 0xff000000 | (tints[at + 2] << 16) | (tints[at + 1] << 8) | tints[at];
 }
 
 // Where the picture stands in the viewport: fitted, or zoomed about a point and moved; and which way

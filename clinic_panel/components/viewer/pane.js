@@ -202,6 +202,7 @@ class Pane extends Reader {
     let text = `WW ${state.width.toFixed(digits)}  WL ${state.center.toFixed(digits)}`;
     if (state.invert) text += "  inverted";
     if (info.lossy) text += "\nLossy compressed";
+    if (info.note) text += `\n${info.note}`;
     if (cursor) {
       const place = state.camera.place(info, ...this.size);
       const [column, row] = onImage(place, cursor).map(Math.floor);
@@ -209,7 +210,8 @@ class Pane extends Reader {
         const at = row * info.columns + column;
         const value = info.format === "rgb8"
           ? [...pixels.subarray(at * 3, at * 3 + 3)].join(" ")
-          : `${Number((pixels[at] * info.slope + info.intercept).toPrecision(6))}${unit}`;
+          : pixels[at] >= (info.colours?.first ?? Infinity) ? "colour"
+            : `${Number((pixels[at] * info.slope + info.intercept).toPrecision(6))}${unit}`;
         text = `x ${column}  y ${row}  ${value}\n${text}`;
       }
     }
