@@ -12,7 +12,7 @@ from clinic_panel.imaging.grid import Grid
 from clinic_panel.imaging.pixels import Frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, pseudonym, viewing
+from clinic_panel.services import audit, frames, pseudonym, viewing
 from clinic_panel.services.cohort import find_study
 from clinic_panel.services.cohort_frames import code, sex
 from clinic_panel.services.lightbox import Lightbox
@@ -87,7 +87,7 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
     def frame(instance_id: int, index: int) -> Frame:
         if instance_id not in ours:
             raise NotFound("This image is not of this study.")
-        return viewing.frame(reader, lightbox, instance_id, index)
+        return frames.frame(reader, lightbox, instance_id, index)
 
     patient = study.patient_pk or study_id
     return CohortStudy(

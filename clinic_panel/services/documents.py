@@ -22,8 +22,8 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit
+from clinic_panel.services.frames import audit_first_look
 from clinic_panel.services.lightbox import Lightbox
-from clinic_panel.services.viewing import audit_first_look
 
 MISSING = "The file of this object is missing from the archive."
 

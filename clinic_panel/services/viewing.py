@@ -1,36 +1,31 @@
-"""Studies on a screen: what to show, and the pixels, for those who may see them."""
+"""Studies on a screen: what to show of them, for those who may see it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from io import BytesIO
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from clinic_panel.context import Context
-from clinic_panel.errors import ClinicError, NotDisplayable, NotFound, NotUnderstood
+from clinic_panel.errors import ClinicError, NotDisplayable, NotFound
 from clinic_panel.imaging.geometry import Plane, slice_order
 from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
-from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.picture import Picture
 from clinic_panel.imaging.presentation import read_presentation
-from clinic_panel.imaging.thumbnail import render as thumbnail_of
 from clinic_panel.imaging.traits import FrameTraits
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services import announced, audit, priors
-from clinic_panel.services.lightbox import Lightbox, SentFrame
+from clinic_panel.services.frames import is_new_look, picture_of, remember_look
+from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.priors import EarlierStudy
 
-AUDIT_AGAIN_AFTER = timedelta(minutes=15)
-PREVIEW_EDGE_PX = 768
-PREVIEW_QUALITY = 60
 MOST_PRESENTED = 5_000  # images of one presentation state
 
 
@@ -126,14 +121,14 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         row = session.scalar(query)
         if row is None:
             raise NotFound("This study does not exist.")
-        is_new = _is_new_look(ctx, lightbox, row.id)
+        is_new = is_new_look(ctx, lightbox, row.id)
         tally = announced.tally_of(session, row)
         earlier = priors.before(session, row)
         exam_status = row.appointment.exam_status if row.appointment else None
         if is_new or not again:
             audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
     if is_new:
-        _remember_look(ctx, lightbox, row.id)
+        remember_look(ctx, lightbox, row.id)
     # A known patient's own record names them; what the modality sent stands in until then.
     person = row.patient or row
     series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))
@@ -171,7 +166,7 @@ def _series(
             papers.append(_paper(ctx, lightbox, instance, places))
             continue
         try:
-            picture = _picture(ctx, lightbox, instance, row.study_pk)
+            picture = picture_of(ctx, lightbox, instance, row.study_pk)
         except ClinicError as error:
             problem = error.message
             name = name_of(instance.sop_class_uid)
@@ -251,146 +246,3 @@ def _along_the_patient(frames: list[FrameView]) -> list[FrameView]:
         return [frames[index] for index in slice_order(planes)]
     except NotDisplayable:
         return frames
-
-
-def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Frame:
-    """Decode one zero-based frame.
-
-    Raises
-    ------
-    Forbidden, NotFound, NotDisplayable
-        Not allowed, no such instance or file, or no picture that can be shown.
-    """
-    picture = _looked_at(ctx, lightbox, instance_id)
-    return read_frame(picture, index, decoder=lightbox.decoder)
-
-
-def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> Picture:
-    """Describe an instance to somebody who looks at it, which the audit says first."""
-    ctx.require(Permission.IMAGE_READ)
-    known = lightbox.find(instance_id)
-    if known is None:
-        with ctx.read() as session:
-            row = session.scalar(
-                select(Instance)
-                .where(Instance.id == instance_id)
-                .options(joinedload(Instance.series))
-            )
-        if row is None:
-            raise NotFound("This image does not exist.")
-        known = row.series.study_pk, _picture(ctx, lightbox, row, row.series.study_pk)
-    study_pk, picture = known
-    audit_first_look(ctx, lightbox, study_pk)
-    return picture
-
-
-def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame:
-    """Return one zero-based frame as it goes to a browser, decoded unless somebody just saw it.
-
-    Raises
-    ------
-    Forbidden, NotFound, NotDisplayable
-        Not allowed, no such instance or file, or no picture that can be shown.
-    """
-    picture = _looked_at(ctx, lightbox, instance_id)
-    sent = lightbox.frames.get((instance_id, index))
-    if sent is None:
-        found = read_frame(picture, index, decoder=lightbox.decoder)
-        sent = SentFrame(found.info.as_header(), found)
-        lightbox.frames.put((instance_id, index), sent)
-    return sent
-
-
-def lately_sent(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame | None:
-    """Return a frame that is remembered, asking no database: None when somebody must be asked.
-
-    Raises
-    ------
-    Forbidden
-    """
-    ctx.require(Permission.IMAGE_READ)
-    known = lightbox.find(instance_id)
-    if known is None or _is_new_look(ctx, lightbox, known[0]):
-        return None
-    return lightbox.frames.get((instance_id, index))
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """A smaller, lossy form of a frame: the value of ``X-Frame-Info`` of the frame, and a JPEG."""
-
-    info: str
-    jpeg: bytes
-
-
-def preview(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Preview:
-    """Return a small form of one zero-based frame, in its own window, to show while it travels.
-
-    Raises
-    ------
-    Forbidden, NotFound, NotDisplayable
-        As ``sent_frame``.
-    """
-    sent = sent_frame(ctx, lightbox, instance_id, index)
-    small = thumbnail_of(sent.frame, PREVIEW_EDGE_PX)
-    out = BytesIO()
-    small.save(out, "JPEG", quality=PREVIEW_QUALITY)
-    return Preview(sent.info, out.getvalue())
-
-
-def _picture(ctx: Context, lightbox: Lightbox, instance: Instance, study_pk: int) -> Picture:
-    known = lightbox.find(instance.id)
-    if known is not None:
-        return known[1]
-    try:
-        picture = describe(ctx.store.path(instance.path))
-    except FileNotFoundError:
-        raise NotDisplayable("The file of this image is missing from the archive.") from None
-    except NotUnderstood:
-        raise NotDisplayable("This object cannot be read.") from None
-    return lightbox.keep(instance.id, study_pk, picture)
-
-
-def _is_new_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> bool:
-    """Whether the audit does not yet say, of a moment ago, that the actor looks at a study."""
-    before = lightbox.viewed_at.get((ctx.actor.username, study_pk))
-    return before is None or ctx.clock() - before >= AUDIT_AGAIN_AFTER
-
-
-def _remember_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
-    """Note that the audit says so: only once that is committed, or later frames would go unsaid."""
-    lightbox.viewed_at.put((ctx.actor.username, study_pk), ctx.clock())
-
-
-def audit_first_look(ctx: Context, lightbox: Lightbox, study_pk: int) -> None:
-    """A frame asked for without its study having been opened is a view like any other."""
-    if not _is_new_look(ctx, lightbox, study_pk):
-        return
-    with ctx.begin() as session:
-        row = session.get_one(Study, study_pk)
-        audit.record(ctx, session, Action.VIEW, row, patient_pk=row.patient_pk)
-    _remember_look(ctx, lightbox, study_pk)
-
-
-@dataclass(frozen=True, slots=True)
-class ThumbnailPicture:
-    """A small picture and its media type."""
-
-    picture: bytes
-    media_type: str
-
-
-def thumbnail(ctx: Context, series_id: int) -> ThumbnailPicture:
-    """Return the small picture of a series, as the schedule shows it.
-
-    Raises
-    ------
-    Forbidden, NotFound
-        Not allowed, or not made yet.
-    """
-    ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
-    with ctx.read() as session:
-        row = session.get(Thumbnail, series_id)
-        if row is None:
-            raise NotFound("There is no picture of this series yet.")
-        return ThumbnailPicture(row.picture, row.media_type)

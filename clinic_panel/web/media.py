@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
 from clinic_panel.models.user import Permission
-from clinic_panel.services import handout, report_pdf, viewing
+from clinic_panel.services import frames, handout, report_pdf
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.web.door import Door
 
@@ -40,9 +40,9 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
         key = request.path_params["instance_id"], request.path_params["frame"]
         if max(key) > MOST_KEY:
             raise NotFound("This image does not exist.")
-        sent = viewing.lately_sent(ctx, lightbox, *key)
+        sent = frames.lately_sent(ctx, lightbox, *key)
         if sent is None:
-            sent = await run_in_threadpool(viewing.sent_frame, ctx, lightbox, *key)
+            sent = await run_in_threadpool(frames.sent_frame, ctx, lightbox, *key)
         return Response(
             sent.frame.body,
             media_type="application/octet-stream",
@@ -53,7 +53,7 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
 
     @routes.get("/previews/{instance_id}/{frame}")
     def preview(ctx: Annotated[Context, may_look], instance_id: Key, frame: FrameIndex) -> Response:
-        small = viewing.preview(ctx, lightbox, instance_id, frame)
+        small = frames.preview(ctx, lightbox, instance_id, frame)
         return Response(
             small.jpeg,
             media_type="image/jpeg",
@@ -62,7 +62,7 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
 
     @routes.get("/thumbnails/{series_id}")
     def thumbnail(ctx: Annotated[Context, may_list], series_id: Key) -> Response:
-        small = viewing.thumbnail(ctx, series_id)
+        small = frames.thumbnail(ctx, series_id)
         return Response(
             small.picture,
             media_type=small.media_type,

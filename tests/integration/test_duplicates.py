@@ -20,7 +20,7 @@ from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Stud
 from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.peer import Forwarding, ForwardingState, Peer
 from clinic_panel.models.user import Role
-from clinic_panel.services import dicom, replacement, report, sync, viewing
+from clinic_panel.services import dicom, frames, replacement, report, sync
 from clinic_panel.services.dicom import Duplicates, Received, Verdict
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.report import KeyImageRef, Texts
@@ -124,7 +124,7 @@ def test_a_replacement_is_shown_and_the_old_bytes_are_known_as_superseded(
     assert send(clinic, first) == [0x0000]
     [old] = rows(ctx, Instance)
     doctor = as_role(Role.CLINICIAN)
-    before = viewing.frame(doctor, lightbox, old.id, 0)
+    before = frames.frame(doctor, lightbox, old.id, 0)
     other.PixelData = bytes(len(other.PixelData))
     clock.advance(hours=1)
 
@@ -145,9 +145,9 @@ def test_a_replacement_is_shown_and_the_old_bytes_are_known_as_superseded(
     [study], [series] = rows(ctx, Study), rows(ctx, Series)
     assert study.number_of_instances == series.number_of_instances == 1
     # Nobody is shown the old picture as the new one.
-    assert viewing.frame(doctor, lightbox, new.id, 0).data != before.data
+    assert frames.frame(doctor, lightbox, new.id, 0).data != before.data
     with pytest.raises(NotFound):
-        viewing.frame(doctor, Lightbox(), old.id, 0)
+        frames.frame(doctor, Lightbox(), old.id, 0)
 
 
 def test_the_series_is_pictured_and_forwarded_anew(under, ctx, first, other):

@@ -26,7 +26,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Role
 from clinic_panel.pages import study as study_page
-from clinic_panel.services import dicom, handout, viewing
+from clinic_panel.services import dicom, frames, handout
 from clinic_panel.services.dicom import Received
 from clinic_panel.services.lightbox import Lightbox
 from tests.conftest import free_port
@@ -56,7 +56,7 @@ def site(ctx, as_role):
 
     @api.get("/frames/{instance_id}/{frame}")
     def frame(instance_id: int, frame: int) -> Response:
-        pixels = viewing.frame(doctor, lightbox, instance_id, frame)
+        pixels = frames.frame(doctor, lightbox, instance_id, frame)
         headers = {"X-Frame-Info": pixels.info.as_header()}
         return Response(pixels.data, media_type="application/octet-stream", headers=headers)
 

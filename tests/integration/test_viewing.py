@@ -17,7 +17,7 @@ from clinic_panel.imaging.picture import describe
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
-from clinic_panel.services import viewing
+from clinic_panel.services import frames, viewing
 from clinic_panel.services.lightbox import Lightbox
 from tests import factories
 from tests.conftest import NOON
@@ -45,7 +45,7 @@ def views(ctx) -> int:
 
 def test_a_frame_is_the_stored_pixels(ctx, ct, as_role):
     _, instance_id, dataset = ct
-    frame = viewing.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 0)
+    frame = frames.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 0)
     assert (frame.stored == dataset.pixel_array).all()
 
 
@@ -55,16 +55,16 @@ def test_scrolling_through_a_study_is_one_view_in_the_audit(ctx, ct, as_role):
     [series] = viewing.study(doctor, lightbox, study.id).series
     assert (series.grid, series.no_volume) == (None, "A volume needs at least two slices.")
     for _ in range(3):
-        viewing.frame(doctor, lightbox, instance_id, 0)
+        frames.frame(doctor, lightbox, instance_id, 0)
     assert views(ctx) == 1
 
 
 def test_a_frame_asked_for_directly_is_a_view_too_and_again_later(ctx, ct, as_role, clock):
     _, instance_id, _ = ct
     doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
-    viewing.frame(doctor, lightbox, instance_id, 0)
+    frames.frame(doctor, lightbox, instance_id, 0)
     clock.advance(minutes=16)
-    viewing.frame(doctor, lightbox, instance_id, 0)
+    frames.frame(doctor, lightbox, instance_id, 0)
     assert views(ctx) == 2
 
 
@@ -74,13 +74,13 @@ def test_a_look_that_could_not_be_audited_is_not_taken_for_audited(ctx, ct, as_r
     doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
     event.listen(ctx.sessions, "before_commit", disk_is_full)
     with pytest.raises(Unavailable):
-        viewing.frame(doctor, lightbox, instance_id, 0)
+        frames.frame(doctor, lightbox, instance_id, 0)
     with pytest.raises(Unavailable):
         viewing.study(doctor, lightbox, study.id, again=again)
     event.remove(ctx.sessions, "before_commit", disk_is_full)
     assert views(ctx) == 0
 
-    viewing.frame(doctor, lightbox, instance_id, 0)
+    frames.frame(doctor, lightbox, instance_id, 0)
     assert views(ctx) == 1
 
 
@@ -95,7 +95,7 @@ def test_only_those_who_treat_see_images(ct, as_role, role):
     with pytest.raises(Forbidden):
         viewing.study(someone, lightbox, study.id)
     with pytest.raises(Forbidden):
-        viewing.frame(someone, lightbox, instance_id, 0)
+        frames.frame(someone, lightbox, instance_id, 0)
 
 
 @pytest.mark.parametrize("role", [Role.ANALYST, Role.ADMIN])
@@ -105,17 +105,17 @@ def test_a_small_picture_is_a_picture_of_a_patient_too(ctx, ct, as_role, role):
         session.add(
             Thumbnail(series_pk=series_id, picture=b"x", media_type="image/png", made_at=NOON)
         )
-    assert viewing.thumbnail(as_role(Role.RECEPTIONIST), series_id).picture == b"x"
+    assert frames.thumbnail(as_role(Role.RECEPTIONIST), series_id).picture == b"x"
     with pytest.raises(Forbidden):
-        viewing.thumbnail(as_role(role), series_id)
+        frames.thumbnail(as_role(role), series_id)
 
 
 def test_a_cached_picture_is_refused_to_those_who_may_not_see_it(ct, as_role):
     _, instance_id, _ = ct
     lightbox = Lightbox()
-    viewing.frame(as_role(Role.CLINICIAN), lightbox, instance_id, 0)
+    frames.frame(as_role(Role.CLINICIAN), lightbox, instance_id, 0)
     with pytest.raises(Forbidden):
-        viewing.frame(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+        frames.frame(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
 
 
 def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
@@ -130,26 +130,26 @@ def test_a_frame_is_decoded_once_for_all_who_look(ctx, as_role):
     lightbox = Lightbox(decoder=lambda *one: decoded.append(1) or decode(*one))
     doctor, technologist = as_role(Role.CLINICIAN), as_role(Role.TECHNOLOGIST)
 
-    first = viewing.sent_frame(doctor, lightbox, instance_id, 0)
-    assert viewing.lately_sent(technologist, lightbox, instance_id, 0) is None  # not yet audited
-    assert viewing.sent_frame(technologist, lightbox, instance_id, 0) == first
-    assert viewing.lately_sent(technologist, lightbox, instance_id, 0) == first
+    first = frames.sent_frame(doctor, lightbox, instance_id, 0)
+    assert frames.lately_sent(technologist, lightbox, instance_id, 0) is None  # not yet audited
+    assert frames.sent_frame(technologist, lightbox, instance_id, 0) == first
+    assert frames.lately_sent(technologist, lightbox, instance_id, 0) == first
     assert first.frame.data == dcmread(path).pixel_array.tobytes()
     assert len(decoded) == 1
     assert views(ctx) == 2
     with pytest.raises(Forbidden):
-        viewing.lately_sent(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+        frames.lately_sent(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
 
 
 def test_a_preview_is_a_small_jpeg_of_the_frame(ctx, ct, as_role):
     _, instance_id, dataset = ct
     doctor, lightbox = as_role(Role.CLINICIAN), Lightbox()
-    small = viewing.preview(doctor, lightbox, instance_id, 0)
-    assert small.info == viewing.sent_frame(doctor, lightbox, instance_id, 0).info
+    small = frames.preview(doctor, lightbox, instance_id, 0)
+    assert small.info == frames.sent_frame(doctor, lightbox, instance_id, 0).info
     with Image.open(BytesIO(small.jpeg)) as image:
         assert (image.format, image.size) == ("JPEG", (dataset.Columns, dataset.Rows))
     with pytest.raises(Forbidden):
-        viewing.preview(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+        frames.preview(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
 
 
 def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):
@@ -157,8 +157,8 @@ def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):
     size, doctor = len(dataset.PixelData), as_role(Role.CLINICIAN)
     for room, kept in ((size - 1, False), (size, True)):
         lightbox = Lightbox(frame_bytes=room)
-        viewing.sent_frame(doctor, lightbox, instance_id, 0)
-        assert (viewing.lately_sent(doctor, lightbox, instance_id, 0) is not None) == kept
+        frames.sent_frame(doctor, lightbox, instance_id, 0)
+        assert (frames.lately_sent(doctor, lightbox, instance_id, 0) is not None) == kept
 
 
 def test_a_missing_file_is_told_and_the_rest_is_shown(ctx, ct, as_role):
@@ -176,13 +176,13 @@ def test_numbers_that_were_never_given_are_not_found(as_role):
     with pytest.raises(NotFound):
         viewing.study(doctor, lightbox, 404)
     with pytest.raises(NotFound):
-        viewing.frame(doctor, lightbox, 404, 0)
+        frames.frame(doctor, lightbox, 404, 0)
 
 
 def test_a_frame_beyond_the_last_is_refused(ct, as_role):
     _, instance_id, _ = ct
     with pytest.raises(NotDisplayable):
-        viewing.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 1)
+        frames.frame(as_role(Role.CLINICIAN), Lightbox(), instance_id, 1)
 
 
 @pytest.mark.parametrize("room", [0, 1, 2])
@@ -203,6 +203,6 @@ def test_inflated_objects_are_kept_only_as_far_as_there_is_room(ctx, as_role, ro
     assert len(series.frames) == 2
     assert [one for one in ids if lightbox.find(one)] == ids[2 - room :]
     for one in ids:  # what was not kept is read again
-        shown = viewing.frame(doctor, lightbox, one, 0)
+        shown = frames.frame(doctor, lightbox, one, 0)
         assert (shown.stored == dcmread(path).pixel_array).all()
     assert [one for one in ids if lightbox.find(one)] == ids[2 - room :]
