@@ -1,5 +1,7 @@
-"""The viewer's painter in a real browser against the same pictures drawn by Python."""
+"""What the viewer paints and measures in a real browser, against the same done by Python."""
 
+import json
+import random
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,13 +13,19 @@ from playwright.sync_api import Page, sync_playwright
 from pydicom.data import get_testdata_file
 
 from clinic_panel.components.viewer import viewer as component
+from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import thumbnail
+from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.figures import lines_of, read_shape
+from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import Frame, FrameInfo, read_frame
+from tests import hostile
+from tests.unit import test_millimetres as echoes
 
 from .test_viewer_browser import CHROMIUM, FLAGS
 
-PARTS = ("frames.js", "planes.js", "painter.js")
+PARTS = ("frames.js", "planes.js", "painter.js", "calibration.js", "measure.js")
 PAINT = """
 ([info, pixels, view]) => {
   const buffer = Uint8Array.from(atob(pixels), (one) => one.charCodeAt(0)).buffer;
@@ -32,6 +40,13 @@ PAINT = """
     text += String.fromCharCode(data[i], data[i + 1], data[i + 2]);
   }
   return btoa(text);
+}
+"""
+SAY = """
+([info, pixels, shapes]) => {
+  const buffer = Uint8Array.from(atob(pixels), (one) => one.charCodeAt(0)).buffer;
+  const frame = {...frameOf(info, buffer), key: "said"};
+  return shapes.map(({known, ...one}) => linesOf(one, valuesOf(one, frame, known), info, known));
 }
 """
 AMBER = (0xFF, 0xD6, 0x4F)
@@ -86,7 +101,8 @@ def test_the_browser_shows_what_python_draws(page, name, frame):
 @pytest.mark.parametrize("width", [1.0, 2.0, 1000.0])
 def test_every_curve_of_a_window_is_the_same_in_both(page, function, width):
     shown = read_frame(describe(Path(get_testdata_file("CT_small.dcm"))))
-    curve = b64encode(bytes([0, 40, 255, 90])).decode() if function == "TABLE" else ""
+    runs = bytes([0, 0, 0, 40, 2, 0, 255, 1, 1, 90, 0, 0])  # one, three, 258 and one of a level
+    curve = b64encode(runs).decode() if function == "TABLE" else ""
     shown = replace(shown, info=replace(shown.info, voi_function=function, voi_curve=curve))
     window = {"center": 23.0, "width": width}
     found = painted(page, shown, **window).astype(int)
@@ -120,3 +136,50 @@ def test_padding_is_black_whatever_the_window_and_polarity(page):
         assert not painted(page, shown, **view)[outside].any()
     assert not drawn(shown, inverted=True)[outside].any()
     assert drawn(shown, inverted=True)[~outside].any()
+
+
+def test_values_that_stand_for_colours_are_painted_in_them(page):
+    frame = echoes.tinted()
+    grey, turned = painted(page, frame), painted(page, frame, invert=True)
+    np.testing.assert_array_equal(grey, drawn(frame))
+    np.testing.assert_array_equal(grey[frame.coloured], turned[frame.coloured])
+    assert (grey[~frame.coloured] != turned[~frame.coloured]).any()
+
+
+def test_the_browser_says_of_shapes_what_python_says(page):
+    frame = echoes.echo()
+    shapes = [{"kind": kind.value, "points": points} for kind, points, _ in echoes.LINES]
+    cases = [(shape, None) for shape in shapes]
+    for points in (((110, 110), (150, 110)), ((10, 10), (60, 10))):
+        known = {
+            "id": "k",
+            "kind": "calibration",
+            "points": points,
+            "known_mm": 10.0,
+            "by": "Dr Ito",
+        }
+        by_hand = Known(points, 10.0, "Dr Ito")
+        cases.append(({"kind": "length", "points": points, "known": known}, by_hand))
+    said = page.evaluate(
+        SAY, [frame.info.as_dict(), b64encode(frame.body).decode(), [one for one, _ in cases]]
+    )
+    for (shape, known), lines in zip(cases, said, strict=True):
+        expected = lines_of(read_shape(Shape(shape["kind"]), shape["points"], frame, known))
+        assert lines == expected, shape
+    tinted = echoes.tinted()
+    box = {"kind": "rectangle", "points": ((0, 0), (20, 20))}
+    [lines] = page.evaluate(SAY, [tinted.info.as_dict(), b64encode(tinted.body).decode(), [box]])
+    assert lines == lines_of(read_shape(Shape.RECTANGLE, box["points"], tinted))
+
+
+def test_frames_with_lying_headers_are_painted_without_an_error(page):
+    chance, sources, count = random.Random(13), hostile.seeds(), 0
+    while count < 40:
+        try:
+            frame = read_frame(hostile.damaged(sources[chance.randrange(len(sources))], chance))
+        except ClinicError:
+            continue
+        json.dumps(frame.info.as_dict(), allow_nan=False)
+        difference = painted(page, frame).astype(int) - drawn(frame)
+        assert (np.abs(difference) > 1).mean() < 0.01
+        count += 1
