@@ -26,8 +26,8 @@ from clinic_panel.evidence.order import DocumentOrder, Mark, Seen
 from clinic_panel.evidence.outlines import arrow_head, outlines
 from clinic_panel.evidence.sources import Sources, frame_numbers
 from clinic_panel.imaging.figures import lines_of, read_shape
+from clinic_panel.imaging.frame import FrameInfo
 from clinic_panel.imaging.measure import Shape
-from clinic_panel.imaging.pixels import FrameInfo
 from clinic_panel.imaging.window import VoiFunction
 
 SERIES_NUMBER = 9902

@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
 from clinic_panel.errors import NotUnderstood
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import read_frame
 
 # What every document repeats of its study: type 2, so absent in none, though senders leave it out.
 _REPEATED = (

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clinic_panel.imaging.frame import FrameInfo
 from clinic_panel.imaging.geometry import SpacingSource
 from clinic_panel.imaging.measure import Point
-from clinic_panel.imaging.pixels import FrameInfo
 from clinic_panel.imaging.regions import Scale, home_of
 
 OUTSIDE = "Outside one calibrated region: pixels only"

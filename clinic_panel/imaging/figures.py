@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clinic_panel.imaging.calibration import Known, PixelSize, pixel_size
+from clinic_panel.imaging.frame import Frame, FrameInfo
 from clinic_panel.imaging.measure import (
     Point,
     Shape,
@@ -17,7 +18,6 @@ from clinic_panel.imaging.measure import (
     mask,
     statistics,
 )
-from clinic_panel.imaging.pixels import Frame, FrameInfo
 
 CROSSED = "The outline crosses itself: no area"
 MM, MM2, PX, PX2, DEGREE = "mm", "mm²", "px", "px²", "°"

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging.frame import ColourRange, Frame
 from clinic_panel.imaging.lut import Palette, curve_of
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import ColourRange, Frame, read_frame
+from clinic_panel.imaging.pixels import read_frame
 from clinic_panel.imaging.window import VoiFunction, apply
 
 EDGE_PX: Final = 256

@@ -8,8 +8,8 @@ from typing import Any
 
 from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.grid import Grid
-from clinic_panel.imaging.pixels import Frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, frames, pseudonym, viewing

@@ -11,8 +11,9 @@ from sqlalchemy.orm import joinedload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotDisplayable, NotFound, NotUnderstood
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import read_frame
 from clinic_panel.imaging.thumbnail import render as thumbnail_of
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Study, Thumbnail

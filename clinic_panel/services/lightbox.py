@@ -11,9 +11,10 @@ from typing import cast
 from weakref import WeakValueDictionary
 
 from clinic_panel.imaging.decoding import decode
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.lut import LookUpTable, Palette
 from clinic_panel.imaging.picture import Picture
-from clinic_panel.imaging.pixels import Decoder, Frame
+from clinic_panel.imaging.pixels import Decoder
 from clinic_panel.imaging.structured import Reference
 
 MOST_INFLATED_BYTES = 64 * 2**20

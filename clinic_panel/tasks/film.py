@@ -9,8 +9,8 @@ from clinic_panel.evidence.order import Mark
 from clinic_panel.evidence.outlines import Graphic, arrow_head, outlines
 from clinic_panel.imaging import pixels, thumbnail
 from clinic_panel.imaging.figures import lines_of, read_shape
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.measure import Shape
-from clinic_panel.imaging.pixels import Frame
 from clinic_panel.services.film import FilmImage, FilmOrder
 
 _EDGE_PX = {1: 2048, 2: 1400, 3: 1024}

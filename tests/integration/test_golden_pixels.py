@@ -27,8 +27,9 @@ from pydicom.pixels import pixel_array
 
 from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import thumbnail
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import read_frame
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_frames.json").read_text(encoding="ascii"))
 NO_DCMTK_CODEC = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20", "1.2.840.10008.1.2.8.1")

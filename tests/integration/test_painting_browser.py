@@ -17,9 +17,10 @@ from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import thumbnail
 from clinic_panel.imaging.calibration import Known
 from clinic_panel.imaging.figures import lines_of, read_shape
+from clinic_panel.imaging.frame import Frame, FrameInfo
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.picture import describe
-from clinic_panel.imaging.pixels import Frame, FrameInfo, read_frame
+from clinic_panel.imaging.pixels import read_frame
 from tests import hostile
 from tests.unit import test_millimetres as echoes
 

@@ -24,9 +24,10 @@ from clinic_panel.components.viewer import viewer as viewer_module
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import thumbnail
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.phantom import INSERTS, ct_phantom, ultrasound
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.pixels import read_frame
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -20,7 +20,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from clinic_panel.imaging.pixels import Frame, read_frame
+from clinic_panel.imaging.frame import Frame
+from clinic_panel.imaging.pixels import read_frame
 
 ROWS, COLUMNS = 5, 7
 

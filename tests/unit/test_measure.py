@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clinic_panel.imaging.calibration import Known, pixel_size
+from clinic_panel.imaging.frame import FrameInfo
 from clinic_panel.imaging.measure import (
     Shape,
     angle,
@@ -19,7 +20,6 @@ from clinic_panel.imaging.measure import (
     profile,
     statistics,
 )
-from clinic_panel.imaging.pixels import FrameInfo
 from clinic_panel.imaging.regions import Region
 
 corner = st.floats(-3, 15, allow_nan=False)

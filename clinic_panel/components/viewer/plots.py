@@ -14,8 +14,8 @@ from clinic_panel.components.viewer.palettes import PALETTES
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging import measure
 from clinic_panel.imaging.calibration import PixelSize
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.measure import Point, Shape
-from clinic_panel.imaging.pixels import Frame
 
 
 def image_of(

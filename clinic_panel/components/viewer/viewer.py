@@ -14,8 +14,8 @@ from clinic_panel.components.viewer import plots
 from clinic_panel.components.viewer.palettes import PALETTES, USUAL, packed
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging.calibration import pixel_size
+from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.measure import Shape
-from clinic_panel.imaging.pixels import Frame
 from clinic_panel.imaging.window import PRESETS
 from clinic_panel.services import markup
 from clinic_panel.services.markup import Drawn
