@@ -19,6 +19,7 @@ from clinic_panel.imaging.frame import ColourRange, Format, Frame, FrameInfo
 from clinic_panel.imaging.geometry import orientation_letters
 from clinic_panel.imaging.overlays import mask
 from clinic_panel.imaging.picture import Picture, describe
+from clinic_panel.imaging.realworld import rescale_unit
 from clinic_panel.imaging.window import VoiFunction, automatic
 
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
@@ -32,7 +33,6 @@ _FORMATS: Final[dict[str, Format]] = {  # of NumPy's kind and bytes
     "f4": "float32",
 }
 _WHOLE_BYTES: Final = (8, 16, 32, 64)
-_NO_UNITS: Final = ("US", "UNSPECIFIED")  # Modality LUT Type (PS3.3 C.11.1.1.2)
 
 
 def read_frame(
@@ -199,7 +199,7 @@ def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
     if picture.modality_lut is not None:
         table, palette = picture.modality_lut, None
         array = table.of(array)
-        unit = "" if table.unit in _NO_UNITS else table.unit
+        unit = rescale_unit(table.unit)
         info = replace(info, slope=1.0, intercept=0.0, unit=unit, padding=None)
     if array.dtype.kind == "f" or array.dtype.itemsize > 2:
         array, base = _narrowed(array)

@@ -17,8 +17,15 @@ _UNITS, _CODE = 0x004008EA, 0x00080100
 _MOST: Final = 1e12
 # UCUM's codes that readers write another way, or that count nothing (PS3.16 CID 82 and others).
 _READ_AS: Final = {"[hnsf'U]": "HU", "1": "", "{no units}": "", "um2/s": "µm²/s", "mm2/s": "mm²/s"}
+# PS3.3 C.11.1.1.2: an optical density is written in its thousandth parts.
+_RESCALED: Final = {"US": "", "UNSPECIFIED": "", "OD": "mOD", "MGML": "mg/ml", "PCT": "%"}
 
 REAL_WORLD_TAGS: Final = frozenset({_MAPPINGS})
+
+
+def rescale_unit(kind: str) -> str:
+    """The unit that a Rescale Type or a Modality LUT Type names; empty where it names none."""
+    return _RESCALED.get(kind, kind)
 
 
 @dataclass(frozen=True, slots=True)

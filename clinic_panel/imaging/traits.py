@@ -9,7 +9,7 @@ import numpy as np
 from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.geometry import Plane, Spacing, plane_of, spacing_of
 from clinic_panel.imaging.lut import table_of
-from clinic_panel.imaging.realworld import REAL_WORLD_TAGS, mapping_of
+from clinic_panel.imaging.realworld import REAL_WORLD_TAGS, mapping_of, rescale_unit
 from clinic_panel.imaging.window import VoiFunction, Window
 
 MAX_FRAMES: Final = 20_000
@@ -136,7 +136,7 @@ def _transform(found: Elements, transform: Elements) -> tuple[float, float, str]
         unit = "HU"  # the only unit of a CT image's rescale (PS3.3 C.8.2.1.1.2)
     if modality == "PT" and unit in ("", "US"):
         unit = _PET_UNITS.get(found.text(0x00541001), "")  # Units (PS3.3 C.8.9.1.1.3)
-    return slope, intercept, "" if unit in ("US", "UNSPECIFIED") else unit
+    return slope, intercept, rescale_unit(unit)
 
 
 def _sane(numbers: tuple[float, ...], default: float) -> float:

@@ -206,3 +206,16 @@ def test_inflated_objects_are_kept_only_as_far_as_there_is_room(ctx, as_role, ro
         shown = frames.frame(doctor, lightbox, one, 0)
         assert (shown.stored == dcmread(path).pixel_array).all()
     assert [one for one in ids if lightbox.find(one)] == ids[2 - room :]
+
+
+def test_images_that_bring_the_same_palette_share_one(ctx, as_role):
+    with open(get_testdata_file("examples_palette.dcm"), "rb") as file:
+        stored = ctx.store.put_stream(file)
+    study = factories.study(ctx, instances=3)
+    with ctx.begin() as session:
+        session.execute(update(Instance).values(path=stored.path))
+        ids = list(session.scalars(select(Instance.id)))
+    lightbox = Lightbox()
+    viewing.study(as_role(Role.CLINICIAN), lightbox, study.id)
+    palettes = {id(lightbox.find(one)[1].palette) for one in ids}
+    assert len(palettes) == 1
