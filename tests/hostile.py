@@ -8,7 +8,8 @@ from typing import Final
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR
 
-from clinic_panel.imaging.elements import PIXEL_DATA, Elements, Syntax, open_data_set
+from clinic_panel.imaging.elements import PIXEL_DATA, Elements, Syntax
+from clinic_panel.imaging.opened import open_data_set
 from clinic_panel.imaging.picture import PICTURE_TAGS
 
 SEEDS: Final = (

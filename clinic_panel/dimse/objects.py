@@ -12,7 +12,7 @@ from clinic_panel.dimse.outgoing import MOST_CONTEXTS, Agreed
 from clinic_panel.dimse.store import FilePayload, Payload, StoreSender
 from clinic_panel.errors import ClinicError, NotUnderstood
 from clinic_panel.imaging.decoding import DECODER_ERRORS
-from clinic_panel.imaging.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from clinic_panel.imaging.opened import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from clinic_panel.imaging.pixels import Decoder
 from clinic_panel.imaging.reencode import Reencoded
 

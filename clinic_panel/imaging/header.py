@@ -13,15 +13,8 @@ from pydicom.charset import decode_bytes
 
 from clinic_panel.errors import NotUnderstood
 from clinic_panel.imaging.charset import python_encoding
-from clinic_panel.imaging.elements import (
-    Buffer,
-    CutShort,
-    Elements,
-    Opened,
-    decimals,
-    open_data_set,
-    plain,
-)
+from clinic_panel.imaging.elements import Buffer, CutShort, Elements, decimals, plain
+from clinic_panel.imaging.opened import Opened, open_data_set
 
 _LAST_TAG: Final = 0x00280011
 _PREFIX_BYTES: Final = 64 * 2**10

@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from clinic_panel.errors import NotUnderstood
-from clinic_panel.imaging.elements import (
-    MAX_DEPTH,
-    Buffer,
-    Element,
-    Elements,
-    Syntax,
-    open_data_set,
-)
+from clinic_panel.imaging.elements import MAX_DEPTH, Buffer, Element, Elements, Syntax
 from clinic_panel.imaging.header import encodings_of
 from clinic_panel.imaging.legible import (
     MOST_CHARACTERS,
@@ -31,6 +24,7 @@ from clinic_panel.imaging.legible import (
     uid_name,
     value_of,
 )
+from clinic_panel.imaging.opened import open_data_set
 
 MOST_ROWS: Final = 20_000
 MOST_ITEMS: Final = 200  # of one sequence

@@ -11,17 +11,10 @@ from typing import BinaryIO, Final, cast
 
 from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging import colour
-from clinic_panel.imaging.elements import (
-    DEFLATED,
-    PIXEL_DATA,
-    Buffer,
-    Element,
-    Elements,
-    Syntax,
-    open_data_set,
-)
+from clinic_panel.imaging.elements import PIXEL_DATA, Buffer, Element, Elements, Syntax
 from clinic_panel.imaging.geometry import GEOMETRY_TAGS
 from clinic_panel.imaging.lut import LookUpTable, Palette, palette_of, table_of
+from clinic_panel.imaging.opened import DEFLATED, open_data_set
 from clinic_panel.imaging.overlays import OVERLAY_TAGS, OverlayPlane, planes_of
 from clinic_panel.imaging.regions import Region, regions_of
 from clinic_panel.imaging.traits import MAX_FRAMES, TRAIT_TAGS, FrameTraits, traits_of

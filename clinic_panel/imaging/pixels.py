@@ -14,9 +14,9 @@ from pydicom.encaps import get_frame
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging import colour
 from clinic_panel.imaging.decoding import DAMAGED, DECODER_ERRORS, decode, keeps_whole_words
-from clinic_panel.imaging.elements import GE_IMPLICIT_BIG_PIXELS
 from clinic_panel.imaging.frame import ColourRange, Format, Frame, FrameInfo
 from clinic_panel.imaging.geometry import orientation_letters
+from clinic_panel.imaging.opened import GE_IMPLICIT_BIG_PIXELS
 from clinic_panel.imaging.overlays import mask
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.realworld import rescale_unit

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from clinic_panel.errors import NotDisplayable, NotUnderstood
-from clinic_panel.imaging.elements import (
+from clinic_panel.imaging.elements import PIXEL_DATA, Buffer, Elements
+from clinic_panel.imaging.opened import (
     DEFLATED_LITTLE,
     EXPLICIT_LITTLE,
     GE_IMPLICIT_BIG_PIXELS,
     IMPLICIT_LITTLE,
-    PIXEL_DATA,
-    Buffer,
-    Elements,
     Opened,
     open_data_set,
 )

@@ -15,8 +15,9 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from clinic_panel.errors import NotUnderstood
-from clinic_panel.imaging.elements import Elements, open_data_set
+from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.header import clean, decode, encodings_of, parse_date, parse_time
+from clinic_panel.imaging.opened import open_data_set
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.services.performed_attributes import (
     ATTRIBUTES,

@@ -20,7 +20,8 @@ from clinic_panel.documents.terms import Terms
 from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging.cleaning import TOO_LARGE, black_out, clean_pixels
 from clinic_panel.imaging.decoding import decode
-from clinic_panel.imaging.elements import Buffer, open_data_set
+from clinic_panel.imaging.elements import Buffer
+from clinic_panel.imaging.opened import open_data_set
 from clinic_panel.services.export import ExportOrder, Left, Made, Source
 
 NOTHING_LEFT: Final = "Nothing could be handed out: every object was left out."

@@ -3,7 +3,8 @@
 from clinic_panel.config import PREFIX, Settings
 from clinic_panel.documents.confidentiality import EDITION
 from clinic_panel.imaging.charset import python_encoding
-from clinic_panel.imaging.elements import INFLATE_LIMIT_BYTES, INFLATE_RATIO, MAX_DEPTH
+from clinic_panel.imaging.elements import MAX_DEPTH
+from clinic_panel.imaging.opened import INFLATE_LIMIT_BYTES, INFLATE_RATIO
 from clinic_panel.services.worklist_keys import CODING_SCHEME
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.conformance import services, storing

@@ -70,7 +70,7 @@ class Painter {
     const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name, own].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
-    const curve = shape ? curveOf(shape) : null;
+    const curve = shape ? levelsOf(shape) : null;
     const flip = invert !== info.inverted;
     const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
     const middle = kind === "LINEAR" ? center - 0.5 : center;
@@ -124,7 +124,7 @@ class Painter {
 }
 
 // Brightness at even steps over a window, from runs: a level, and how many more of it follow.
-function curveOf(text) {
+function levelsOf(text) {
   const runs = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
   const counts = [];
   for (let i = 0; i < runs.length; i += 3) counts.push(1 + runs[i + 1] + 256 * runs[i + 2]);
