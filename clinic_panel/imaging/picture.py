@@ -195,7 +195,7 @@ def _check(picture: Picture) -> None:
         raise NotDisplayable("The image has a pixel format that cannot be shown.")
     if not 0 < picture.bits_stored <= picture.high_bit + 1 <= picture.bits_allocated:
         raise NotDisplayable("The image contradicts itself about its bits per pixel.")
-    if picture.frame_bytes > MAX_FRAME_BYTES or picture.frames > MAX_FRAMES:
+    if _is_too_large(picture):
         raise NotDisplayable("The image is too large to be shown.")
     if picture.photometric == "PALETTE COLOR" and picture.palette is None:
         raise NotDisplayable("The image lacks its colour palette.")
@@ -212,18 +212,26 @@ def _has_known_format(picture: Picture) -> bool:
     return 1 <= bits <= 32 or bits == 64  # others than bytes as old objects pack them (PS3.5 8.1.1)
 
 
+def _is_too_large(picture: Picture) -> bool:
+    if picture.frame_bytes > MAX_FRAME_BYTES or picture.frames > MAX_FRAMES:
+        return True
+    bits = picture.bits_allocated  # unpacking takes many times the room
+    most = MAX_FRAME_BYTES if bits in _BYTE_WIDTHS else 2**28 if bits == 1 else 2**24
+    return picture.rows * picture.columns > most
+
+
 def _note(found: Elements) -> str:
     """What is deliberately not done to an image, in a line beside it."""
     if _ENHANCED_PALETTE in found:
         return "Values as stored: the enhanced palette is not applied"
     holder = found if _ICC_PROFILE in found else found.first(_OPTICAL_PATHS)
     profile = holder.raw(_ICC_PROFILE, 2**16) if holder else None
-    if profile is None or found.text(_COLOR_SPACE) == "SRGB":
+    is_grey = found.text(0x00280004).startswith("MONOCHROME")
+    if profile is None or is_grey or found.text(_COLOR_SPACE) == "SRGB":
         return ""
     # A profile of sRGB, which screens show anyway, says so in its description (ICC.1 9.2.41).
-    return (
-        "" if any(one in profile for one in _SRGB) else "Colours as stored: no ICC profile applied"
-    )
+    is_srgb = any(one in profile for one in _SRGB)
+    return "" if is_srgb else "Colours as stored: no ICC profile applied"
 
 
 def _padding(found: Elements, *, signed: bool) -> tuple[float, float] | None:

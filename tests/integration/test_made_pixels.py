@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openjpeg.utils import encode_array
-from PIL import Image
+from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -282,6 +282,20 @@ def test_partial_colours_are_those_of_dcmtk(tmp_path):
 def test_colours_that_cannot_be_shown_say_why(photometric, columns, why):
     with pytest.raises(NotDisplayable, match=why):
         describe(made_colour(np.zeros((4, columns, 3), np.uint8), photometric))
+
+
+def test_an_icc_profile_that_is_not_applied_is_told():
+    array = smooth_colour()
+    adobe, srgb = (ImageCms.ImageCmsProfile(one).tobytes() for one in profiles())
+    assert "no ICC profile" in read_frame(made_colour(array, ICCProfile=adobe)).info.note
+    assert read_frame(made_colour(array, ICCProfile=srgb)).info.note == ""
+    assert read_frame(made_colour(array)).info.note == ""
+    grey = made(values("<u2", 12), stored=12, ICCProfile=adobe)
+    assert read_frame(grey).info.note == ""
+
+
+def profiles() -> tuple[ImageCms.core.CmsProfile, ImageCms.core.CmsProfile]:
+    return ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
 
 
 # -- look-up tables ----------------------------------------------------------------------------
