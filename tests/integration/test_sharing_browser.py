@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import threading
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -178,3 +180,24 @@ def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):
     page.keyboard.press("m")
     page.get_by_role("button", name="Save as DICOM…").click()
     expect(dialog).to_contain_text("unchanged since")
+
+
+def test_a_case_for_teaching_leaves_without_the_person(site, page):
+    choose(page, "Teaching export…")
+    dialog = page.get_by_role("dialog", name="Teaching export")
+    dialog.get_by_label("Case name").fill("case of CompressedSamples")
+    dialog.get_by_role("button", name="Make ZIP").click()
+    expect(dialog).to_contain_text("patient's own")
+    dialog.get_by_label("Case name").fill("Teaching 12")
+    shot(page, "sharing-teaching")
+    dialog.get_by_role("button", name="Make ZIP").click()
+    expect(page.get_by_text("The teaching export is being made…")).to_be_visible()
+    make_files(site.ctx)
+    link = page.get_by_role("link", name="Download ZIP")
+    expect(link).to_be_visible()
+    expect(page.get_by_text("Teaching 12: 1 object ready.")).to_be_visible()
+    shot(page, "sharing-teaching-ready")
+    made = int(link.get_attribute("href").removeprefix("/handouts/"))
+    with zipfile.ZipFile(handout.fetch(site.doctor, made).path) as packed:
+        [image] = [name for name in packed.namelist() if name.endswith("IM000000")]
+        assert dcmread(io.BytesIO(packed.read(image))).PatientName == "Teaching 12"

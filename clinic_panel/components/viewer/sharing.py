@@ -9,6 +9,7 @@ from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.viewer.offers import Desk, Offer
 from clinic_panel.components.viewer.printing import Film, Picture
+from clinic_panel.components.viewer.teaching import TeachingCase
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
@@ -48,6 +49,8 @@ class Sharing:
         """
         self._desk, self._keep = Desk(ctx, study_id, viewer, form, notice), keep
         offers: list[Offer] = [Film(self._desk), Picture(self._desk)]
+        if ctx.may(Permission.DEIDENTIFIED_EXPORT):
+            offers.append(TeachingCase(self._desk))
         if ctx.may(Permission.IMAGE_READ, Permission.REPORT_WRITE):
             offers.insert(0, Dicom(self._desk))
         self._offers = {one.offer["id"]: one for one in offers}
