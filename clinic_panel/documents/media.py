@@ -75,28 +75,41 @@ def write_file_set(
     list
         Files in the folder that the directory does not name, because they lack too much.
     """
-    files, sources, unlisted = FileSet(), {}, []
+    files = FileSet()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their text quotes values
-        for member in members:
-            try:
-                entry = _entry(member.path)
-                uid = str(entry.SOPInstanceUID)
-                if uid in sources:
-                    raise ValueError
-                files.add(entry)
-            except _UNREADABLE:
-                unlisted.append(member)
-                continue
-            sources[uid] = member
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write(folder)
-        # What was put there are the keys alone: pydicom would decode and write objects anew.
-        for instance in files:
-            _place(sources[str(instance.SOPInstanceUID)], Path(instance.path))
-            tick()
-        files._stage["t"].cleanup()  # else it warns when it is collected, and lies there till then
+        try:
+            unlisted = _write_listed(files, members, folder, tick)
+        finally:
+            # The keys lie there; else it warns when it is collected, and they lie there till then.
+            files._stage["t"].cleanup()
     return [_unlisted(member, folder, n, tick) for n, member in enumerate(unlisted, start=1)]
+
+
+def _write_listed(
+    files: FileSet, members: Sequence[Member], folder: Path, tick: Tick
+) -> list[Member]:
+    """Write the file-set; return what it cannot name."""
+    sources: dict[str, Member] = {}
+    unlisted = []
+    for member in members:
+        try:
+            entry = _entry(member.path)
+            uid = str(entry.SOPInstanceUID)
+            if uid in sources:
+                raise ValueError
+            files.add(entry)
+        except _UNREADABLE:
+            unlisted.append(member)
+            continue
+        sources[uid] = member
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(folder)
+    # What was put there are the keys alone: pydicom would decode and write objects anew.
+    for instance in files:
+        _place(sources[str(instance.SOPInstanceUID)], Path(instance.path))
+        tick()
+    return unlisted
 
 
 def write_folder(

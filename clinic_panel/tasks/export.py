@@ -27,6 +27,7 @@ from clinic_panel.services.export import ExportOrder, Left, Made, Source
 NOTHING_LEFT: Final = "Nothing could be handed out: every object was left out."
 README: Final = "README.TXT"
 ZIP: Final = "EXPORT.ZIP"
+_PART: Final = ".unfinished"
 
 
 class LeftOut(Exception):
@@ -174,17 +175,29 @@ def pack(order: ExportOrder, draft: Path, *, tick: Tick = lambda: None) -> Made:
 
 
 def write(order: ExportOrder, target: Path, *, packed: bool, tick: Tick) -> Made:
-    """Put an order into a folder of the person's, as it is or as one ZIP.
+    """Put an order into a folder of the person's, as it is or as one ZIP; all of it or nothing.
 
     Raises
     ------
     NotUnderstood
         Nothing is left to hand out.
     """
-    if not packed:
-        return export(order, target, tick=tick)
-    target.mkdir(parents=True, exist_ok=True)
-    return pack(order, target / ZIP, tick=tick)
+    part = target / _PART  # on the medium itself, where names can be changed at no cost
+    is_new = not target.exists()
+    part.mkdir(parents=True, exist_ok=True)
+    try:
+        if packed:
+            made = pack(order, part / ZIP, tick=tick)
+            (part / ZIP).rename(target / ZIP)
+        else:
+            made = export(order, part / "files", tick=tick)
+            for path in (part / "files").iterdir():
+                path.rename(target / path.name)
+    except BaseException:
+        shutil.rmtree(target if is_new else part, ignore_errors=True)
+        raise
+    shutil.rmtree(part, ignore_errors=True)
+    return made
 
 
 def _words(order: ExportOrder, made: Made) -> Iterator[str]:

@@ -377,7 +377,14 @@ def test_slips_at_the_shell_end_in_one_line(ctx, study, tmp_path):
     to, name = tmp_path / "new", "Frau Quellmaltz"
     words = (planted.UID, "--to", to, "--deidentify", "--case", name)
     assert "patient's own" in run(ctx, *words, exit_code=1)
-    assert not to.exists()
+    with ctx.read() as session:
+        ctx.store.path(session.get_one(Instance, study[1][3]).path).unlink()
+    for to in (tmp_path / "new", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        said = run(ctx, planted.UID, "--to", to, exit_code=1)
+        assert "No such file" in said
+    assert not (tmp_path / "new").exists()
+    assert list((tmp_path / "empty").iterdir()) == []
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
 
 
