@@ -69,10 +69,14 @@ _DUMMIES: Final[dict[str, Any]] = {
     **{"AS": "000D", "DA": "19000101", "TM": "000000", "DT": "19000101000000"},
     **dict.fromkeys(("OB", "OW", "OB or OW"), b"\0\0"),
 }
+_STEP: Final = Tag("ReferencedPerformedProcedureStepSequence")
 _CONTENT, _ANNOTATIONS = Tag("ContentSequence"), Tag("GraphicAnnotationSequence")
-# Kinds of content items that hold no free text, names or dates (PS3.3 C.17.3.2.1).
+# Kinds of content items without free text (PS3.3 C.17.3.2.1); the table names what else they hold.
 _SAFE_ITEMS: Final = frozenset(
-    {"CODE", "COMPOSITE", "CONTAINER", "IMAGE", "NUM", "SCOORD", "SCOORD3D", "UIDREF", "WAVEFORM"}
+    {
+        *("CODE", "COMPOSITE", "CONTAINER", "DATE", "DATETIME", "IMAGE", "NUM", "PNAME"),
+        *("SCOORD", "SCOORD3D", "TIME", "UIDREF", "WAVEFORM"),
+    }
 )
 _COUNTING: Final = frozenset({"DS", "IS", "SL", "SV", "UL", "UV"})
 
@@ -178,6 +182,8 @@ def _clean(ds: Dataset, work: _Work) -> None:
 
 
 def _act_here(element: DataElement, work: _Work) -> Act:
+    if element.tag == _STEP and work.keeps_tree:
+        return Act.EMPTY  # Type 2 in documents alone (PS3.3 C.17.6.1)
     if element.tag == _CONTENT and work.keeps_tree:
         work.options.add(CLEAN_STRUCTURE)
         element.value = Sequence(
