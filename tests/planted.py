@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from io import BytesIO
 
 from pydicom import DataElement, Dataset, dcmread
@@ -48,6 +49,11 @@ def everywhere(ds: Dataset) -> Dataset:
             continue
         if vr in _BY_VR:
             ds.add(DataElement(number, "OB" if vr == "OB or OW" else vr, _BY_VR[vr]))
+    return identified(ds)
+
+
+def identified(ds: Dataset) -> Dataset:
+    """Write the person where a scanner writes them, and into a coded string."""
     ds.PatientName, ds.PatientID, ds.AccessionNumber = NAME, ID, ACCESSION
     ds.PatientBirthDate, ds.StudyDate, ds.StudyTime = BORN, DAY, TIME
     ds.InstitutionName = INSTITUTION
@@ -88,9 +94,9 @@ def unknown_sequence() -> bytes:
     return struct.pack("<HHL", 0xFFFE, 0xE000, len(element)) + element
 
 
-def ct() -> Dataset:
+def ct(plant: Callable[[Dataset], Dataset] = everywhere) -> Dataset:
     """Return a CT image that names the person in every way a data set can."""
-    ds = everywhere(dcmread(get_testdata_file("CT_small.dcm")))
+    ds = plant(dcmread(get_testdata_file("CT_small.dcm")))
     ds.SOPInstanceUID = ds.StudyInstanceUID = ds.SeriesInstanceUID = UID
     ds.file_meta.MediaStorageSOPInstanceUID = UID
     for group in (0x6000, 0x6002, 0x5000):
