@@ -28,7 +28,7 @@ class Reason(StrEnum):
     LABEL = "Pictures of a slide's label show whose it is."
     DAMAGED = "The object is damaged."
     UNCHECKED = "The image is compressed in a way that may hide text beside the pixels."
-    TOO_LARGE = "The image is too large to be blacked out."
+    TOO_LARGE = "The object is too large to be cleaned here."
 
 
 _BY_CLASS: Final = {

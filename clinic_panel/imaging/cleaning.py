@@ -28,9 +28,9 @@ from clinic_panel.imaging.hidden import starts_picture, without_text
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import Decoder, compressed_frame
 
-MOST_DECODED_BYTES: Final = 512 << 20
+MOST_BYTES: Final = 256 << 20  # of one object, decoded or not: a worker holds it three times
 UNCHECKED: Final = "The image is compressed in a way that may hide text beside the pixels."
-TOO_LARGE: Final = "The image is too large to be blacked out."
+TOO_LARGE: Final = "The object is too large to be cleaned here."
 _NATIVE: Final = frozenset(
     {
         *(ImplicitVRLittleEndian, ExplicitVRLittleEndian),
@@ -111,7 +111,7 @@ def black_out(ds: Dataset, path: Path, areas: Sequence[Area], decoder: Decoder) 
     photometric = picture.photometric
     if picture.bits_allocated == 1 or "PixelData" not in ds:
         raise NotDisplayable(UNCHECKED)
-    if picture.frame_bytes * picture.frames > MOST_DECODED_BYTES:
+    if picture.frame_bytes * picture.frames > MOST_BYTES:
         raise NotDisplayable(TOO_LARGE)
     if not picture.encapsulated:
         ds.PixelData = _blacked_native(ds, areas)
@@ -206,10 +206,12 @@ def _stored_bits(ds: Dataset, data: bytes, *, big: bool) -> bytes:
         return data
     signed = bool(ds.get("PixelRepresentation"))
     kind = np.dtype(f"{'>' if big else '<'}{'i' if signed else 'u'}{allocated // 8}")
-    whole = len(data) // kind.itemsize * kind.itemsize
-    native = np.frombuffer(data[:whole], kind).astype(kind.newbyteorder("="))
-    kept = (native << (allocated - 1 - high)) >> (allocated - stored) << (high + 1 - stored)
-    return kept.astype(kind).tobytes() + data[whole:]
+    buffer = bytearray(data)
+    pixels = np.frombuffer(buffer, kind, count=len(buffer) // kind.itemsize)
+    pixels <<= allocated - 1 - high
+    pixels >>= allocated - stored
+    pixels <<= high + 1 - stored
+    return bytes(buffer)
 
 
 def _fragments(data: bytes, *, blank: bool) -> bytes:

@@ -18,7 +18,7 @@ from clinic_panel.documents.media import Member, Tick, write_file_set, write_fol
 from clinic_panel.documents.reservations import Reason, to_look_at, unfit
 from clinic_panel.documents.terms import Terms
 from clinic_panel.errors import NotDisplayable, NotUnderstood
-from clinic_panel.imaging.cleaning import TOO_LARGE, black_out, clean_pixels
+from clinic_panel.imaging.cleaning import MOST_BYTES, TOO_LARGE, black_out, clean_pixels
 from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.elements import Buffer
 from clinic_panel.imaging.opened import open_data_set
@@ -74,7 +74,9 @@ def _cleaned(source: Source, terms: Terms, *, looked: bool) -> Dataset:
 
 
 def _read(path: Path) -> Dataset:
-    """Read an object that is not larger than it says, whatever it claims."""
+    """Read an object that a worker can hold, whatever it claims to be."""
+    if path.stat().st_size > MOST_BYTES:
+        raise NotDisplayable(TOO_LARGE)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         syntax = open_data_set(cast("Buffer", view), keep_bytes=0).transfer_syntax_uid
     ds = dcmread(path, force=True)

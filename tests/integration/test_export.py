@@ -23,7 +23,7 @@ from clinic_panel.documents.reservations import Reason
 from clinic_panel.documents.terms import Terms
 from clinic_panel.errors import Forbidden, Invalid, NotFound, Unavailable
 from clinic_panel.evidence.order import KeyTitle
-from clinic_panel.imaging.cleaning import Area
+from clinic_panel.imaging.cleaning import MOST_BYTES, Area
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -349,6 +349,15 @@ def test_a_damaged_object_is_left_out():
     with pytest.raises(LeftOut) as caught:
         cleaned(Source(path, "", TERMS), TERMS, looked=True)
     assert caught.value.reason is Reason.DAMAGED
+
+
+def test_an_object_that_no_worker_can_hold_is_left_out(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(LeftOut) as caught:
+        cleaned(Source(path, "", TERMS), TERMS, looked=True)
+    assert caught.value.reason is Reason.TOO_LARGE
 
 
 # -- from the shell ----------------------------------------------------------------------------
