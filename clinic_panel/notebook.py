@@ -6,6 +6,7 @@ import getpass
 import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,9 @@ from clinic_panel.imaging.volume import LazyVolume, Volume
 from clinic_panel.models.user import Role
 from clinic_panel.resources import open_context
 from clinic_panel.services import analytics, cohort, cohort_headers, cohort_view, preferences
+from clinic_panel.services import export as exports
 from clinic_panel.services.cohort_frames import day_of
+from clinic_panel.services.export import Wanted
 
 if TYPE_CHECKING:
     from clinic_panel.components.viewer.viewer import StudyViewer
@@ -120,6 +123,38 @@ class Clinic:
             preload=False,
             **as_params(preferences.mine(self._ctx)),
         )
+
+    def export(
+        self, study_uid: str, to: str | Path, *, case: str = "", looked: bool = False
+    ) -> pd.DataFrame:
+        """Write a de-identified copy of a study to a new folder, with a DICOMDIR.
+
+        Parameters
+        ----------
+        case
+            What stands for name and ID; empty: one is made up.
+        looked
+            Whether you saw that no name is drawn into the images; else those that usually have one
+            are left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What was left out: one row a series and reason.
+
+        Raises
+        ------
+        Invalid, NotFound, NotUnderstood
+            Nothing was written.
+        """
+        from clinic_panel.tasks.export import check_empty, write
+
+        target = Path(to)
+        check_empty(target)
+        wanted = Wanted(deidentified=True, case=case, looked=looked)
+        order = exports.order_of(self._ctx, [study_uid], wanted)
+        made = write(order, target)
+        return pd.DataFrame(map(asdict, made.left), columns=["series", "count", "reason"])
 
     def studies_by_hour(self, first: str | date, last: str | date) -> pd.DataFrame:
         """Return how many studies came in each hour of the day, by modality."""

@@ -54,8 +54,7 @@ def export(
 
     if (case or looked) and not deidentify:
         raise click.UsageError("--case and --looked go with --deidentify.")
-    if target.exists() and any(target.iterdir()):
-        raise click.ClickException(f"{target} is not empty.")
+    tasks.check_empty(target)
     with opened(settings) as ctx:
         wanted = services.Wanted(
             deidentified=deidentify, case=case, looked=looked, with_directory=form != "folder"

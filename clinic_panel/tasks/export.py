@@ -17,7 +17,7 @@ from clinic_panel.documents.deidentify import UNREADABLE, deidentify
 from clinic_panel.documents.media import Member, Tick, write_file_set, write_folder, zip_folder
 from clinic_panel.documents.reservations import Reason, to_look_at, unfit
 from clinic_panel.documents.terms import Terms
-from clinic_panel.errors import NotDisplayable, NotUnderstood
+from clinic_panel.errors import Invalid, NotDisplayable, NotUnderstood
 from clinic_panel.imaging.cleaning import MOST_BYTES, TOO_LARGE, black_out, clean_pixels
 from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.elements import Buffer
@@ -176,7 +176,15 @@ def pack(order: ExportOrder, draft: Path, *, tick: Tick = lambda: None) -> Made:
     return made
 
 
-def write(order: ExportOrder, target: Path, *, packed: bool, tick: Tick) -> Made:
+def check_empty(target: Path) -> None:
+    """Raise `Invalid` where something lies already: it would end up on the medium."""
+    if target.exists() and any(target.iterdir()):
+        raise Invalid(f"{target} is not empty.")
+
+
+def write(
+    order: ExportOrder, target: Path, *, packed: bool = False, tick: Tick = lambda: None
+) -> Made:
     """Put an order into a folder of the person's, as it is or as one ZIP; all of it or nothing.
 
     Raises

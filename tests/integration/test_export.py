@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.user import Role
+from clinic_panel.notebook import Clinic
 from clinic_panel.services import evidence, export, handout, markup
 from clinic_panel.services.export import Source, Teaching
 from clinic_panel.services.handout import Progress
@@ -401,6 +403,20 @@ def test_a_deidentified_copy_says_what_it_left_out(ctx, study, tmp_path):
             assert planted.found_in(path.read_bytes()) == set()
     said = run(ctx, planted.UID, "--to", tmp_path / "all", "--deidentify", "--looked")
     assert "3 exported, 1 left out" in said
+
+
+def test_an_analyst_takes_a_copy_from_a_notebook(study, as_role, tmp_path):
+    clinic = Clinic(as_role(Role.ANALYST), ExitStack())
+    uid = clinic.studies().study_uid[0]  # a pseudonym
+    left = clinic.export(uid, tmp_path / "case", case="Teaching 12")
+    assert left.to_dict("list") == {
+        "series": ["Series 2 (US)", "Series 3 (SR)"],
+        "count": [1, 1],
+        "reason": [Reason.ULTRASOUND.value, Reason.REPORT.value],
+    }
+    assert len(listed(tmp_path / "case")) == 2
+    with pytest.raises(Invalid):
+        clinic.export(uid, tmp_path / "case")
 
 
 def test_slips_at_the_shell_end_in_one_line(ctx, study, tmp_path):
