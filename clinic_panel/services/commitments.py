@@ -358,7 +358,6 @@ def remote_of(report: Report) -> Remote:
     """
     if report.remote is None:
         raise PeerUnavailable(
-            f"No address is known for {report.ae_title}: add it to the devices, "
-            "with host name and port."
+            f"No address is known for {report.ae_title}: enter it under Rooms or Devices."
         )
     return report.remote
