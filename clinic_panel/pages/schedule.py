@@ -27,6 +27,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
 from clinic_panel.services import matching, workflow
+from clinic_panel.services.catalogue import RoomRow
 from clinic_panel.services.matching import UnmatchedStudy
 from clinic_panel.services.workflow import AppointmentRow, Place
 
@@ -78,18 +79,10 @@ class Desk:
         self.hours = workflow.opening_hours(ctx)
         self.is_plan = False
         self.plan = DayGrid(rooms=day_plan.columns(self.rooms), styles=HIDDEN)
-        modalities = sorted({room.modality for room in self.rooms})
         self.board = Board(
             title="Appointments",
             columns=schedule.COLUMNS,
-            facets=[
-                {
-                    "id": "stage",
-                    "label": "Stage",
-                    "options": list(dict.fromkeys(schedule.STAGES.values())),
-                },
-                {"id": "modality", "label": "Modality", "options": modalities},
-            ],
+            facets=_facets(self.rooms),
             searchable=True,
             search_label="Filter the day",
             row_action="open" if ctx.may(Permission.IMAGE_READ) else "patient",
@@ -117,10 +110,14 @@ class Desk:
         day = self.heading.date
         try:
             rows = workflow.appointments_on(self.ctx, day)
+            rooms = workflow.rooms(self.ctx)
             studies = matching.unmatched_studies(self.ctx, again=again) if self.unmatched else []
         except ClinicError as error:
             self.tasks.notice.say(error.message, "problem")
             return
+        if rooms != self.rooms:  # an administrator opened, renamed or closed one
+            self.rooms = rooms
+            self.plan.rooms, self.board.facets = day_plan.columns(rooms), _facets(rooms)
         self.rows = {row.id: row for row in rows}
         self.studies = {study.id: study for study in studies}
         self.board.rows = schedule.lines(self.ctx, rows)
@@ -205,6 +202,15 @@ class Desk:
         study = self.studies.get(event.new["id"]) if event.new else None
         if study is not None and event.new["action"] == "link":
             self.tasks.attempt(lambda: LinkStudy(self.ctx, study))
+
+
+def _facets(rooms: list[RoomRow]) -> list[dict[str, Any]]:
+    stages = list(dict.fromkeys(schedule.STAGES.values()))
+    modalities = sorted({room.modality for room in rooms})
+    return [
+        {"id": "stage", "label": "Stage", "options": stages},
+        {"id": "modality", "label": "Modality", "options": modalities},
+    ]
 
 
 def _step(

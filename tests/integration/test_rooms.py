@@ -25,6 +25,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.user import Role
 from clinic_panel.pages.admin import Administration
+from clinic_panel.pages.schedule import Desk
 from clinic_panel.services import (
     associations,
     catalogue,
@@ -249,6 +250,19 @@ def test_a_room_is_edited_and_devices_say_whose_station_they_are(ctx, page):
     press(board, row["id"] + 1, "edit")  # forged
     [device] = section(page, "devices").peers.rows
     assert device["ae_title"] == f"{TITLE} · station of CT 9"
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_an_open_schedule_follows_the_rooms(admin, as_role):
+    desk = Desk(as_role(Role.RECEPTIONIST))
+    assert desk.plan.rooms == []
+    room = rooms.add(admin, form())
+    desk.reload()
+    assert [one["label"] for one in desk.plan.rooms] == ["CT 9"]
+    assert desk.board.facets[1]["options"] == ["CT"]
+    rooms.change(admin, room, form(is_active=False))
+    desk.reload()
+    assert (desk.plan.rooms, desk.board.facets[1]["options"]) == ([], [])
 
 
 # --- examinations ---
