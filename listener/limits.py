@@ -16,7 +16,7 @@ class Limits:
     message_bytes: int = 1 << 22
     # Messages that came before the answer to the first; without negotiation one is allowed (PS3.7
     # D.3.3.3). More abort.
-    messages_waiting: int = 16
+    messages_waiting: int = 8
     connections: int = 512  # sockets, associated or not; more are closed unanswered
     associations: int = 64  # more are rejected as transient, local limit exceeded
     associations_per_address: int = 48
