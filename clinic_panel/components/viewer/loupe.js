@@ -34,10 +34,25 @@ class Loupe {
     context.imageSmoothingEnabled = false;
     context.setTransform(a, b, c, d, across / 2 - a * px - c * py, across / 2 - b * px - d * py);
     context.drawImage(sheet.canvas, 0, 0);
+    this.aim(context, across / 2, ratio);
     if (!this.isShown) pane.port.append(this.node);
     this.node.dataset.times = String(times);
     this.node.style.left = `${x - GLASS / 2}px`;
     this.node.style.top = `${y - GLASS / 2 - (finger ? GLASS * 0.7 : 0)}px`;
+  }
+
+  // What the value is of: between four strokes, dark under light.
+  aim(context, middle, ratio) {
+    context.setTransform(ratio, 0, 0, ratio, middle, middle);
+    for (const [width, ink] of [[3, "#000a"], [1.2, "#5eead4"]]) {
+      Object.assign(context, {lineWidth: width, strokeStyle: ink});
+      context.beginPath();
+      for (const [x, y] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(8 * x, 8 * y);
+        context.lineTo(20 * x, 20 * y);
+      }
+      context.stroke();
+    }
   }
 
   hide() {

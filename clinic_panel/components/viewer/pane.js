@@ -51,7 +51,7 @@ class Pane extends Reader {
     this.port.setAttribute("aria-roledescription", "image viewport");
     this.overlay = new Overlay();
     this.presented = new Presented(this);
-    this.shapes = new Shapes(this.area.ledger, {
+    this.shapes = this.makeShapes({
       ask: (one, done) => askLength(this, one, done),
       home: (id) => this.area.homeOf(id),
     });
@@ -76,8 +76,12 @@ class Pane extends Reader {
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);
-    listen(this);
+    this.hand = new Hand(this);
     takeSeries(this);
+  }
+
+  makeShapes(options) {
+    return new Shapes(this.area.ledger, options);
   }
 
   fill(kind) {

@@ -92,6 +92,11 @@ class Reader {
     if (this.state) this.go(this.state.index + by);
   }
 
+  // What a key moves where no shape is chosen: nothing on an image.
+  nudge() {
+    return false;
+  }
+
   setWindow(center, width) {
     const {state} = this;
     if (!state) return;
@@ -269,15 +274,16 @@ class Reader {
     else if (shapes.selected) {
       this.area.ledger.choose(null);
       this.area.marks.update();
-    } else if (this.area.tool in MEASURES) this.area.use("window");
+    } else if (this.area.tool in MEASURES) this.area.use(this.area.mpr ? "cross" : "window");
   }
 
   // Words beside a shape, typed on the image.
   write(id) {
-    const one = this.shapes.list.find((each) => each.id === id);
-    if (!one || !this.shown) return;
+    const kept = this.shapes.list.find((each) => each.id === id);
+    if (!kept || !this.shown) return;
+    const one = this.shapes.local(kept);
     if (one.kind === "calibration") {
-      askLength(this, one, (answer) => answer && this.shapes.rewrite(id, answer));
+      askLength(this, one, (answer) => answer && this.area.ledger.rewrite(id, answer));
       return;
     }
     const input = make("input", "words");

@@ -56,7 +56,7 @@ class Shapes extends Sketch {
   // True when the hand is taken: something is being drawn or moved.
   press(kind, spot, pointer) {
     if (!this.view) return false;
-    if (this.draft && (this.draft.asked || this.view.key !== keyOf(this.draft))) this.cancel();
+    if (this.draft && (this.draft.asked || !this.isHere(this.draft))) this.cancel();
     if (this.draft) {
       pressOn(this.draft, this.toImage(spot), this.apart(spot, this.draft.points[0]) <= (NEAR_HANDLE[pointer] ?? NEAR_HANDLE.mouse));
       this.draw();
@@ -65,7 +65,7 @@ class Shapes extends Sketch {
     const found = this.under(spot, pointer);
     if (found) {
       this.selected = found.id;
-      const {points, kind: held} = this.list.find((one) => one.id === found.id);
+      const {points, kind: held} = this.here.find((one) => one.id === found.id);
       this.held = {...found, kind: held, from: this.toImage(spot), points, before: points};
       this.draw();
       return true;
@@ -95,7 +95,7 @@ class Shapes extends Sketch {
     if (!this.view) return;
     const point = this.toImage(spot);
     if (this.draft) {
-      if (this.draft.asked || this.view.key !== keyOf(this.draft)) return;
+      if (this.draft.asked || !this.isHere(this.draft)) return;
       dragOn(this.draft, point, this.aspect);
     } else if (this.held) {
       const {from, before, handle, kind} = this.held;
@@ -112,7 +112,7 @@ class Shapes extends Sketch {
     const {draft, held} = this;
     if (held) {
       this.held = null;
-      if (held.points !== held.before) this.ledger.rewrite(held.id, {points: held.points});
+      if (held.points !== held.before) this.ledger.rewrite(held.id, this.placed(held.points));
       return false;
     }
     if (!draft || draft.asked) return false;
@@ -123,6 +123,14 @@ class Shapes extends Sketch {
     else if (done) return this.finish();
     else this.draw();
     return false;
+  }
+
+  // As if the hand had not come down: what was drawn before stays.
+  withdraw() {
+    const {draft} = this;
+    if (this.held || !draft || draft.asked) this.held = null;
+    else if (!unpress(draft)) this.draft = null;
+    this.draw();
   }
 
   // The draft becomes a shape, as far as it can; true when it did.
@@ -136,8 +144,8 @@ class Shapes extends Sketch {
       this.cancel();
       return false;
     }
-    const {id, kind, instance_id, frame, points, text} = draft;
-    return this.add({id, kind, instance_id, frame, points, text});
+    const {free, closing, ...made} = draft;
+    return this.add(made);
   }
 
   // A calibration is none before its length is known; true when the shape is in the list.
@@ -220,7 +228,7 @@ class Shapes extends Sketch {
     const moved = at < 0
       ? points.map(([x, y]) => [x + dx, y + dy])
       : bent({kind, points}, at, [points[at][0] + dx, points[at][1] + dy], this.aspect);
-    this.ledger.rewrite(one.id, {points: moved});
+    this.ledger.rewrite(one.id, this.placed(moved));
     return true;
   }
 }

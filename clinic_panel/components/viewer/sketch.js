@@ -66,14 +66,29 @@ class Sketch {
   }
 
   get here() {
-    return this.view ? this.list.filter((one) => keyOf(one) === this.view.key) : [];
+    return this.view ? this.list.filter((one) => this.isHere(one)).map((one) => this.local(one)) : [];
+  }
+
+  // Whether a shape belongs to what is shown; one on a section belongs to no image.
+  isHere(one) {
+    return !one.section && keyOf(one) === this.view?.key;
+  }
+
+  // A shape in the coordinates of what is shown.
+  local(one) {
+    return one;
+  }
+
+  // What of it changes in the list when its points do.
+  placed(points) {
+    return {points};
   }
 
   // -- painting ------------------------------------------------------------------------------
 
   show(frame, place, entry) {
     this.view = frame && entry ? {frame, place, entry, key: entry.key} : null;
-    if (this.draft?.asked && this.view?.key !== keyOf(this.draft)) this.cancel();
+    if (this.draft?.asked && !this.isHere(this.draft)) this.cancel();
     this.draw();
   }
 
@@ -82,16 +97,20 @@ class Sketch {
     const key = `${this.view.key} ${one.points} ${known?.points} ${known?.known_mm} ${known?.by}`;
     const before = this.cache.get(one.id);
     if (before?.key === key) return before.values;
-    const values = valuesOf(one, this.view.frame, known);
+    const values = this.measured(one);
     this.cache.set(one.id, {key, values});
     return values;
+  }
+
+  measured(one) {
+    return valuesOf(one, this.view.frame, this.known);
   }
 
   draw() {
     const {held, draft} = this;
     this.known = this.view ? this.knownFor(this.view.entry) : undefined;
     const shapes = this.here.map((one) => (one.id === held?.id ? {...one, points: held.points} : one));
-    if (draft && this.view?.key === keyOf(draft)) shapes.push(draft);
+    if (draft && this.view && this.isHere(draft)) shapes.push(draft);
     this.node.replaceChildren(...shapes.map((one) => this.picture(one)));
     this.node.dataset.count = String(shapes.length);
   }

@@ -18,6 +18,21 @@ function pressOn(draft, point, atFirst) {
   draft.closing = draft.kind === "polygon" && atFirst && points.length > 3;
 }
 
+// The hand that came down meant something else; false when nothing was there before it.
+function unpress(draft) {
+  const {kind, points} = draft;
+  if (kind === "polygon") {
+    draft.closing = false;
+    return points.length > 2;
+  }
+  if (points.length < 3 || kind === "bidirectional") return false;
+  if (kind === "cobb") {
+    draft.points = points.slice(0, 2);
+    draft.free = -1;
+  }
+  return true;
+}
+
 function dragOn(draft, point, aspect) {
   if (draft.free < 0) return;
   if (draft.kind === "bidirectional") draft.points = crossOf(draft.points[0], point, 0.5, [0.25, -0.25], aspect);
