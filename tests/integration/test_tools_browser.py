@@ -371,29 +371,3 @@ def test_of_the_panels_one_is_open_and_leaving_it_goes_back_to_the_picture(desk,
     expect(panels["Measure"]).to_be_visible()
     page.get_by_role("button", name="Close measurements").click()
     expect(viewport).to_be_focused()
-
-
-def test_fingers_draw_a_polygon_and_hold_the_loupe(browser, clinic):
-    context = browser.new_context(viewport={"width": 390, "height": 760}, has_touch=True)
-    page = context.new_page()
-    clinic.options = {"tool": "polygon"}
-    viewport = stage.opened(page, clinic)
-    for corner in ((60, 60), (190, 60), (190, 190), (60, 60)):
-        page.touchscreen.tap(*at(viewport, *corner))
-    stage.until(lambda: clinic.viewer.measurements)
-    assert len(clinic.viewer.measurements[0]["points"]) == 3
-    clinic.change(tool="magnify")
-    expect(page.locator(".ports")).to_have_attribute("data-tool", "magnify")
-    finger, (x, y) = context.new_cdp_session(page), at(viewport, 128, 200)
-
-    def touch(kind, *points):
-        spots = [{"x": x, "y": y} for x, y in points]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
-
-    touch("touchStart", (x, y))
-    touch("touchMove", (x, y - 20))
-    glass = page.locator(".loupe").bounding_box()
-    assert glass["y"] + glass["height"] / 2 < y - 60  # above the finger, which would cover it
-    touch("touchEnd")
-    expect(page.locator(".loupe")).to_have_count(0)
-    context.close()

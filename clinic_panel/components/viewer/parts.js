@@ -53,6 +53,7 @@ class Parts {
     this.cine = makeGroup("Cine", this.playButton, this.rate);
     bar.append(
       makeGroup("Mouse tool", ...this.toolButtons.values()),
+      makeGroup("Marks", this.marks.button, this.keyButton),
       makeGroup("Window", this.presets, this.invertButton, this.graphicsButton),
       makeGroup(
         "View",
@@ -64,7 +65,6 @@ class Parts {
       ...this.sections.groups,
       this.cine,
       this.layouts.group,
-      makeGroup("Marks", this.marks.button, this.keyButton),
       this.share.group,
       make("span", "spring"),
       makeGroup(
