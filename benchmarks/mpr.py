@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.viewer import FLAGS, latencies, p95, renderer_mib
 from benchmarks.viewer_pages import SLICES, serve
 
+LONG: Final = 2_000
 MOVES: Final = 120
 SLAB_MM: Final = 20
 SLABS: Final = {
@@ -65,6 +66,35 @@ def opened(browser: Browser, origin: str) -> tuple[Page, float]:
     page.evaluate(SPY)
     page.wait_for_function(WHOLE, timeout=120_000)
     return page, time.perf_counter() - began
+
+
+def long(browser: Browser, origin: str) -> tuple[float, float, str]:
+    """Return MiB of the page at its most, seconds to the whole volume, and what is said of it.
+
+    The worst case: the browser holds all the images it may before the sections are opened.
+    """
+    page = browser.new_page(viewport={"width": 1366, "height": 900})
+    page.goto(f"{origin}/study?preload&slices={LONG}")
+    page.locator("canvas[data-shown]").wait_for(timeout=60_000)
+    loaded, before = page.get_by_role("progressbar").first, ""
+    while (now := loaded.get_attribute("aria-valuenow") or "") != before:
+        before = now
+        page.wait_for_timeout(3_000)
+    page.keyboard.press("v")
+    began, most = time.perf_counter(), 0.0
+    axial = page.locator('.mpr [data-section="Axial"]')
+    axial.locator("canvas[data-shown]").wait_for(timeout=60_000)
+    bar = axial.get_by_role("progressbar")
+    while bar.is_visible():
+        most = max(most, renderer_mib())
+        page.wait_for_timeout(250)
+    seconds = time.perf_counter() - began
+    page.evaluate(SPY)
+    drag(page)
+    most = max(most, renderer_mib())
+    said = axial.locator(".place").inner_text().splitlines()[-1]
+    page.close()
+    return most, seconds, said
 
 
 def peer(browser: Browser, origin: str, path: str) -> Page | str:
@@ -116,6 +146,8 @@ def main() -> None:
                 note(name, page)
         most = renderer_mib()
         page.close()
+        long_mib, seconds, said = long(browser, origin)
+        print(f"{LONG} slices: {long_mib:.0f} MiB at most, whole after {seconds:.0f} s, {said!r}")
         for name, path in PEERS.items():
             other = peer(browser, origin, path)
             if isinstance(other, str):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from clinic_panel.imaging.phantom import ct_phantom
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
 from clinic_panel.imaging.thumbnail import render
-from clinic_panel.services.viewing import PREVIEW_EDGE_PX, PREVIEW_QUALITY
+from clinic_panel.services.frames import PREVIEW_EDGE_PX, PREVIEW_QUALITY
 
 SLICES: Final = 300
 PORT_PIXELS: Final = 768  # the picture's own height and width in either page
@@ -155,7 +156,8 @@ def _page(grid: Grid) -> Any:
     slices = int(wish.get("slices", [b"300"])[0])
     stack = [{"id": number} for number in range(slices)]
     ct = {"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}
-    series = [ct | {"grid": grid.as_dict() if slices == SLICES else None}]
+    longer = replace(grid, size=(*grid.size[:2], slices))  # the phantom again and again
+    series = [ct | {"grid": longer.as_dict()}]
     return StudyViewer(
         series=series,
         frame_url="/frames/{id}/{frame}",

@@ -66,11 +66,15 @@ def compose(
 
 
 def shapes_of(row: Markup, home: dict[int, int]) -> list[Content]:
-    """Return what was measured, each with the calibration by hand that holds for it, if any."""
+    """Return what was measured on images, each with the calibration by hand that holds for it.
+
+    A section is no image of the study that a document could refer to, so what lies on one is left
+    out.
+    """
     drawn = [Drawn.of(one) for one in row.shapes if one["instance_id"] in home]
     shapes = []
     for one in drawn:
-        if one.kind is Shape.CALIBRATION:
+        if one.kind is Shape.CALIBRATION or one.section is not None:
             continue
         series = [image for image, of in home.items() if of == home[one.instance_id]]
         known = calibration_of(drawn, one.instance_id, series)

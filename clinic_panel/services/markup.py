@@ -15,6 +15,7 @@ from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict, Invalid, NotFound
 from clinic_panel.imaging.calibration import LEAST_MM, MOST_MM, Known, Scope
+from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
@@ -33,7 +34,9 @@ _OF_CALIBRATIONS = ("known_mm", "scope", "by")
 class Drawn:
     """One shape on one image; points are (x, y) in image coordinates (``imaging.measure``).
 
-    A calibration says also how long its object is, how far it speaks, and who drew it.
+    A calibration says also how long its object is, how far it speaks, and who drew it. One drawn
+    on a ``section`` of a volume has its points there, in that plane's coordinates; the image it is
+    kept with is one of the volume's, near by.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Drawn:
     known_mm: float = 0.0
     scope: Scope = Scope.IMAGE
     by: str = ""
+    section: Cut | None = None
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Self:
@@ -65,6 +69,7 @@ class Drawn:
                 frame=int(given["frame"]),
                 points=points,
                 text=validation.clean(str(given.get("text") or ""))[:_TEXT_CHARS],
+                section=Cut.of(given["section"]) if given.get("section") else None,
             )
             if kind is Shape.CALIBRATION:
                 drawn = replace(
@@ -78,6 +83,8 @@ class Drawn:
         finite = all(math.isfinite(v) and abs(v) < MOST_COORDINATE for p in points for v in p)
         if not (finite and drawn.id and drawn.frame >= 0 and kind.takes(len(points))):
             raise Invalid("A measurement cannot be kept: it is not complete.")
+        if kind is Shape.CALIBRATION and drawn.section:
+            raise Invalid("A calibration belongs to an original image, not to a section.")
         if kind is Shape.CALIBRATION and not drawn.calibrates:
             raise Invalid(f"A known object is {LEAST_MM:g} to {MOST_MM:g} mm long.")
         return drawn
@@ -100,6 +107,9 @@ class Drawn:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and the viewer."""
         plain = asdict(self) | {"kind": self.kind.value, "points": [list(p) for p in self.points]}
+        del plain["section"]
+        if self.section is not None:
+            plain["section"] = self.section.as_dict()
         if self.kind is Shape.CALIBRATION:
             return plain | {"scope": self.scope.value}
         return {name: value for name, value in plain.items() if name not in _OF_CALIBRATIONS}

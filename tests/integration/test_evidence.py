@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound
 from clinic_panel.evidence.order import DocumentKind, KeyTitle
+from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.header import read_header
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
@@ -137,14 +139,16 @@ def test_saving_again_makes_nothing_and_a_change_makes_the_next_version(ctx, ct,
     assert "PredecessorDocumentsSequence" not in first
 
 
-def test_a_calibration_by_hand_is_no_measurement_but_measures(ctx, ct, as_role):
+def test_a_calibration_is_no_measurement_and_a_section_no_image(ctx, ct, as_role):
     study_id, image_id = ct
+    coronal = Cut("Coronal", (0, 6, 0), (1, 0, 0, 0, 0, -1), (1.5, 0.75), "slice", 0.75)
+    aside = replace(line(image_id, "s"), section=coronal)
     doctor = as_role(Role.CLINICIAN)
     known = Drawn("k", Shape.CALIBRATION, image_id, 0, ((0.0, 0.0), (0.0, 50.0)), known_mm=100.0)
-    draw(doctor, ct, known)
+    draw(doctor, ct, known, aside)
     with pytest.raises(Invalid):
         evidence.save(doctor, study_id)
-    draw(doctor, ct, known, line(image_id))
+    draw(doctor, ct, known, line(image_id), aside)
     evidence.save(doctor, study_id)
     with ctx.read() as session:
         rows = session.scalars(select(Evidence.id)).all()

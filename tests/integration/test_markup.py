@@ -19,6 +19,15 @@ from clinic_panel.services import markup
 from clinic_panel.services.markup import Drawn, Look
 from tests import factories
 
+CUT = {
+    "name": "Coronal",
+    "position": [-186.0, 6.0, 228.5],
+    "orientation": [1.0, 0.0, 0.0, 0.0, 0.0, -1.0],
+    "spacing": [1.5, 0.75],
+    "slab_mode": "max",
+    "slab_mm": 4.5,
+}
+
 
 @pytest.fixture
 def home(ctx):
@@ -67,6 +76,39 @@ def test_a_calibration_is_kept_in_the_name_of_who_made_it(ctx, home, as_role):
         assert entry.detail["calibrations"] == 1
 
 
+def test_a_shape_on_a_section_is_kept_with_its_plane(home, as_role):
+    study_id, images = home
+    doctor = as_role(Role.CLINICIAN)
+    drawn = Drawn.of(line(images[0]).as_dict() | {"section": CUT})
+    markup.keep_shapes(doctor, study_id, [drawn], version=0)
+
+    [found] = markup.of_study(doctor, study_id).shapes
+    assert found == drawn
+    assert found.as_dict()["section"] == CUT
+    assert "section" not in line(images[0]).as_dict()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Oblique"},
+        {"position": [0, 0]},
+        {"position": [0, float("nan"), 0]},
+        {"position": [0, 1e9, 0]},
+        {"orientation": [1, 0, 0, 1, 0, 0]},
+        {"orientation": [2, 0, 0, 0, 0, -1]},
+        {"spacing": [0, 1]},
+        {"spacing": ["a", 1]},
+        {"slab_mode": "median"},
+        {"slab_mm": float("inf")},
+        {"slab_mm": None},
+    ],
+)
+def test_what_is_no_section_is_refused(change):
+    with pytest.raises(Invalid):
+        Drawn.of(line(1).as_dict() | {"section": CUT | change})
+
+
 def test_another_window_is_not_overwritten(home, as_role):
     study_id, images = home
     doctor = as_role(Role.CLINICIAN)
@@ -108,6 +150,8 @@ def test_the_view_comes_back_and_is_no_entry_in_the_audit(ctx, home, as_role):
         {"kind": "calibration", "known_mm": float("nan")},
         {"kind": "calibration", "known_mm": 25, "points": [[1, 2], [1, 2]]},
         {"kind": "calibration", "known_mm": 25, "scope": "clinic"},
+        {"kind": "calibration", "known_mm": 25, "section": CUT},
+        {"section": "coronal"},
     ],
 )
 def test_what_is_no_shape_is_refused(change):

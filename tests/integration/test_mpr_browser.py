@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from clinic_panel.components.viewer import viewer as viewer_module
 from clinic_panel.imaging.grid import Grid, grid_of, sections_of
+from clinic_panel.imaging.measure import Shape, area, length, mask, statistics
 from clinic_panel.imaging.phantom import ct_phantom
+from clinic_panel.services.markup import Drawn
 from tests.integration import test_viewer_browser as stage
 from tests.integration.test_viewer_browser import Clinic
 
@@ -20,12 +24,12 @@ browser, page = stage.browser, stage.page
 
 SCRIPT = "".join(
     Path(viewer_module.__file__).with_name(part).read_text(encoding="utf-8")
-    for part in ("projection.js", "volume.js")
+    for part in ("projection.js", "reduction.js", "block.js", "volume.js")
 )
 # Columns, rows and slices all differ, so that a mixed up axis cannot go unseen.
 SIZE = (14, 11, 9)
 CUT = """
-({grid, slices, cuts, every}) => {
+({grid, slices, cuts, factors}) => {
   const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
   const text = (array) => {
     const all = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -33,9 +37,9 @@ CUT = """
     for (const one of all) out += String.fromCharCode(one);
     return btoa(out);
   };
-  const volume = new Volume(grid, every);
+  const volume = new Volume(grid, factors);
   const stored = (data) => new Int16Array(bytes(data));
-  slices.filter((_, z) => z % every === 0).forEach(({info, data}, z) => {
+  slices.forEach(({info, data}, z) => {
     if (data) volume.put(z, {info, pixels: stored(data)});
   });
   return cuts.map(({section, layers, mode}) => {
@@ -70,7 +74,7 @@ def cut(
     cuts: list[Any],
     scales: Any = None,
     absent: Any = (),
-    every: int = 1,
+    factors: tuple[int, int, int] = (1, 1, 1),
     **more: Any,
 ) -> list[dict[str, Any]]:
     """Cut sections, each named by section, layers, mode, from int16 values (z, y, x)."""
@@ -86,7 +90,9 @@ def cut(
     found = sheet.evaluate(
         CUT,
         json.loads(
-            json.dumps({"grid": grid.as_dict(), "slices": slices, "cuts": asked, "every": every})
+            json.dumps(
+                {"grid": grid.as_dict(), "slices": slices, "cuts": asked, "factors": factors}
+            )
         ),
     )
     for one in found:
@@ -112,9 +118,10 @@ def expected(grid: Grid, values: Any, section: int, layers: Any, mode: str) -> A
     ratio = grid.spacing[2] / grid.spacing[other]
     if ratio <= 1:
         return flat
-    count = round(SIZE[2] * ratio)
-    place = np.clip((np.arange(count) + 0.5) * SIZE[2] / count - 0.5, 0, SIZE[2] - 1)
-    near = np.minimum(place.astype(int), SIZE[2] - 2)
+    slices = len(values)
+    count = round(slices * ratio)
+    place = np.clip((np.arange(count) + 0.5) * slices / count - 0.5, 0, slices - 1)
+    near = np.minimum(place.astype(int), slices - 2)
     weight = np.expand_dims(place - near, 1 - along)
     low, high = np.take(flat, near, axis=along), np.take(flat, near + 1, axis=along)
     return low + (high - low) * weight
@@ -147,17 +154,17 @@ def test_a_section_knows_its_millimetres_its_letters_and_its_place(sheet):
     axial, coronal = cut(sheet, grid, values, [(0, (4, 4), "max"), (1, (2, 2), "max")])
 
     assert axial["info"]["spacing"] == pytest.approx([0.9, 0.8])
-    assert axial["info"]["position"] == pytest.approx([-3, 4, 5])
+    assert axial["info"]["position"] == pytest.approx([-3, 4, 5 + 4 * 2.1])
     rows = coronal["info"]["rows"]
     assert rows == round(9 * 2.1 / 0.8)
     assert coronal["info"]["spacing"] == pytest.approx([9 * 2.1 / rows, 0.8])
-    assert coronal["info"]["spacing_source"] == "Pixel Spacing, slice positions"
+    assert coronal["info"]["spacing_source"] == "Pixel Spacing, resampled; slices 2.1 mm apart"
     assert coronal["info"]["edges"] == ["R", "L", "H", "F"]
     assert coronal["info"]["orientation"] == [1, 0, 0, 0, 0, -1]
     # The outer edge of the last slice is half a slice beyond its centre, at the top.
     top = 5 + 8 * 2.1 + 1.05
     half = coronal["info"]["spacing"][0] / 2
-    assert coronal["info"]["position"] == pytest.approx([-3, 4, top - half])
+    assert coronal["info"]["position"] == pytest.approx([-3, 4 + 2 * 0.9, top - half])
 
 
 def test_slices_scaled_each_in_its_own_way_meet_in_their_unit(sheet):
@@ -208,16 +215,62 @@ def test_what_lies_outside_the_picture_takes_no_part_in_a_slab(sheet):
             np.testing.assert_allclose(seen[~none], wanted[~none], rtol=0, atol=0.51)
 
 
-def test_a_volume_too_large_leaves_out_slices_and_keeps_its_millimetres(sheet):
-    values = np.random.default_rng(9).integers(-1024, 3071, SIZE[::-1]).astype("<i2")
-    grid = grid_of_axes(AXES["axial"], (4.0, 4.0, 2.0))
-    room = "([grid, mb]) => Volume.stepFor(grid, mb * 2 ** 20)"
-    large = grid.as_dict() | {"size": [512, 512, 2000]}
+def averaged(values: Any, factors: tuple[int, int, int]) -> Any:
+    """NumPy's own means of blocks of (x, y, z), of what has a value; the last may be a part."""
+    by = factors[::-1]
+    room = [(0, -count % each) for count, each in zip(values.shape, by, strict=True)]
+    whole = np.pad(values.astype(float), room, constant_values=np.nan)
+    shape = [one for size, n in zip(whole.shape, by, strict=True) for one in (size // n, n)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a block of nothing has no mean
+        return np.nanmean(whole.reshape(shape), axis=(1, 3, 5))
 
-    assert [sheet.evaluate(room, [large, mb]) for mb in (1000, 999, 512, 16)] == [1, 2, 2, 63]
-    [coronal] = cut(sheet, grid, values, [(1, (5, 5), "max")], every=2)
-    np.testing.assert_array_equal(coronal["pixels"], values[::2, 5, :][::-1])
-    assert coronal["info"]["spacing"] == [4, 4]
+
+def test_a_volume_too_large_is_averaged_where_its_voxels_are_finest(sheet):
+    choose = "([grid, mb, each]) => factorsFor(grid, mb * 2 ** 20, each)"
+    grid = grid_of_axes(AXES["axial"], (0.7, 0.7, 0.5)).as_dict()
+
+    def chosen(size: tuple[int, int, int], mb: float, each: int = 2) -> list[int]:
+        return sheet.evaluate(choose, [json.loads(json.dumps(grid | {"size": size})), mb, each])
+
+    assert chosen((512, 512, 300), 256) == [1, 1, 1]
+    assert chosen((512, 512, 1000), 256) == [1, 1, 2]  # 0.7 x 0.7 x 1 mm
+    assert chosen((512, 512, 2000), 256) == [2, 2, 1]  # 1.4 x 1.4 x 0.5 mm: every slice for itself
+    assert chosen((512, 512, 2000), 256, 4) == [2, 2, 2]
+    assert chosen((512, 512, 2000), 0.01) == [16, 16, 400]  # as far as it goes
+
+
+@pytest.mark.parametrize("factors", [(2, 2, 1), (1, 1, 2), (3, 3, 4)])
+def test_an_averaged_volume_holds_numpys_means_in_true_millimetres(sheet, factors):
+    values = np.random.default_rng(9).integers(-1000, 3000, SIZE[::-1]).astype("<i2")
+    values[np.random.default_rng(12).random(values.shape) < 0.3] = -2000
+    values[:4, :3, :3] = -2000
+    grid = grid_of_axes(AXES["axial"], (2.0, 2.0, 2.0))
+    inside = np.where(values == -2000, np.nan, values.astype(float))
+    scales = [(1.0 + z, -z) for z in range(SIZE[2])]
+    scaled = inside * np.arange(1, 10)[:, None, None] - np.arange(9)[:, None, None]
+    axial = [(0, (z, z), "max") for z in range(-(-SIZE[2] // factors[2]))]
+
+    plain = cut(sheet, grid, values, axial, factors=factors, padding=[-2000, -2000])
+    mixed = cut(sheet, grid, values, axial, scales, factors=factors, padding=[-2000, -2000])
+
+    for found, truth, error in ((plain, inside, 0.5001), (mixed, scaled, 1.0)):
+        means = averaged(truth, factors)
+        for one, wanted in zip(found, means, strict=True):
+            info, pixels = one["info"], one["pixels"]
+            low, high = info["padding"]
+            none = (pixels >= low) & (pixels <= high)
+            seen = pixels * info["slope"] + info["intercept"]
+            assert (none == np.isnan(wanted)).all()
+            np.testing.assert_allclose(seen[~none], wanted[~none], rtol=1e-6, atol=error)
+    spacing = [2.0 * factors[1], 2.0 * factors[0]]
+    assert plain[0]["info"]["spacing"] == spacing
+    # The first voxel's centre: the middle of what meets in it.
+    middle = [(n - 1) * 2.0 / 2 for n in factors]
+    assert plain[0]["info"]["position"] == pytest.approx(np.add([-3, 4, 5], middle))
+    source = "Pixel Spacing, resampled" if factors[0] > 1 else "Pixel Spacing"
+    assert plain[0]["info"]["spacing_source"] == source
+    assert plain[0]["info"]["changed"] == "Values averaged {} × {} × {}".format(*factors)
 
 
 def test_what_has_not_come_is_left_out_and_said(sheet):
@@ -237,6 +290,7 @@ def test_what_has_not_come_is_left_out_and_said(sheet):
 # -- in the viewer -----------------------------------------------------------------------------
 
 COUNT = 20
+THICK = 100  # where the numbers of the thick slices begin
 
 
 @pytest.fixture(scope="module")
@@ -246,17 +300,29 @@ def volume() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def clinic(volume: list[Any]) -> Iterator[Clinic]:
+def thick() -> list[Any]:
+    """The same 24 mm apart, twice its pixels: sections are filled in between."""
+    slices = list(ct_phantom(slices=COUNT, rows=32, noise_hu=30))
+    for ds in slices:
+        x, y, z = ds.ImagePositionPatient
+        ds.ImagePositionPatient = [x, y, z * 16]
+    return slices
+
+
+@pytest.fixture(scope="module")
+def clinic(volume: list[Any], thick: list[Any]) -> Iterator[Clinic]:
     made = Clinic()
-    for number, ds in enumerate(volume):
-        made.pictures[number] = stage.described(ds)
+    for first, slices in ((0, volume), (THICK, thick)):
+        for number, ds in enumerate(slices, first):
+            made.pictures[number] = stage.described(ds)
     with stage.served(made):
         yield made
 
 
-def offered(clinic: Clinic, *, count: int = COUNT, **options: Any) -> None:
-    grid = grid_of([(clinic.pictures[number], 0) for number in range(count)])
-    stack = [{"id": number} for number in range(count)]
+def offered(clinic: Clinic, *, count: int = COUNT, first: int = 0, **options: Any) -> Grid:
+    numbers = range(first, first + count)
+    grid = grid_of([(clinic.pictures[number], 0) for number in numbers])
+    stack = [{"id": number} for number in numbers]
     ct = {"id": "1", "label": "Phantom", "modality": "CT", "thumbnail_url": ""}
     scout = {"id": "2", "label": "Scout", "modality": "CT", "thumbnail_url": "", "grid": None}
     clinic.options = options | {
@@ -265,6 +331,7 @@ def offered(clinic: Clinic, *, count: int = COUNT, **options: Any) -> None:
             scout | {"frames": stack[:1], "no_volume": "A volume needs at least two slices."},
         ]
     }
+    return grid
 
 
 def section(page: Page, name: str) -> Locator:
@@ -281,19 +348,23 @@ def standing(page: Page) -> list[int]:
 
 def whole(page: Page) -> None:
     """Wait until every slice is in the volume and painted."""
+    expect(page.locator(".mpr .port")).to_have_count(3)
     expect(page.locator(".mpr .progress:not([hidden])")).to_have_count(0)
     expect(page.locator(".mpr .place", has_text="slices here")).to_have_count(0)
 
 
-def spot(page: Page, name: str, across: float, down: float) -> tuple[float, float]:
+def spot(
+    page: Page, name: str, across: float, down: float, height_mm: float = 30
+) -> tuple[float, float]:
     """Screen coordinates of a fraction of a fitted section's picture."""
     found = section(page, name).evaluate(
-        """(port) => {
+        """(port, deep) => {
             const box = port.getBoundingClientRect(), {width, height} = box;
-            const [columns, rows] = port.dataset.section === "Axial" ? [384, 384] : [384, 30];
+            const [columns, rows] = port.dataset.section === "Axial" ? [384, 384] : [384, deep];
             const scale = Math.min(width / columns, height / rows);
             return [box.x + width / 2, box.y + height / 2, columns * scale, rows * scale];
-        }"""
+        }""",
+        height_mm,
     )
     return found[0] + (across - 0.5) * found[2], found[1] + (down - 0.5) * found[3]
 
@@ -346,6 +417,15 @@ def test_keys_wheel_and_slab_work_and_leaving_keeps_the_place(page, clinic, volu
     page.mouse.wheel(0, -100)
     expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "14")
     assert standing(page) == [15, 14, 12]
+    for name in "sca":  # from section to section, and the cross-hair in each
+        for key in (name, "ArrowLeft", "ArrowUp"):
+            page.keyboard.press(f"Shift+{key}")
+    stage.until(lambda: standing(page) == [13, 12, 14])
+    page.keyboard.press(".")
+    expect(page.get_by_text("choose a slab first")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press(".")
+    expect(section(page, "Axial").locator(".section-name")).to_contain_text("MIP 12.0 mm")
 
     page.get_by_label("What a section shows").select_option("max")
     page.get_by_label("Thickness of the slab").fill("7.5")
@@ -353,12 +433,12 @@ def test_keys_wheel_and_slab_work_and_leaving_keeps_the_place(page, clinic, volu
     expect(section(page, "Axial").locator(".section-name")).to_contain_text("MIP 7.5 mm")
     page.mouse.move(*spot(page, "Axial", 5.5 / 32, 9.5 / 32))
     stack = np.stack([ds.pixel_array for ds in volume])
-    most = int(stack[10:15, 9, 5].max())
+    most = int(stack[12:17, 9, 5].max())
     expect(section(page, "Axial").locator(".values")).to_contain_text(f"{most} HU")
     stage.until(lambda: (clinic.viewer.slab_mode, clinic.viewer.slab_mm) == ("max", 7.5))
 
     page.get_by_role("button", name="Sections").click()
-    stage.shown(page, 12)
+    stage.shown(page, 14)
     expect(page.locator(".port")).to_have_count(1)
     stage.until(lambda: not clinic.viewer.mpr and clinic.viewer.tool == "window")
 
@@ -441,4 +521,99 @@ def test_on_a_phone_a_finger_leads_the_cross_hair(browser, clinic):
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     expect(section(page, "Sagittal").locator("canvas")).to_have_attribute("data-shown", "8")
     assert standing(page) == [8, 20, 10]
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("button", name="Length", exact=True).click()
+    for kind, across in (("touchStart", 4.0), ("touchMove", 20.0), ("touchMove", 24.0)):
+        x, y = spot(page, "Axial", across / 32, 8 / 32)
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    stage.until(lambda: clinic.viewer.measurements)
+    [line] = clinic.viewer.measurements
+    assert length(line["points"], 12, 12) == pytest.approx(240, abs=3)
+    assert (line["section"]["name"], line["instance_id"]) == ("Axial", 10)
     context.close()
+
+
+def on_coronal(page: Page, *ends: tuple[float, float]) -> None:
+    """Draw from one fraction of the thick slices' coronal section to another."""
+    for step, (across, down) in enumerate(ends):
+        page.mouse.move(*spot(page, "Coronal", across, down, COUNT * 24), steps=1 + 3 * step)
+        if not step:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def figures(text: str) -> list[float]:
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?", text)]
+
+
+def test_a_shape_on_a_section_says_what_numpy_says_and_is_found_again(page, clinic, thick):
+    grid = offered(clinic, first=THICK, mpr=True, measurements=[])
+    page.goto(f"{clinic.origin}/study")
+    whole(page)
+    coronal = section(page, "Coronal")
+    drawn = coronal.locator(".shapes")
+    coronal.focus()
+    page.keyboard.press("e")
+    on_coronal(page, (0.3, 0.3), (0.7, 0.62))
+    stage.until(lambda: clinic.viewer.measurements)
+    [kept] = clinic.viewer.measurements
+    values = np.stack([ds.pixel_array for ds in thick]).astype(float)
+    values += float(thick[0].RescaleIntercept)
+    picture = expected(grid, values, 1, (16, 16), "max")
+    truth = statistics(picture, mask(Shape.ELLIPSE, kept["points"], *picture.shape))
+    text = drawn.locator("[data-kind=ellipse] text").text_content()
+    covered = area(Shape.ELLIPSE, kept["points"], 12, 12)
+    assert figures(text)[0] == pytest.approx(covered / 100, abs=0.006)  # cm²
+    said = figures(text[text.index("Mean") :])
+    assert said[:4] == pytest.approx([truth.mean, truth.sd, truth.min, truth.max], abs=1)
+    assert "Values interpolated between slices" in text
+    assert text.endswith("Pixel Spacing, resampled; slices 24 mm apart")
+    assert kept["section"] == {
+        "name": "Coronal",
+        "position": pytest.approx([-186, 6, 9.5 * 24 + 6]),
+        "orientation": [1, 0, 0, 0, 0, -1],
+        "spacing": [12, 12],
+        "slab_mode": "slice",
+        "slab_mm": 12,
+    }
+    assert Drawn.of(kept).as_dict() == kept
+
+    page.keyboard.press("l")
+    on_coronal(page, (0.2, 0.1), (0.2, 0.9))  # from head to feet: slice distances
+    stage.until(lambda: len(clinic.viewer.measurements) == 2)
+    line = clinic.viewer.measurements[1]
+    said_mm = figures(drawn.locator("[data-kind=length] text").text_content())[0]
+    assert said_mm == pytest.approx(0.8 * COUNT * 24, abs=2)
+    assert said_mm == pytest.approx(length(line["points"], 12, 12), abs=0.06)
+    page.keyboard.press("Control+z")
+    expect(drawn).to_have_attribute("data-count", "1")
+    page.keyboard.press("Control+y")
+    expect(drawn).to_have_attribute("data-count", "2")
+    page.keyboard.press("ArrowDown")  # another plane
+    expect(drawn).to_have_attribute("data-count", "0")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("j")  # MIP about it
+    page.get_by_label("Thickness of the slab").fill("24")
+    page.keyboard.press("Enter")
+    expect(drawn.locator("[data-kind=ellipse] text")).to_contain_text("MIP of 24.0 mm")
+    coronal.focus()
+    page.keyboard.press("v")
+    stage.shown(page, 10)
+    expect(page.locator(".shapes")).to_have_attribute("data-count", "0")  # on no image
+    page.keyboard.press("m")
+    page.get_by_role("button", name="Go to Ellipse, coronal P 6.0 mm").click()
+    expect(drawn).to_have_attribute("data-count", "2")
+    expect(coronal.locator(".section-name")).to_have_text("Coronal")
+    expect(drawn.locator(".chosen")).to_have_attribute("data-kind", "ellipse")
+
+    # Into less room, on another day: averaged, and still the same millimetres in the same place.
+    offered(clinic, first=THICK, mpr=True, volume_mb=0.02, measurements=[kept, line])
+    page.goto(f"{clinic.origin}/study")
+    whole(page)
+    expect(coronal.locator(".place")).to_contain_text("2 × 2 × 1 averaged for display")
+    expect(drawn.locator("[data-kind=ellipse] text")).to_contain_text("Values averaged 2 × 2 × 1")
+    assert figures(drawn.locator("[data-kind=length] text").text_content())[0] == said_mm
+    page.mouse.move(*spot(page, "Axial", 5 / 32, 9 / 32))
+    mean = int(np.floor(values[10, 8:10, 4:6].mean() + 0.5))
+    expect(section(page, "Axial").locator(".values")).to_contain_text(f"{mean} HU")

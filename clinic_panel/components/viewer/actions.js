@@ -33,6 +33,10 @@ const ACTIONS = [
   {group: "View", id: "full_screen", label: "Full screen", keys: [], run: ({viewer}) => viewer.fullScreen()},
 
   {group: "Sections", id: "sections", label: "Axial, coronal and sagittal sections", keys: ["v"], run: ({viewer}) => viewer.showSections(!viewer.mpr)},
+  ...["Axial", "Coronal", "Sagittal"].map((name) => ({
+    group: "Sections", id: name.toLowerCase(), label: `To the ${name.toLowerCase()} section`, keys: [`Shift+${name[0].toLowerCase()}`],
+    run: ({viewer}) => viewer.mpr?.front(name) ?? false,
+  })),
   {group: "Sections", id: "slab", label: "Next kind of slab", keys: ["j"], run: ({viewer}) => viewer.mpr?.nextSlab()},
   {group: "Sections", id: "thinner", label: "Thinner slab", keys: [","], run: ({viewer}) => viewer.mpr?.thicken(-2)},
   {group: "Sections", id: "thicker", label: "Thicker slab", keys: ["."], run: ({viewer}) => viewer.mpr?.thicken(2)},
@@ -61,7 +65,7 @@ const ACTIONS = [
   {group: "Measure", id: "next_point", label: "Choose its next point", keys: ["/"], run: ({pane}) => pane.shapes.nextPoint()},
   ...[["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]].map(([name, x, y]) => ({
     group: "Measure", id: `nudge_${name.toLowerCase()}`, label: `Move the shape, its point or the cross-hair ${name.toLowerCase()}`,
-    keys: [`Shift+Arrow${name}`], run: ({viewer, pane}) => (viewer.mpr ? pane.nudge(x, y) : pane.shapes.nudge([x, y])),
+    keys: [`Shift+Arrow${name}`], run: ({pane}) => pane.shapes.nudge([x, y]) || pane.nudge(x, y),
   })),
   {group: "Measure", id: "remove", label: "Remove the shape", keys: ["Delete"], run: ({viewer}) => viewer.ledger.remove()},
   {
@@ -83,6 +87,7 @@ const BY_HAND = [
   ["Right drag, Ctrl + wheel", "Zoom"],
   ["Middle drag, Shift + drag", "Move the image"],
   ["Two fingers", "Zoom and move"],
+  ["A finger that rests", "Value under a magnifier; on a shape, its text"],
   ["Double-click a shape", "Its text"],
   ["Double-click one of several panes", "That one large, or all again"],
   ["Drag a series into a pane", "Hangs there"],

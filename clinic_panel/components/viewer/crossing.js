@@ -38,7 +38,7 @@ class SectionView {
       this.drawn = key;
     }
     pane.annotate(frame, place);
-    pane.shapes.show(null);
+    pane.shapes.show(pane.shown, place, mpr.anchor);
     this.cross(place);
     this.canvas.dataset.shown = String(state.index);
     this.canvas.dataset.key = frame.key;

@@ -1,9 +1,11 @@
 // Filling: brings the slices of a stack into its volume, outward from where the reader stands.
 const FILLING_FLIGHTS = 4; // of the browser's six connections; the others stay free for the reader
+const FILLING_MS = 10; // of what is here already, before the screen has its turn
 
 class Filling {
-  constructor(volume, stack, {load, known, changed}) {
-    Object.assign(this, {volume, load, known, changed}); // known(key): a frame that is here already
+  // known(key): a frame that is here already; wider(): the volume needs more room than it was given.
+  constructor(volume, stack, {load, known, changed, wider}) {
+    Object.assign(this, {volume, load, known, changed, wider});
     this.problems = new Map(); // slice -> Error
     this.flights = new Map(); // slice -> AbortController
     this.at = 0;
@@ -13,17 +15,16 @@ class Filling {
 
   // The stack may have grown or moved; slices that came keep their place as long as it is the same.
   follow(stack) {
-    const {grid, every} = this.volume;
-    this.stack = stack.slice(0, grid.size[2]).filter((_, index) => index % every === 0); // papers follow the images
+    this.stack = stack.slice(0, this.volume.grid.size[2]); // papers follow the images
   }
 
   get done() {
-    return this.volume.loaded + this.problems.size >= this.stack.length;
+    return this.volume.received + this.problems.size >= this.stack.length;
   }
 
   // What failed for a passing reason is asked for again when the reader moves on.
-  towards(z) {
-    this.at = z;
+  towards(layer) {
+    this.at = this.volume.sliceOf(layer);
     if (!this.flights.size) {
       for (const [slice, problem] of this.problems) if (problem.passing) this.problems.delete(slice);
     }
@@ -32,7 +33,7 @@ class Filling {
 
   next() {
     const {volume, stack, problems, flights, at} = this;
-    const open = (z) => z >= 0 && z < stack.length && !volume.have[z] && !problems.has(z) && !flights.has(z);
+    const open = (z) => z >= 0 && z < stack.length && !volume.came[z] && !problems.has(z) && !flights.has(z);
     for (let step = 0; step < stack.length; step += 1) {
       if (open(at + step)) return at + step;
       if (open(at - step)) return at - step;
@@ -41,7 +42,13 @@ class Filling {
   }
 
   pump() {
+    const began = performance.now();
+    clearTimeout(this.resting);
     while (!this.closed && this.flights.size < FILLING_FLIGHTS) {
+      if (performance.now() - began > FILLING_MS) {
+        this.resting = setTimeout(() => this.pump());
+        return;
+      }
       const z = this.next();
       if (z === null) return;
       const frame = this.known(this.stack[z].key);
@@ -70,6 +77,11 @@ class Filling {
     try {
       this.volume.put(z, frame);
     } catch (error) {
+      if (error === TOO_WIDE) {
+        this.close();
+        this.wider();
+        return;
+      }
       const full = error instanceof RangeError; // no room for the block: no slice will find any
       this.problems.set(z, full ? new Error("This computer has too little memory for the volume.") : error);
       if (full) this.close();
@@ -79,6 +91,7 @@ class Filling {
 
   close() {
     this.closed = true;
+    clearTimeout(this.resting);
     for (const abort of this.flights.values()) abort.abort();
   }
 }

@@ -195,12 +195,22 @@ class FrameStore {
     if (this.flights.size < this.most && !this.frames.has(entry.key)) this.fetch(entry, "low");
   }
 
+  // So many bytes from now on; what is too much goes at once.
+  hold(bytes) {
+    this.capacity = bytes;
+    this.trim();
+  }
+
   // What a pane shows stays; of the rest goes what no pane holds, then what is farthest from the eye.
   keep(key, frame) {
     this.frames.set(key, frame);
     this.bytes += frame.bytes;
     this.changes += 1;
     for (const lane of this.lanes) if (lane.places.has(key)) lane.frameBytes = frame.bytes;
+    this.trim(key);
+  }
+
+  trim(newest) {
     while (this.bytes > this.capacity) {
       let victim = null;
       let farthest = 0;
@@ -215,7 +225,7 @@ class FrameStore {
       if (victim === null) return;
       this.bytes -= this.frames.get(victim).bytes;
       this.frames.delete(victim);
-      if (victim === key) return;
+      if (victim === newest) return;
     }
   }
 }

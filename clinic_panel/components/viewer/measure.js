@@ -95,7 +95,9 @@ function meet(a, b, c, d) {
   return [[a, b, c], [a, b, d], [c, d, a], [c, d, b]].some((ends, i) => !sides[i] && within(...ends));
 }
 
-function statisticsOf(kind, points, {info, pixels}) {
+// Of a section, what lies outside the picture takes no part (``absent``: least and greatest).
+function statisticsOf(kind, points, {info, pixels, absent}) {
+  const [leastAbsent, mostAbsent] = absent ?? [Infinity, -Infinity];
   let count = 0;
   let sum = 0;
   let squares = 0;
@@ -106,6 +108,7 @@ function statisticsOf(kind, points, {info, pixels}) {
     for (let at = row * info.columns + from, end = row * info.columns + to; at <= end; at += 1) {
       const value = pixels[at];
       if (value >= coloured) continue; // stands for a colour
+      if (value >= leastAbsent && value <= mostAbsent) continue;
       count += 1;
       sum += value;
       squares += value * value;
@@ -155,7 +158,11 @@ function valuesOf({kind, points}, frame, known) {
     const area = areaOf(kind, points);
     if (area === null) return {...values, crossed: true};
     values.area = area * w * h;
-    if (info.format !== "rgb8") values.statistics = statisticsOf(kind, points, frame);
+    if (frame.missing) values.changed = "Values once all slices are here";
+    else if (frame.pixels && info.format !== "rgb8") {
+      values.statistics = statisticsOf(kind, points, frame);
+      values.changed = values.statistics && info.changed;
+    }
   }
   return values;
 }
@@ -202,5 +209,5 @@ function linesOf(one, values, info, known) {
     return [text, `${one.known_mm} mm, for ${one.scope === "series" ? "the series" : "this image"}`, values.source].filter(Boolean);
   }
   const source = kind === "arrow" || values.crossed ? "" : values.source;
-  return [text, ...figuresOf(values, info), source].filter(Boolean);
+  return [text, ...figuresOf(values, info), values.changed, source].filter(Boolean);
 }

@@ -1,6 +1,8 @@
 // Multiplanar: one volume in three panes that share its cross-hair, its window and its slab.
 const SECTION_COLOURS = {Axial: "#f87171", Coronal: "#4ade80", Sagittal: "#7dd3fc"};
 const ONLY_ORIGINALS = "This belongs to the original images: leave the sections (V) for it.";
+const LEAST_FRAMES = 32 * 2 ** 20; // bytes of images kept beside a volume
+const OF_ORIGINALS = ["calibration"]; // what cannot be drawn on a section
 const SIDES = [["R", "L"], ["A", "P"], ["F", "H"]]; // of LPS below and above zero
 
 class Multiplanar {
@@ -16,7 +18,7 @@ class Multiplanar {
     this.fillFrom(series);
     this.at = this.volume.middle;
     // Where the reader stands in the stack; at its first image they have not looked yet.
-    if (state?.index) this.at[2] = this.volume.bounded(2, Math.round(state.index / this.volume.every));
+    if (state?.index) this.at[2] = this.volume.bounded(2, this.volume.layerOf(state.index));
     this.panes = series.grid.sections.map((section) => new SectionPane(area, this, section));
   }
 
@@ -37,9 +39,25 @@ class Multiplanar {
     mpr.begin();
   }
 
+  // To a shape on a section: to its volume, its plane and its slab.
+  static lead(area, series, {section, points}) {
+    if (area.mpr?.series.id !== series.id) {
+      area.showSections(false);
+      area.activate(area.panes.find((pane) => pane.current === series.id));
+      area.active.select(series.id);
+      area.showSections(true);
+    }
+    const {mpr} = area;
+    const {slab_mode: mode, slab_mm: mm} = section;
+    mpr.setSlab(mode === "slice" ? {mode} : {mode, mm});
+    mpr.seek(placeOn(section, centreOf(points)));
+    area.activate(mpr.panes.find((pane) => pane.isAlong(section)));
+  }
+
   leave() {
     const {area, held, look, index} = this;
     area.mpr = null;
+    area.store.hold(area.model.cache_mb * 2 ** 20);
     for (const pane of held.panes) pane.renew(); // images may have come meanwhile
     const {state, lane} = held.active;
     if (state) Object.assign(state, {index: Math.min(index, held.active.count - 1), ...look});
@@ -74,17 +92,26 @@ class Multiplanar {
     return series.grid ? "" : series.no_volume || "The images of this series do not form a volume.";
   }
 
-  fillFrom(series) {
+  // Values of whole numbers take two bytes each, others four.
+  fillFrom(series, each = 2) {
     this.filling?.close();
     const {store, model} = this.area;
-    const every = Volume.stepFor(series.grid, model.volume_mb * 2 ** 20);
-    this.volume = new Volume(series.grid, every);
+    const room = model.volume_mb * 2 ** 20;
+    const factors = factorsFor(series.grid, room, each);
+    this.volume = new Volume(series.grid, factors, each === 2 ? room : Infinity);
     this.filling = new Filling(this.volume, series.stack, {
       load: (entry, options) => store.load(entry, options),
       known: (key) => store.frames.get(key),
       changed: () => this.arrived(),
+      wider: () => this.refill(series, 4),
     });
     this.cuts.clear();
+    this.follow(series);
+  }
+
+  follow(series) {
+    this.ids = new Set(series.stack.map(({id}) => id));
+    this.filling.follow(series.stack);
   }
 
   // Images that came meanwhile: more of the same stack begin a new volume at the same place.
@@ -95,12 +122,13 @@ class Multiplanar {
     }
     const same = JSON.stringify(series.grid) === JSON.stringify(this.series.grid);
     this.series = series;
-    if (same) {
-      this.filling.follow(series.stack);
-      return;
-    }
+    if (same) this.follow(series);
+    else this.refill(series);
+  }
+
+  refill(series, each) {
     const point = this.volume.world(this.at);
-    this.fillFrom(series);
+    this.fillFrom(series, each);
     this.at = this.volume.voxel(point);
     this.begin();
   }
@@ -112,13 +140,21 @@ class Multiplanar {
   }
 
   arrived() {
-    if (this.filling.done) this.schedule();
-    else if (!this.pausing) {
-      this.pausing = setTimeout(() => {
-        this.pausing = 0;
-        this.schedule();
-      }, 100);
-    }
+    if (this.filling.done) this.filled();
+    else this.pausing ||= setTimeout(() => this.filled(), 100);
+  }
+
+  filled() {
+    clearTimeout(this.pausing);
+    this.pausing = 0;
+    this.makeRoom();
+    this.schedule();
+  }
+
+  // The volume takes the room of frames as it fills: together they stay within what may be kept.
+  makeRoom() {
+    const {store, model} = this.area;
+    store.hold(Math.max(LEAST_FRAMES, model.cache_mb * 2 ** 20 - this.volume.bytes));
   }
 
   schedule() {
@@ -149,7 +185,7 @@ class Multiplanar {
   }
 
   goto(index) {
-    this.moveTo([this.at[0], this.at[1], index / this.volume.every]);
+    this.moveTo([this.at[0], this.at[1], this.volume.layerOf(index)]);
   }
 
   moveBy(axis, by) {
@@ -174,7 +210,16 @@ class Multiplanar {
   }
 
   thicken(mm) {
-    if (this.slab.mode !== "slice") this.setSlab({mm: this.slab.mm + mm});
+    if (this.slab.mode === "slice") this.area.note("One slice is shown: choose a slab first (J).");
+    else this.setSlab({mm: this.slab.mm + mm});
+  }
+
+  // The section that keys are about.
+  front(name) {
+    const pane = this.panes.find(({section}) => section.name === name);
+    this.area.activate(pane);
+    pane.port.focus({preventScroll: true});
+    return true;
   }
 
   reset() {
@@ -210,6 +255,16 @@ class Multiplanar {
     return (last - first + 1) * this.volume.spacing[section.normal];
   }
 
+  // Whether an instance is one of the volume's.
+  holds(id) {
+    return this.ids.has(id);
+  }
+
+  // The image of the stack at the cross-hair: a shape on a section is kept with it.
+  get anchor() {
+    return this.series.stack[this.index];
+  }
+
   // What Python reads.
   get report() {
     const {mode, mm} = this.slab;
@@ -219,7 +274,7 @@ class Multiplanar {
 
   // The place in the series' own stack.
   get index() {
-    return this.at[2] * this.volume.every;
+    return this.volume.sliceOf(this.at[2]);
   }
 }
 
@@ -236,4 +291,9 @@ class SectionState {
 
 function sidesOf(point) {
   return point.map((mm, axis) => `${SIDES[axis][Number(mm >= 0)]} ${Math.abs(mm).toFixed(1)}`);
+}
+
+// Where a section of this name stands, through a point.
+function placeAlong(name, point) {
+  return `${sidesOf(point)[{Sagittal: 0, Coronal: 1, Axial: 2}[name]]} mm`;
 }

@@ -90,7 +90,11 @@ class Film(Offer):
             wanted = self._desk.places
         elif which == "measured":
             wanted = list(
-                dict.fromkeys((one["instance_id"], one["frame"]) for one in viewer.measurements)
+                dict.fromkeys(
+                    (one["instance_id"], one["frame"])
+                    for one in viewer.measurements
+                    if not one.get("section")
+                )
             )
         elif which == "this":
             wanted = [(view["instance_id"], view["frame"])] if view else []

@@ -1,4 +1,6 @@
 // Section: a pane that shows one plane of a volume, and the lines where the other two cross it.
+const LIES_ALONG = Math.cos(Math.PI / 1800); // planes less than a tenth of a degree apart
+
 class SectionPane extends Pane {
   constructor(area, mpr, section) {
     super(area);
@@ -11,6 +13,10 @@ class SectionPane extends Pane {
     this.overlay.node.append(this.tag);
     this.port.dataset.section = section.name;
     this.fill("section");
+  }
+
+  makeShapes(options) {
+    return new SectionShapes(this.area.ledger, options, this);
   }
 
   get state() {
@@ -32,6 +38,22 @@ class SectionPane extends Pane {
   get isSlab() {
     const [first, last] = this.mpr.layers(this.section);
     return first < last;
+  }
+
+  get axis() {
+    return this.mpr.series.grid.axes[this.section.normal];
+  }
+
+  // Whether a plane that a shape was drawn on lies as this section does.
+  isAlong({orientation}) {
+    return Math.abs(dot(normalOf(orientation), this.axis)) >= LIES_ALONG;
+  }
+
+  // Whether the cross-hair is on such a plane.
+  standsOn({position}) {
+    const {mpr, section: {normal}} = this;
+    const off = dot(minus(position, mpr.volume.world(mpr.at)), this.axis);
+    return Math.abs(off) <= 0.501 * mpr.volume.spacing[normal];
   }
 
   renew() {}
@@ -62,6 +84,7 @@ class SectionPane extends Pane {
     const {mpr, section} = this;
     if (dx) mpr.moveBy(section.across, section.across_reversed ? -dx : dx);
     if (dy) mpr.moveBy(section.down, section.down_reversed ? -dy : dy);
+    return true;
   }
 
   reset() {
@@ -96,9 +119,8 @@ class SectionPane extends Pane {
   annotate(frame, place) {
     const {overlay, section, state, count, mpr} = this;
     const {info} = frame;
-    const along = this.mpr.volume.world(mpr.at);
-    const axis = {Sagittal: 0, Coronal: 1, Axial: 2}[section.name];
-    const lines = [`${state.index + 1} / ${count} · ${sidesOf(along)[axis]} mm · ${Math.round(place.scale * 100)} %`];
+    const where = placeAlong(section.name, mpr.volume.world(mpr.at));
+    const lines = [`${state.index + 1} / ${count} · ${where} · ${Math.round(place.scale * 100)} %`];
     overlay.write("place", [...lines, ...this.shortcomings(frame)].join("\n"));
     const slab = this.isSlab ? `\n${SLABS[mpr.slab.mode]} ${mpr.thickness(section).toFixed(1)} mm` : "";
     const tilt = section.tilt_degrees ? `, ${section.tilt_degrees}° oblique` : "";
@@ -118,10 +140,9 @@ class SectionPane extends Pane {
     const {volume, filling, series} = this.mpr;
     const lines = [];
     const whole = series.grid.size[2];
-    if (volume.every > 1) lines.push(`1 of ${volume.every} slices used, ${whole} in all`);
+    if (volume.reduction) lines.push(`${volume.reduction} averaged for display`);
     const failed = filling.problems.size;
-    const open = volume.size[2] - volume.loaded - failed;
-    if (open > 0) lines.push(`${volume.loaded} of ${volume.size[2]} slices here`);
+    if (volume.received + failed < whole) lines.push(`${volume.received} of ${whole} slices here`);
     if (failed) lines.push(failed === 1 ? "1 slice cannot be shown" : `${failed} slices cannot be shown`);
     if (missing && this.isSlab) lines.push(`${missing} missing in this slab`);
     return lines;
@@ -164,12 +185,12 @@ class SectionPane extends Pane {
 
   load() {
     const {volume, filling} = this.mpr;
-    const count = volume.size[2];
+    const count = volume.came.length;
     this.progress.hidden = filling.done;
     this.progress.setAttribute("aria-valuemax", String(count));
-    this.progress.setAttribute("aria-valuenow", String(volume.loaded));
-    this.progress.title = `${volume.loaded} of ${count} slices loaded`;
-    this.progressBar.style.width = `${(100 * volume.loaded) / count}%`;
+    this.progress.setAttribute("aria-valuenow", String(volume.received));
+    this.progress.title = `${volume.received} of ${count} slices loaded`;
+    this.progressBar.style.width = `${(100 * volume.received) / count}%`;
   }
 
   chrome() {

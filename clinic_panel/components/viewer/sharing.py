@@ -15,7 +15,7 @@ from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
 from clinic_panel.evidence.order import DocumentKind, KeyTitle
 from clinic_panel.models.user import Permission
-from clinic_panel.services import evidence
+from clinic_panel.services import evidence, markup
 from clinic_panel.services.evidence import Holding, Standing
 
 NAMES: Final = {
@@ -94,6 +94,14 @@ class Dicom(Offer):
         fields: list[dict[str, Any]] = [
             {"kind": "note", "label": self._line(holding)} for holding in holdings
         ]
+        drawn = markup.of_study(desk.ctx, desk.study_id).shapes
+        left_out = sum(one.section is not None for one in drawn)
+        if left_out:
+            what = _count(left_out, "measurement")
+            text = (
+                f"{what} on sections: kept in the viewer only, as no image of the study shows them."
+            )
+            fields.append({"kind": "note", "label": text})
         if desk.places:
             fields.append(
                 {

@@ -24,7 +24,7 @@ class SectionTools {
     button.setAttribute("aria-disabled", String(Boolean(reason)));
     button.title = reason ? `No sections. ${reason}` : "Axial, coronal and sagittal sections (V)";
     area.toolButtons.get("cross").hidden = !mpr;
-    for (const native of [area.marks.button, area.keyButton, area.headerButton]) {
+    for (const native of [area.keyButton, area.headerButton]) {
       native.disabled = Boolean(mpr);
       native.dataset.title ??= native.title;
       native.title = mpr ? ONLY_ORIGINALS : native.dataset.title;

@@ -125,7 +125,7 @@ class ReadingArea extends Wall {
   use(tool) {
     if (!TOOLS.includes(tool) && !(tool in MEASURES)) return;
     if (tool === "cross" && !this.mpr) return;
-    if (tool in MEASURES && this.mpr) {
+    if (OF_ORIGINALS.includes(tool) && this.mpr) {
       this.note(ONLY_ORIGINALS);
       return;
     }
@@ -198,11 +198,12 @@ class ReadingArea extends Wall {
 
   // -- measurements --------------------------------------------------------------------------
 
+  // The series and the image of a shape; one on a section needs the volume of its series.
   placeOf(one) {
     const key = keyOf(one);
     for (const series of this.series) {
       const index = series.stack.findIndex((entry) => entry.key === key && !entry.presentation);
-      if (index >= 0) return {series, index};
+      if (index >= 0) return one.section && !series.grid ? null : {series, index};
     }
     return null;
   }
@@ -211,11 +212,14 @@ class ReadingArea extends Wall {
   jump(one) {
     const place = this.placeOf(one);
     if (!place) return false;
-    this.showSections(false);
-    const {id} = place.series;
-    if (this.active.current !== id) this.activate(this.panes.find((pane) => pane.current === id));
-    this.active.select(id);
-    this.active.go(place.index);
+    if (one.section) Multiplanar.lead(this, place.series, one);
+    else {
+      this.showSections(false);
+      const {id} = place.series;
+      if (this.active.current !== id) this.activate(this.panes.find((pane) => pane.current === id));
+      this.active.select(id);
+      this.active.go(place.index);
+    }
     this.ledger.choose(one.id);
     this.marks.update();
     this.active.schedule();

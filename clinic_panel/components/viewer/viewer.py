@@ -28,9 +28,10 @@ _PARTS: Final = (
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
     *("shapes.js", "popup.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js"),
     *("papers.js", "ecg.js", "geometry.js", "together.js", "layouts.js", "rail.js", "windows.js"),
-    *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "volume.js"),
-    *("filling.js", "mpr.js", "section.js", "crossing.js", "slab.js", "snapshot.js", "share.js"),
-    *("wall.js", "presented.js", "comm.js", "sync.js", "viewer.js"),
+    *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "reduction.js"),
+    *("block.js", "volume.js", "filling.js", "mpr.js", "insection.js", "section.js"),
+    *("crossing.js", "slab.js", "snapshot.js", "share.js", "wall.js", "presented.js"),
+    *("comm.js", "sync.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
@@ -137,7 +138,8 @@ class StudyViewer(JSComponent):
         item_type=dict,
         doc="Shapes drawn: dicts of id, kind, instance_id, zero-based frame, points as lists of "
         "x and y in image coordinates (``imaging.measure``), text; of a calibration also known_mm, "
-        "scope (image or series) and by (``services.markup.Drawn``).",
+        "scope (image or series) and by; of one on a section, ``section`` "
+        "(``services.markup.Drawn``).",
     )
     reader = param.String(default="", doc="Who reads: stands beside what they calibrated.")
     selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
@@ -158,10 +160,11 @@ class StudyViewer(JSComponent):
         doc="What a section shows of the layers about it: the one, or a projection of ``slab_mm``.",
     )
     slab_mm = param.Number(default=10.0, bounds=(0, 2000), doc="Thickness of that slab, in mm.")
-    volume_mb = param.Integer(
-        default=512,
-        bounds=(16, 4096),
-        doc="What the browser may hold of a volume, in MiB; a larger one leaves out slices.",
+    volume_mb = param.Number(
+        default=256.0,
+        bounds=(0.01, 4096),
+        doc="What the browser may hold of a volume, in MiB; a larger one is averaged to fit, and "
+        "its sections say so.",
     )
     studies = param.List(
         default=[],
@@ -381,7 +384,9 @@ class StudyViewer(JSComponent):
         here = [
             one
             for one in self.measurements
-            if (one["instance_id"], one["frame"]) == place and one["kind"] in kinds
+            if (one["instance_id"], one["frame"]) == place
+            and one["kind"] in kinds
+            and not one.get("section")
         ]
         if place is None or not here:
             raise NotDisplayable("There is no such shape on this image.")

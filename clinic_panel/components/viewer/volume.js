@@ -1,88 +1,25 @@
-// Volume: the slices of one series as one block of stored values, and the sections cut from it along
-// its own axes. Nothing here touches the page. A grid is what imaging/grid.py says of the stack;
-// voxels are counted from zero along x, y and z.
-const BLOCKS = {int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array}; // others become floats
+// Volume: sections cut from a block of slices along its own axes. Nothing here touches the page. Voxels
+// are counted from zero along x, y and z.
 const SLABS = {max: "MIP", min: "MinIP", mean: "Mean"};
 const WEIGHT_BITS = 14; // of an interpolation between two 16-bit values in 32-bit arithmetic
 
-class Volume {
-  // Every so many slices are kept: one of 2,000 can be cut without holding them all.
-  constructor(grid, every = 1) {
-    const [columns, rows, slices] = grid.size;
-    const [x, y, z] = grid.spacing;
-    this.grid = grid;
-    this.every = every;
-    this.size = [columns, rows, Math.ceil(slices / every)];
-    this.spacing = [x, y, z * every];
-    this.strides = [1, columns, columns * rows];
-    this.have = new Uint8Array(this.size[2]);
-    this.loaded = 0;
-    this.version = 0; // counts what came, for those who keep a section
-    this.data = null;
-    this.info = null;
-  }
-
-  // How many slices to leave out so that a stack stays below so many bytes.
-  static stepFor(grid, bytes, each = 2) {
-    const [columns, rows, slices] = grid.size;
-    const most = Math.max(2, Math.floor(bytes / (columns * rows * each)));
-    return Math.max(1, Math.ceil(slices / most));
-  }
-
+class Volume extends Block {
   get middle() {
     return this.size.map((count) => Math.floor(count / 2));
-  }
-
-  // -- filling -------------------------------------------------------------------------------
-
-  put(z, {info, pixels}) {
-    const [columns, rows] = this.size;
-    if (info.rows !== rows || info.columns !== columns || info.format === "rgb8") {
-      throw new Error("An image of the series has another size or is in colour.");
-    }
-    if (!this.data) {
-      const whole = info.format in BLOCKS;
-      this.data = new (BLOCKS[info.format] ?? Float32Array)(columns * rows * this.size[2]);
-      this.info = whole ? info : inUnit(info);
-    }
-    const alike = ["format", "slope", "intercept", "padding"].every((name) => String(info[name]) === String(this.info[name]));
-    if (!alike && this.info.format !== "float32") this.widen();
-    const block = this.data.subarray(z * columns * rows, (z + 1) * columns * rows);
-    if (this.info.format === "float32") toUnit(pixels, info, block);
-    else block.set(pixels);
-    if (!this.have[z]) this.loaded += 1;
-    this.have[z] = 1;
-    this.version += 1;
-  }
-
-  // Slices that are scaled each in its own way (as PET's are) meet in the unit of the image.
-  widen() {
-    const wide = new Float32Array(this.data.length);
-    toUnit(this.data, this.info, wide);
-    this.data = wide;
-    this.info = inUnit(this.info);
-  }
-
-  // Which values are none: padding outside the picture, or no number; nothing where all are values.
-  get absent() {
-    if (this.info.format === "float32") return Number.isNaN;
-    if (!this.info.padding) return null;
-    const [least, most] = this.info.padding;
-    return (value) => value >= least && value <= most;
   }
 
   // -- where things are ----------------------------------------------------------------------
 
   // Patient coordinates (LPS, mm) of a voxel, and back to the nearest one.
   world(voxel) {
-    const {origin, axes} = this.grid;
+    const {origin, grid: {axes}} = this;
     return origin.map((start, i) => start + axes.reduce(
       (sum, axis, a) => sum + axis[i] * voxel[a] * this.spacing[a], 0,
     ));
   }
 
   voxel(point) {
-    const {origin, axes} = this.grid;
+    const {origin, grid: {axes}} = this;
     return axes.map((axis, a) => {
       const along = axis.reduce((sum, part, i) => sum + part * (point[i] - origin[i]), 0);
       return this.bounded(a, Math.round(along / this.spacing[a]));
@@ -148,7 +85,8 @@ class Volume {
     const missing = last - first + 1 - layers.length;
     let pixels = layers.length ? this.gather(section, layers, mode) : null;
     let format = this.info?.format;
-    if (!pixels) return {pixels, missing, gaps: [], info: this.describe(section, format)};
+    const middle = (first + last) / 2;
+    if (!pixels) return {pixels, missing, gaps: [], info: this.describe(section, format, middle)};
     const gaps = across === 2 || down === 2 ? this.gaps(section) : [];
     const filled = this.extent(section, 2) !== this.size[2];
     if (filled && down === 2) pixels = this.betweenRows(section, pixels);
@@ -156,7 +94,9 @@ class Volume {
     let scale = null;
     if (format === "float32") [pixels, scale] = narrow(pixels);
     format = scale ? "uint16" : format;
-    return {pixels, missing, gaps, info: {...this.describe(section, format), ...scale}};
+    const changed = this.changeOf(section, [first, last], mode);
+    const info = {...this.describe(section, format, middle), ...scale, changed};
+    return {pixels, missing, gaps, info, absent: info.padding};
   }
 
   gather(section, layers, mode) {
@@ -222,20 +162,35 @@ class Volume {
     return runs;
   }
 
-  describe(section, format) {
+  // Who vouches for a section's millimetres: within the images their pixels, else their distance too.
+  sourceOf(section) {
+    const {spacing_source: source, spacing} = this.grid;
+    if (section.normal === 2) return this.factors[0] > 1 ? `${source}, resampled` : source;
+    return `${source}, resampled; slices ${Number(spacing[2].toPrecision(4))} mm apart`;
+  }
+
+  // What has become of the values of the images on a section; empty where they are as they were.
+  changeOf(section, [first, last], mode) {
+    const changes = [];
+    if (this.reduction) changes.push(`averaged ${this.reduction}`);
+    if (section.normal !== 2 && this.extent(section, 2) !== this.size[2]) changes.push("interpolated between slices");
+    if (last > first) changes.push(`${SLABS[mode]} of ${((last - first + 1) * this.spacing[section.normal]).toFixed(1)} mm`);
+    return changes.length ? `Values ${changes.join(", ")}` : "";
+  }
+
+  describe(section, format, layer) {
     const {across, down} = section;
     const [columns, rows] = [this.extent(section, across), this.extent(section, down)];
     const [x, y] = [[across, columns], [down, rows]].map(([axis, count]) => (this.spacing[axis] * this.size[axis]) / count);
-    const {origin, axes, spacing_source: source} = this.grid;
+    const {axes} = this.grid;
     const ways = [[across, section.across_reversed], [down, section.down_reversed]].map(
       ([axis, reversed]) => axes[axis].map((part) => (reversed ? -part : part)),
     );
-    const corner = [0, 0, 0]; // of the first pixel's centre, in voxels
+    const corner = [layer, layer, layer]; // of the first pixel's centre, in voxels
     for (const [axis, reversed, count] of [[across, section.across_reversed, columns], [down, section.down_reversed, rows]]) {
       const first = (0.5 * this.size[axis]) / count - 0.5;
       corner[axis] = reversed ? this.size[axis] - 1 - first : first;
     }
-    const native = section.normal === 2;
     return {
       ...this.info,
       format,
@@ -243,9 +198,9 @@ class Volume {
       columns,
       spacing: [y, x],
       aspect: y / x,
-      spacing_source: native ? source : `${source}, slice positions`,
+      spacing_source: this.sourceOf(section),
       edges: section.edges,
-      position: this.info ? this.world(corner) : origin,
+      position: this.world(corner),
       orientation: [...ways[0], ...ways[1]],
       regions: [],
       overlay: false,
@@ -275,18 +230,6 @@ function mix(a, b, weight, out, absent) {
   if (!absent) return;
   const nearer = weight < 0.5 ? a : b;
   for (let i = 0; i < count; i += 1) if (absent(a[i]) || absent(b[i])) out[i] = nearer[i];
-}
-
-function inUnit(info) {
-  return {...info, format: "float32", slope: 1, intercept: 0, padding: null};
-}
-
-function toUnit(pixels, {slope, intercept, padding}, out) {
-  const [least, most] = padding ?? [Infinity, -Infinity];
-  for (let i = 0; i < out.length; i += 1) {
-    const value = pixels[i];
-    out[i] = value >= least && value <= most ? NaN : value * slope + intercept;
-  }
 }
 
 // Values of any range in 16 bits, with the scale that gives them back; 0 stands for none.
