@@ -97,11 +97,12 @@ def _label(mark: Mark, frame: Frame, scale: tuple[float, float]) -> list[Label]:
 
 def _window(image: FilmImage, frame: Frame) -> str:
     info, seen = frame.info, image.seen
+    told = [*(["Lossy compressed"] if info.lossy else []), *([info.note] if info.note else [])]
     if info.format == "rgb8":
-        return "Lossy compressed" if info.lossy else ""
+        return " · ".join(told)
     center = info.window_center if seen.window_center is None else seen.window_center
     width = info.window_width if seen.window_width is None else seen.window_width
     digits = 2 if width < 10 else 0
     said = f"WW {width:.{digits}f} WL {center:.{digits}f}"
     said += " inverted" if seen.invert else ""
-    return f"{said} · lossy compressed" if info.lossy else said
+    return " · ".join([said, *told])
