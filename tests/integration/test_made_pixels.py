@@ -16,7 +16,7 @@ from openjpeg.utils import encode_array
 from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -211,7 +211,11 @@ def j2k(array: np.ndarray, *, transformed: bool, photometric: str) -> bytes:
 
 
 def _encapsulated(ds: Dataset, stream: bytes) -> bytes:
-    ds.PixelData = encapsulate([stream])
+    return _written(ds, encapsulate([stream]))
+
+
+def _written(ds: Dataset, data: bytes) -> bytes:
+    ds.PixelData = data
     ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
     out = BytesIO()
     ds.save_as(out, implicit_vr=False, little_endian=True)
@@ -296,6 +300,107 @@ def test_an_icc_profile_that_is_not_applied_is_told():
 
 def profiles() -> tuple[ImageCms.core.CmsProfile, ImageCms.core.CmsProfile]:
     return ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+
+
+# -- multi-frame -------------------------------------------------------------------------------
+
+
+def item(**attributes: object) -> Dataset:
+    ds = Dataset()
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+@pytest.mark.parametrize("kind", ["no table", "basic table", "extended table", "fragments"])
+def test_frames_are_found_however_their_fragments_are_listed(kind):
+    arrays = [CHANCE.integers(0, 4096, (64, 96)).astype("<u2") for _ in range(5)]
+    streams = [encode_array(one, bits_stored=12) for one in arrays]
+    ds = dcmread(BytesIO(made(np.stack(arrays), stored=12)), force=True)
+    ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    if kind == "extended table":
+        data, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(streams)
+    else:
+        per_frame = 3 if kind == "fragments" else 1
+        data = encapsulate(streams, fragments_per_frame=per_frame, has_bot=kind == "basic table")
+    part10 = _written(ds, data)
+    for number, array in enumerate(arrays):
+        np.testing.assert_array_equal(read_frame(part10, number).stored, array)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+def test_native_colour_frames_lie_one_behind_the_other(planar, photometric):
+    halved = photometric.endswith("422")
+    frames = [CHANCE.integers(0, 256, (ROWS, COLUMNS, 2 if halved else 3), np.uint8) for _ in "abc"]
+    ds = dcmread(BytesIO(made_colour(np.zeros((ROWS, COLUMNS, 3), np.uint8))), force=True)
+    ds.PhotometricInterpretation, ds.NumberOfFrames = photometric, 3
+    ds.PlanarConfiguration = 0 if halved else planar
+    ordered = [one.transpose(2, 0, 1) if planar and not halved else one for one in frames]
+    ds.PixelData = b"".join(np.ascontiguousarray(one).tobytes() for one in ordered)
+    out = BytesIO()
+    ds.save_as(out, implicit_vr=False, little_endian=True)
+    for number, frame in enumerate(frames):
+        truth = frame
+        if halved:  # Y Y B R
+            cells = frame.reshape(ROWS, COLUMNS // 2, 4)
+            truth = np.stack(
+                [
+                    cells[..., :2].reshape(ROWS, COLUMNS),
+                    *(np.repeat(cells[..., place], 2, axis=1) for place in (2, 3)),
+                ],
+                axis=-1,
+            )
+        if photometric != "RGB":
+            truth = convert_color_space(truth, "YBR_FULL", "RGB")
+        np.testing.assert_array_equal(read_frame(out.getvalue(), number).stored, truth)
+
+
+def test_what_an_enhanced_object_says_of_a_frame_stands_above_what_it_says_of_all():
+    def of_frame(slope: float, center: float, z: float) -> Dataset:
+        return item(
+            PixelValueTransformationSequence=[
+                item(RescaleSlope=slope, RescaleIntercept=-5, RescaleType="US")
+            ],
+            FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=100)],
+            PlanePositionSequence=[item(ImagePositionPatient=[0, 0, z])],
+        )
+
+    shared = item(
+        PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+        PixelMeasuresSequence=[item(PixelSpacing=[0.5, 0.25])],
+        FrameVOILUTSequence=[item(WindowCenter=9, WindowWidth=9)],
+    )
+    arrays = np.stack([values("<u2", 12) for _ in range(2)])
+    part10 = made(
+        arrays,
+        stored=12,
+        Modality="MR",
+        RescaleSlope=77,
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=[of_frame(2, 40, 1.5), of_frame(3, 60, 3.0)],
+    )
+    for number, (slope, center, z) in enumerate([(2, 40, 1.5), (3, 60, 3.0)]):
+        frame = read_frame(part10, number)
+        np.testing.assert_array_equal(frame.values, arrays[number] * np.float32(slope) - 5)
+        assert frame.info.window_center == center
+        assert frame.info.position == (0, 0, z)
+        assert frame.info.edges == ("R", "L", "A", "P")
+        assert (frame.info.spacing, frame.info.aspect) == ((0.5, 0.25), 2)
+
+
+def test_frames_seen_in_colours_stand_beside_grey_ones():
+    tables = [CHANCE.integers(0, 256, 256) for _ in range(3)]
+    more = {one.keyword: one for one in palette(100, 8, tables)}
+    more |= {"PhotometricInterpretation": "MONOCHROME2", "PixelPresentation": "MIXED"}
+    kinds = [
+        item(MRImageFrameTypeSequence=[item(PixelPresentation=one)])
+        for one in ("MONOCHROME", "COLOR")
+    ]
+    arrays = np.stack([values("<u1", 8), values("<u1", 8)])
+    part10 = made(arrays, stored=8, PerFrameFunctionalGroupsSequence=kinds, **more)
+    grey, coloured = (thumbnail.draw(read_frame(part10, number)) for number in range(2))
+    assert (grey.ndim, coloured.ndim) == (2, 3)
 
 
 # -- look-up tables ----------------------------------------------------------------------------

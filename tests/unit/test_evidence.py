@@ -34,6 +34,7 @@ from clinic_panel.imaging.calibration import Known
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.measure import Shape, length, mask, statistics
 from clinic_panel.imaging.pixels import read_frame
+from tests.unit.test_millimetres import region
 
 CT, MR = Path(get_testdata_file("CT_small.dcm")), Path(get_testdata_file("MR_small_bigendian.dcm"))
 COLOUR = Path(get_testdata_file("examples_rgb_color.dcm"))
@@ -168,6 +169,33 @@ def texts(item, meaning):
         for one in item.get("ContentSequence", [])
         if one.ValueType == "TEXT" and one.ConceptNameCodeSequence[0].CodeMeaning == meaning
     ]
+
+
+def test_extents_on_ultrasound_and_activity_have_codes_and_units_of_their_own(tmp_path):
+    dataset = dcmread(CT)
+    dataset.SequenceOfUltrasoundRegions = [
+        region((0, 0, 127, 63), (4, 7), (0.005, -1.5)),  # time across, velocity down
+        region((0, 64, 127, 127), (4, 5), (0.005, 40.0)),  # time across, frequency down
+    ]
+    dataset.Modality, dataset.Units = "PT", "BQML"
+    dataset.save_as(tmp_path / "doppler.dcm")
+    path = tmp_path / "doppler.dcm"
+    lines = [
+        Mark(Shape.LENGTH, path, 0, ((10.0, y), (50.0, y + 20.0)), "", f"2.25.{place + 7}")
+        for place, y in enumerate((10.0, 70.0))
+    ]
+    box = Mark(Shape.RECTANGLE, path, 0, ((70.0, 5.0), (90.0, 25.0)), "", "2.25.9")
+    [document] = objects(ordered(DocumentKind.MEASUREMENTS, path, marks=(*lines, box)))
+    report = highdicom.sr.ComprehensiveSR.from_dataset(document).content
+    doppler, spectrum = map(numbers_of, report.get_image_measurement_groups())
+    assert doppler == {
+        "Duration": (pytest.approx(0.2), "s"),
+        "Flow Velocity": (pytest.approx(30), "cm/s"),
+    }
+    assert spectrum == {"Duration": (pytest.approx(0.2), "s")}  # hertz have no concept
+    [activity] = report.get_planar_roi_measurement_groups()
+    assert numbers_of(activity)["Mean"][1] == "Bq/ml"
+    assert numbers_of(activity)["Area"][1] == "{pixels2}"
 
 
 def test_without_a_calibration_pixels_are_counted_and_it_says_so(tmp_path):
