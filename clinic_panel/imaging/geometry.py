@@ -24,6 +24,7 @@ _MEASURES: Final = 0x00289110
 _PIXEL_PROPERTIES, _PROJECTION_CALIBRATION, _IN_BEAM = 0x00289443, 0x00189401, 0x00189404
 # Where Pixel Spacing may be at the detector or in the patient (PS3.3 10.7.1.3).
 _PROJECTIONS: Final = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"})
+_POSITION, _ORIENTATION = 0x00200032, 0x00200037
 _LEAST_MM, _MOST_MM = 1e-6, 1e6
 _SQUARE_ENOUGH: Final = 0.1  # cosine of the angle between rows and columns, at most
 
@@ -37,8 +38,8 @@ GEOMETRY_TAGS: Final = frozenset(
         _ASPECT_RATIO,
         REGIONS_TAG,
         _MODALITY,
-        0x00200032,
-        0x00200037,
+        _POSITION,
+        _ORIENTATION,
     }
 )
 
@@ -96,11 +97,13 @@ def spacing_of(found: Elements, group: Callable[[int], Elements | None]) -> Spac
     group
         Gives the frame's item of a functional group sequence, for enhanced multi-frame objects.
     """
-    spacing = _pair(group(_MEASURES), _PIXEL_SPACING) or _pair(found, _PIXEL_SPACING)
+    measured = _pair(group(_MEASURES), _PIXEL_SPACING)
+    spacing = measured or _pair(found, _PIXEL_SPACING)
     imager = _pair(group(_PIXEL_PROPERTIES), _IMAGER_PIXEL_SPACING)
     imager = imager or _pair(found, _IMAGER_PIXEL_SPACING)
     if spacing and spacing != imager:
-        return _spacing(spacing, _found_by(found, imager))
+        is_placed = measured is not None or _ORIENTATION in found
+        return _spacing(spacing, _found_by(found, is_placed=is_placed or imager is not None))
     if in_beam := _singles(group(_PROJECTION_CALIBRATION), _IN_BEAM):
         return _spacing(in_beam, SpacingSource.IN_BEAM)
     if imager:
@@ -117,11 +120,15 @@ def spacing_of(found: Elements, group: Callable[[int], Elements | None]) -> Spac
     return Spacing(None, None, SpacingSource.NONE, ratio[0] / ratio[1] if ratio else 1.0)
 
 
-def _found_by(found: Elements, imager: tuple[float, float] | None) -> SpacingSource:
-    """How a Pixel Spacing was found; a radiograph's may not say (PS3.3 10.7.1.3)."""
+def _found_by(found: Elements, *, is_placed: bool) -> SpacingSource:
+    """How a Pixel Spacing was found; a radiograph's may not say (PS3.3 10.7.1.3).
+
+    One that differs from the detector's is not that, and planes in the patient, as those of
+    tomosynthesis, are measured there: both are ``is_placed``.
+    """
     if said := _FOUND_BY.get(found.text(_CALIBRATION_TYPE)):
         return said
-    if imager is None and found.text(_MODALITY) in _PROJECTIONS:
+    if not is_placed and found.text(_MODALITY) in _PROJECTIONS:
         return SpacingSource.UNSTATED
     return SpacingSource.PIXEL_SPACING
 
@@ -148,8 +155,8 @@ def plane_of(
     found: Elements, position: Elements | None = None, orientation: Elements | None = None
 ) -> Plane | None:
     """The frame's plane, or None when the object does not place itself in the patient."""
-    place = (position or found).numbers(0x00200032)
-    axes = (orientation or found).numbers(0x00200037)
+    place = (position or found).numbers(_POSITION)
+    axes = (orientation or found).numbers(_ORIENTATION)
     if len(place) != 3 or len(axes) != 6:
         return None
     row, column = np.asarray(axes).reshape(2, 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pypdf import PdfReader
 from sqlalchemy import select
 
@@ -43,6 +44,9 @@ def ct(ctx):
         dataset.SpecificCharacterSet = "ISO_IR 192"
         dataset.PatientName, dataset.InstanceNumber = PATIENT, number + 1
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        if number == 1:  # says so of itself, wherever it is shown
+            dataset.LossyImageCompression = "01"
+            dataset.EnhancedPaletteColorLookupTableSequence = [Dataset()]
         out = io.BytesIO()
         dataset.save_as(out)
         stored = ctx.store.put(out.getvalue())
@@ -90,6 +94,8 @@ def test_a_film_names_the_patient_on_every_image_and_counts_its_pages(ctx, ct, a
     assert text.count("Ötztürk, Ayşe") == 6 + 1  # each image, and the page
     assert text.count("ID 1CT1") == 6 + 1
     assert text.count("WW 400 WL 40") == 6
+    said = "WW 400 WL 40 · Lossy compressed · Values as stored: the enhanced palette is not applied"
+    assert text.count(said) == text.count("Lossy") == 1
     assert "Thorax · 3 / 7" in text
     assert "Läsion" in text
     assert "Pixel Spacing" in text

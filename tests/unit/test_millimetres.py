@@ -59,6 +59,16 @@ CASES = [
     (DX | {"PixelSpacing": SMALLER}, (0.15, 0.15), SpacingSource.UNSTATED),
     (DX | DETECTOR | {"PixelSpacing": SMALLER}, (0.15, 0.15), SpacingSource.PIXEL_SPACING),
     (
+        {"Modality": "MG", "SharedFunctionalGroupsSequence": groups(**measures(0.1, 0.1))},
+        (0.1, 0.1),
+        SpacingSource.PIXEL_SPACING,  # of tomosynthesis
+    ),
+    (
+        {"Modality": "XA", "PixelSpacing": SMALLER, "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        (0.15, 0.15),
+        SpacingSource.PIXEL_SPACING,  # of a rotational scan
+    ),
+    (
         DX | {"PixelSpacing": SMALLER, "PixelSpacingCalibrationType": "GEOMETRY"},
         (0.15, 0.15),
         SpacingSource.GEOMETRY,
