@@ -88,7 +88,7 @@ class Picture:
     def frame_bytes(self) -> int:
         """Size of one native frame."""
         samples = self.rows * self.columns * self.samples
-        if self.photometric in colour.HALVED and not self.encapsulated:
+        if self.samples == 3 and self.photometric in colour.HALVED and not self.encapsulated:
             samples = self.rows * self.columns * 2
         return (samples * self.bits_allocated + 7) // 8
 

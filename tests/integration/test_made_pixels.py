@@ -288,6 +288,13 @@ def test_colours_that_cannot_be_shown_say_why(photometric, columns, why):
         describe(made_colour(np.zeros((4, columns, 3), np.uint8), photometric))
 
 
+def test_one_sample_a_pixel_is_grey_whatever_colours_are_said():
+    array = values("<u2", 12)
+    for said in ("YBR_FULL_422", "RGB", "YBR_PARTIAL_422"):
+        shown = read_frame(made(array, stored=12, PhotometricInterpretation=said))
+        np.testing.assert_array_equal(shown.stored, array)
+
+
 def test_an_icc_profile_that_is_not_applied_is_told():
     array = smooth_colour()
     adobe, srgb = (ImageCms.ImageCmsProfile(one).tobytes() for one in profiles())
