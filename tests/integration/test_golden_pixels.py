@@ -138,6 +138,24 @@ def test_compressed_frames_are_those_of_gdcm(pictures):
     assert compared > 10
 
 
+@pytest.mark.parametrize(
+    ("packed", "native"),
+    [
+        *(("rtdose_rle.dcm", "rtdose.dcm"), ("rtdose_rle_1frame.dcm", "rtdose_1frame.dcm")),
+        *(("liver_rle.dcm", "liver.dcm"), ("liver_deflate.dcm", "liver.dcm")),
+    ],
+)
+def test_what_no_other_decodes_is_what_was_packed(packed, native):
+    """Of 32 bits in run lengths and single bits: the same object as it was."""
+    found = {path.name: path for path in files() if path.name in (packed, native)}
+    if len(found) < 2:
+        pytest.skip("only in the corpus")
+    theirs = describe(found[native])
+    for number in {0, theirs.frames // 2, theirs.frames - 1}:
+        one, other = read_frame(found[packed], number), read_frame(theirs, number)
+        assert (one.info.format, one.data) == (other.info.format, other.data)
+
+
 def dcmtk_picture(path: Path, picture: Picture, frame: Frame, number: int) -> np.ndarray | None:
     """DCMTK's drawing of a frame with the window of ours; None when it has no codec for it."""
     info = frame.info

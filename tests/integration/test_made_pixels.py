@@ -295,6 +295,14 @@ def test_one_sample_a_pixel_is_grey_whatever_colours_are_said():
         np.testing.assert_array_equal(shown.stored, array)
 
 
+def test_numbers_that_would_drown_every_pixel_are_not_believed():
+    array = values("<u2", 12)
+    lies = {"RescaleSlope": "1e300", "RescaleIntercept": "-1e300", "WindowWidth": "1e300"}
+    info = read_frame(made(array, stored=12, WindowCenter=5, **lies)).info
+    assert (info.slope, info.intercept, info.windows) == (1, 0, ())
+    assert info.window_width <= 4096
+
+
 def test_an_icc_profile_that_is_not_applied_is_told():
     array = smooth_colour()
     adobe, srgb = (ImageCms.ImageCmsProfile(one).tobytes() for one in profiles())

@@ -189,10 +189,10 @@ def test_extents_on_ultrasound_and_activity_have_codes_and_units_of_their_own(tm
     report = highdicom.sr.ComprehensiveSR.from_dataset(document).content
     doppler, spectrum = map(numbers_of, report.get_image_measurement_groups())
     assert doppler == {
-        "Duration": (pytest.approx(0.2), "s"),
+        "Duration (attribute)": (pytest.approx(0.2), "s"),
         "Flow Velocity": (pytest.approx(30), "cm/s"),
     }
-    assert spectrum == {"Duration": (pytest.approx(0.2), "s")}  # hertz have no concept
+    assert spectrum == {"Duration (attribute)": (pytest.approx(0.2), "s")}  # hertz have no concept
     [activity] = report.get_planar_roi_measurement_groups()
     assert numbers_of(activity)["Mean"][1] == "Bq/ml"
     assert numbers_of(activity)["Area"][1] == "{pixels2}"
