@@ -75,7 +75,7 @@ class TeachingCase(Offer):
         if self._last is None or not self._last[1].left:
             return []
         case, made = self._last
-        head = {"kind": "section", "label": f"Left out of {case}"}
+        head = {"kind": "section", "label": f"Left out of {case}, the last one"}
         return [head, *({"kind": "note", "label": line} for line in lines_of(made))]
 
     def _submit(self, values: dict[str, Any]) -> None:
