@@ -29,6 +29,11 @@ PEOPLE_COLUMNS: list[dict[str, Any]] = [
     },
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "170px"},
 ]
+TODAY_COLUMNS: list[dict[str, Any]] = [
+    *PEOPLE_COLUMNS[:4],
+    {"id": "state", "label": "Visit", "kind": "chip", "width": "190px"},
+    PEOPLE_COLUMNS[-1],
+]
 VISIT_COLUMNS: list[dict[str, Any]] = [
     {"id": "when", "label": "Date", "sub": "at", "width": "124px", "strong": True},
     {"id": "what", "label": "Examination", "sub": "place", "wrap": True},

@@ -10,6 +10,7 @@ from clinic_panel.components import record as shown
 from clinic_panel.components.board import Board
 from clinic_panel.components.booking_form import Book
 from clinic_panel.components.facts import Facts
+from clinic_panel.components.file_list import FileList, lines
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.live import Live
 from clinic_panel.components.patient_form import EditPatient, NewPatient
@@ -20,7 +21,7 @@ from clinic_panel.errors import ClinicError, NotFound
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
-from clinic_panel.services import patient, record, workflow
+from clinic_panel.services import patient, prepared, record, workflow
 from clinic_panel.services.patient import PatientRow
 from clinic_panel.services.workflow import AppointmentRow
 
@@ -50,11 +51,12 @@ def page(ctx: Context, live: Live) -> Any:
     one = Record(ctx, _asked())
     for topic in (Topic.SCHEDULE, Topic.STUDIES, Topic.REPORTS):
         live.on(topic, one.reload)
+    live.on(Topic.JOBS, one.follow_files)
     return framed(
         ctx,
         "Patient",
         "patients",
-        main=[one.heading, one.facts, one.visits, one.studies, one.reports],
+        main=[one.heading, one.facts, one.visits, one.studies, one.reports, one.files],
         overlays=one.tasks.parts,
     )
 
@@ -78,7 +80,7 @@ class Finder:
         self.field = SearchField(
             label="Find a patient", placeholder="Name, ID, birth date or accession number"
         )
-        self.board = Board(columns=shown.PEOPLE_COLUMNS, row_action="open", lit=False)
+        self.board = Board(row_action="open", lit=False)
         self.heading.param.watch(self._pressed, "pressed")
         self.field.param.watch(lambda _: self.search(), "text")
         self.board.param.watch(self._acted, "action")
@@ -98,6 +100,7 @@ class Finder:
         may_book = self.ctx.may(Permission.SCHEDULE_WRITE)
         self.board.param.update(
             title="Found",
+            columns=shown.PEOPLE_COLUMNS,
             rows=shown.people(found, may_book=may_book),
             empty_text="Nobody matches.",
             footer=f"The first {MOST}: type more to narrow down." if len(found) == MOST else "",
@@ -106,6 +109,7 @@ class Finder:
     def _show_today(self, rows: list[AppointmentRow]) -> None:
         self.board.param.update(
             title="Here today",
+            columns=shown.TODAY_COLUMNS,
             rows=shown.here_today(self.ctx, rows),
             empty_text="Nobody is booked today: type a name, an ID or a birth date.",
             footer="",
@@ -144,8 +148,10 @@ class Record:
         self.reports = Board(
             title="Reports", columns=shown.REPORT_COLUMNS, empty_text="No reports yet."
         )
+        self.files = FileList()
         self.heading.param.watch(self._pressed, "pressed")
         self.show(record.read(ctx, patient_pk))
+        self.follow_files()
 
     def reload(self) -> None:
         """Read the record again; the lines are rewritten in their place."""
@@ -153,6 +159,17 @@ class Record:
             self.show(record.read(self.ctx, self.patient_pk, again=True))
         except ClinicError as error:
             self.tasks.notice.say(error.message, "problem")
+
+    def follow_files(self) -> None:
+        """Show what the person who looks had prepared to hand out."""
+        if not self.ctx.may(Permission.IMAGE_READ):
+            return
+        try:
+            found = prepared.of_patient(self.ctx, self.patient_pk)
+        except ClinicError as error:
+            self.tasks.notice.say(error.message, "problem")
+            return
+        self.files.items = lines(self.ctx, found, with_study=True)
 
     def show(self, found: record.PatientRecord) -> None:
         """Bring every part up to date."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import panel as pn
 
+from clinic_panel.components.file_list import FileList, lines
 from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
@@ -27,7 +29,7 @@ from clinic_panel.errors import ClinicError, NotFound
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
-from clinic_panel.services import viewing
+from clinic_panel.services import prepared, viewing
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.report_content import KeyImageRef
 
@@ -36,6 +38,8 @@ TITLE = "Study"
 PERMISSION = Permission.IMAGE_READ
 EDITOR_PX = 420
 BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
+_SHOWN, _HIDDEN = {"flex": "none"}, {"display": "none"}
+_ASIDE = {"gap": "12px", "max-height": BELOW_THE_BAR, "flex-wrap": "nowrap"}
 
 
 def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
@@ -76,7 +80,7 @@ def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
         TITLE,
         "reports" if ctx.may(Permission.REPORT_WRITE) else "schedule",
         main=[viewer],
-        aside=[] if is_second else [_report(ctx, live, view, viewer, notice)],
+        aside=[] if is_second else [_aside(ctx, live, view, viewer, notice)],
         aside_px=EDITOR_PX,
         overlays=[form, notice],
     )
@@ -113,6 +117,30 @@ def _hang(
     live.on(Topic.JOBS, sharing.refresh)
 
 
+def _aside(
+    ctx: Context, live: Live, view: viewing.StudyView, viewer: StudyViewer, notice: Notice
+) -> pn.Column:
+    """Return the report, and below it what was prepared to hand out; together one screen high."""
+    report = _report(ctx, live, view, viewer, notice)
+    return pn.Column(
+        report, _prepared(ctx, live, view.id), sizing_mode="stretch_width", margin=0, styles=_ASIDE
+    )
+
+
+def _prepared(ctx: Context, live: Live, study_id: int) -> FileList:
+    """Return the reader's files of this study, followed as they are made."""
+    files = FileList()
+
+    def reload() -> None:
+        with suppress(ClinicError):  # looked at again with the next change
+            items = lines(ctx, prepared.of_study(ctx, study_id))
+            files.param.update(items=items, styles=_SHOWN if items else _HIDDEN)
+
+    live.on(Topic.JOBS, reload)
+    reload()
+    return files
+
+
 def _report(
     ctx: Context, live: Live, view: viewing.StudyView, viewer: StudyViewer, notice: Notice
 ) -> ReportEditor:
@@ -122,7 +150,7 @@ def _report(
         study_id=view.id,
         modalities="\\".join(view.modalities),
         description=view.study_description,
-        styles={"max-height": BELOW_THE_BAR, "overflow-y": "auto"},
+        styles={"flex": "0 1 auto", "min-height": "0", "overflow-y": "auto"},
     )
     viewer.key_images = _marked(viewer, editor.key_images)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,17 @@ from clinic_panel.errors import Forbidden, Invalid, NotFound, Unavailable
 from clinic_panel.imaging.header import read_header
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.job import JobKind
+from clinic_panel.models.imaging import Study
+from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.user import Role
-from clinic_panel.services import dicom, film, handout, jobs, markup
+from clinic_panel.services import dicom, film, handout, jobs, markup, prepared
 from clinic_panel.services.dicom import Received
 from clinic_panel.services.film import Layout, Pictured
 from clinic_panel.services.handout import Progress
 from clinic_panel.services.markup import Drawn
 from clinic_panel.tasks import handout as files
 from clinic_panel.tasks.work import run_all
+from tests import factories
 
 CT = Path(get_testdata_file("CT_small.dcm"))
 PATIENT = "Ötztürk^Ayşe"
@@ -70,6 +73,36 @@ def pictured(images, **more):
         Pictured(image, 0, f"Thorax · {place} / 7", **more)
         for place, image in enumerate(images, start=1)
     ]
+
+
+def test_what_was_prepared_is_found_again_by_whoever_asked_for_it_for_a_day(ctx, ct, as_role):
+    study_id, images = ct
+    doctor = as_role(Role.CLINICIAN)
+    patient = factories.patient(ctx)
+    with ctx.begin() as session:
+        session.get_one(Study, study_id).patient_pk = patient.id
+    first = film.ask(doctor, study_id, pictured(images[:1]), Layout(rows=1, columns=1))
+    work(ctx)
+    second = film.ask(doctor, study_id, pictured(images[:1]), Layout(rows=1, columns=1))
+
+    found = prepared.of_study(doctor, study_id)
+
+    assert [(each.id, each.progress) for each in found] == [
+        (second, Progress.MAKING),
+        (first, Progress.READY),
+    ]
+    assert found == prepared.of_patient(doctor, patient.id)
+    with ctx.begin() as session:
+        session.scalars(select(Job).where(Job.subject_id == second)).one().state = JobState.FAILED
+    assert prepared.of_study(doctor, study_id)[0].progress is Progress.FAILED
+    other = factories.user(ctx, Role.CLINICIAN, username="other")
+    elsewhere = ctx.acting_as(replace(doctor.actor, username="other", user_pk=other.id))
+    assert prepared.of_study(elsewhere, study_id) == []
+    assert prepared.of_patient(doctor, patient.id + 1) == []
+    later = replace(doctor, clock=lambda: ctx.clock() + handout.KEPT_FOR)
+    assert prepared.of_study(later, study_id) == []
+    with pytest.raises(Forbidden):
+        prepared.of_study(as_role(Role.RECEPTIONIST), study_id)
 
 
 def test_a_film_names_the_patient_on_every_image_and_counts_its_pages(ctx, ct, as_role):
