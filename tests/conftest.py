@@ -31,6 +31,7 @@ from clinic_panel.context import Actor, Context, system
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine, upgrade
 from clinic_panel.services import passwords
+from tests import leftovers
 
 # Processes must speak up by themselves, as on a machine where nobody set this.
 os.environ.pop("PYTHONUNBUFFERED", None)
@@ -58,8 +59,10 @@ def scratch() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(scratch()))
+    if not hasattr(config, "workerinput"):  # once a run, not in each of its processes
+        leftovers.sweep(scratch())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -190,7 +193,8 @@ class PostgresServer:
     def start(self) -> None:
         options = (
             f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off "
-            "-c max_connections=200"
+            "-c max_connections=200 "
+            "-c dynamic_shared_memory_type=mmap"  # in its folder, and gone with it
         )
         log = str(self.folder / "log")
         self._run(
@@ -229,6 +233,7 @@ def postgres() -> Iterator[PostgresServer]:
     # Not below pytest's own folder, which the user postgres may not enter.
     folder = scratch() / f"clinic-postgres-{uuid.uuid4().hex[:8]}"
     folder.mkdir(mode=0o755)
+    leftovers.claim(folder)
     server = PostgresServer(folder)
     try:
         engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
