@@ -56,13 +56,7 @@ def files(tmp_path):
     return folder
 
 
-def test_help_is_quick_and_every_command_has_it():
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    best = min(
-        _seconds([sys.executable, "-m", "clinic_panel", "--help"], environ) for _ in range(3)
-    )
-    assert best < 1.0  # 0.2 s on an idle machine; heavy imports would add seconds
-
+def test_every_command_has_help():
     def walk(command, words):
         found = CliRunner().invoke(main, [*words, "--help"])
         assert found.exit_code == 0
@@ -73,15 +67,12 @@ def test_help_is_quick_and_every_command_has_it():
     walk(main, [])
 
 
-def _seconds(command, environ):
-    began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)
-    return time.perf_counter() - began
-
-
-def test_help_imports_nothing_heavy():
+def test_help_is_quick_because_it_imports_nothing_heavy():
     code = (
-        "import sys, clinic_panel.__main__\n"
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from clinic_panel.__main__ import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "heavy = {'panel', 'bokeh', 'pydicom', 'sqlalchemy', 'dask', 'numpy', 'param'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

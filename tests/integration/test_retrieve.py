@@ -589,10 +589,15 @@ def test_a_move_is_cancelled_in_the_middle(node, kept, target):
 @only_sqlite
 @both_receivers
 def test_a_slow_destination_costs_neither_patience_nor_the_association(start, kept, target):
-    node = start(idle_s=1.7)
+    node = start(idle_s=60.0)
     go_on = threading.Event()
     target(lambda n: 0x0000 if go_on.wait(60) else 0xC000)
     kept.add("CT_small.dcm")
+
+    def grow_late():
+        """Let the time without a word from the peer seem longer: only our own answers mend that."""
+        [serving] = node._associations
+        serving.dul._idle_timer._start_time -= 40
 
     with moving(node, (Verification, [IMPLICIT])) as association:
         wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
@@ -601,6 +606,8 @@ def test_a_slow_destination_costs_neither_patience_nor_the_association(start, ke
             pending += status.Status == 0xFF00
             if pending == 3:
                 go_on.set()
+            elif status.Status == 0xFF00:
+                grow_late()
         assert status.Status == 0x0000
         assert association.send_c_echo().Status == 0x0000
 

@@ -1,7 +1,9 @@
 import contextlib
 import struct
-import time
+import sys
+import tracemalloc
 import zlib
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from datetime import time as clock_time
@@ -197,10 +199,15 @@ def test_a_deflated_object_reads_and_a_bomb_is_refused():
     meta_end = 132 + 12 + struct.unpack_from("<L", start, 140)[0]
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = engine.compress(bytes(300 * 2**20)) + engine.flush()
-    began = time.perf_counter()
-    with pytest.raises(NotUnderstood, match="beyond reason"):
-        read_header(start[:meta_end] + bomb)
-    assert time.perf_counter() - began < 5
+    part10 = start[:meta_end] + bomb
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotUnderstood, match="beyond reason"):
+            read_header(part10)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 150 << 20  # half of what it would be
 
 
 def test_deep_nesting_is_refused_and_long_sequences_are_walked():
@@ -253,17 +260,17 @@ def test_what_one_object_has_of_its_own_is_never_that_of_the_one_before():
         assert after == replace(before, **{keyword: shown}), keyword
 
 
-def test_a_header_costs_less_than_half_a_millisecond():
+def test_a_header_costs_few_calls():
+    """It is read with every object that arrives; how long that takes, the benchmarks tell."""
     prefix = CT[:16384]
-    read_header(prefix, partial=True)
-    best = min(_seconds(prefix) for _ in range(50))
-    assert best < 0.5e-3
-
-
-def _seconds(prefix: bytes) -> float:
-    began = time.perf_counter()
-    read_header(prefix, partial=True)
-    return time.perf_counter() - began
+    read_header(prefix, partial=True)  # what is made once is not counted
+    calls = Counter()
+    sys.setprofile(lambda _frame, event, _argument: calls.update([event]))
+    try:
+        read_header(prefix, partial=True)
+    finally:
+        sys.setprofile(None)
+    assert 10 < calls["call"] < 450, calls
 
 
 def test_numbers_no_index_can_hold_are_left_out():
