@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -74,6 +76,13 @@ def test_a_prior_hangs_beside_where_there_is_room_and_one_press_undoes_it(clinic
     [kept] = of(clinic.ctx, Markup, study_pk=prior)
     assert [one["kind"] for one in kept.shapes] == ["length"]
     assert not any(row.shapes for row in of(clinic.ctx, Markup, study_pk=now))
+
+    page.get_by_role("button", name="Save and hand out").click()
+    page.get_by_role("menuitem", name="Picture of this view…").click()
+    with page.expect_download() as leaving:
+        page.get_by_role("button", name="Save picture").click()
+    picture = np.asarray(Image.open(leaving.value.path()).convert("RGB"))
+    assert (picture == (0xF5, 0x9E, 0x0B)).all(axis=2).sum() > 1000  # its badge goes with it
 
     button = page.get_by_role("button", name="Prior beside")
     expect(button).to_have_attribute("aria-pressed", "true")

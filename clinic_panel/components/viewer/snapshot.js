@@ -1,7 +1,7 @@
 // Snapshot: the active view as one picture: the image as it is shown, what was drawn on it if wanted,
 // and whose it is, on the image or beside it. A picture that leaves always says what it is not for.
 const STRIP = {line: 20, pad: 10};
-const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd34d", plain: "#ffffff"};
+const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd34d", plain: "#ffffff", badge: "#f59e0b", onBadge: "#1c1203"};
 
 // The picture as a canvas, or null where there is no image.
 function snapshotOf(pane, {identity, marks}) {
@@ -25,7 +25,9 @@ function snapshotOf(pane, {identity, marks}) {
   who.forEach((line, i) => writeOn(context, line, STRIP.pad, STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
   context.translate(0, beside);
   if (marks) drawMarks(context, pane.shapes.node);
-  const letters = {left: [12, height / 2, "left"], right: [width - 36, height / 2, "right"], top: [width / 2, 20, "center"], bottom: [width / 2, height - 44, "center"]};
+  const earlier = overlay.parts.prior.textContent;
+  if (earlier) drawBadge(context, earlier, width / 2);
+  const letters = {left: [12, height / 2, "left"], right: [width - 36, height / 2, "right"], top: [width / 2, earlier ? 42 : 20, "center"], bottom: [width / 2, height - 44, "center"]};
   for (const [side, [x, y, align]] of Object.entries(letters)) {
     writeOn(context, overlay.parts[side].textContent, x, y, {align, ink: INK.letter, bold: true});
   }
@@ -34,6 +36,18 @@ function snapshotOf(pane, {identity, marks}) {
   writeOn(context, overlay.parts.place.textContent, 12, height - 18, {});
   if (!overlay.notice.hidden) writeOn(context, overlay.notice.textContent, width / 2, height - 18, {align: "center", ink: INK.notice});
   return sheet;
+}
+
+// That it is an old study, as plain as on the screen: a picture travels without its neighbours.
+function drawBadge(context, text, x) {
+  context.font = "700 13px Roboto, system-ui, sans-serif";
+  const half = context.measureText(text).width / 2 + 14;
+  context.fillStyle = INK.badge;
+  context.beginPath();
+  context.roundRect(x - half, 0, 2 * half, 26, [0, 0, 8, 8]);
+  context.fill();
+  Object.assign(context, {textAlign: "center", textBaseline: "middle", fillStyle: INK.onBadge});
+  context.fillText(text, x, 13);
 }
 
 function writeOn(context, text, x, y, {align = "left", ink = INK.plain, bold = false, size = 13, most}) {
