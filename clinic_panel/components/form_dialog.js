@@ -153,7 +153,9 @@ class Form {
     input.addEventListener("input", () => this.mark(field.name, ""));
     if (field.live && !lookup) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" || field.kind === "choice" ? 0 : 350, () => this.tell(field.name)));
     const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input, lookup?.list];
-    return h("div", { class: `field ${field.width || ""}` }, inner, help, wrong);
+    const row = h("div", { class: `field ${field.width || ""}`, hidden: Boolean(field.hidden) }, inner, help, wrong);
+    this.inputs.get(field.name).row = row;
+    return row;
   }
 
   // A list of the same names is brought up to date in place: what was typed stays typed.
@@ -172,6 +174,7 @@ class Form {
       const before = known.field;
       known.field = field;
       known.input.disabled = Boolean(field.disabled);
+      known.row.hidden = Boolean(field.hidden);
       known.help.textContent = field.help || "";
       known.help.hidden = !field.help;
       if (known.lookup) {
@@ -207,7 +210,7 @@ class Form {
     if (this.model.busy) return;
     let first = null;
     for (const [name, { input, field }] of this.inputs) {
-      const problem = input.validity.valueMissing ? `${field.label} is needed.`
+      const problem = field.hidden ? "" : input.validity.valueMissing ? `${field.label} is needed.`
         : input.validity.badInput ? `${field.label} is not complete.`
         : input.validity.valid ? "" : field.kind === "lookup" ? "Choose one from the list." : field.hint || `${field.label} is not valid.`;
       this.mark(name, problem);

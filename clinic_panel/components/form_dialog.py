@@ -23,7 +23,8 @@ class FormDialog(Part):
     optionally `value` (dates `YYYY-MM-DD`, times `HH:MM`), `required`, `options` (strings or dicts
     of `value`, `label`),
     `width` (`half`, `third`), `help`, `placeholder`, `disabled`, `max_length`, `min`, `max`,
-    `rows`, `pattern` with `hint`, `autocomplete`, `focus`, `live` (tell `changed` while typing).
+    `rows`, `pattern` with `hint`, `autocomplete`, `focus`, `live` (tell `changed` while typing),
+    `hidden` (asked only when another answer needs it).
 
     A `lookup` finds one of many: each pause in typing tells `changed` with the ``text``, the answer
     is a list of `options` with `value`, `label`, `detail`; its value is that of the row chosen, or

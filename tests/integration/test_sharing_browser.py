@@ -141,15 +141,26 @@ def test_a_picture_of_the_view_and_a_film_leave_with_an_entry_in_the_audit(site,
 
     choose(page, "Film sheet…")
     dialog = page.get_by_role("dialog", name="Film sheet")
+    expect(dialog.get_by_label("Every")).to_be_hidden()
+    dialog.get_by_label("Images").select_option("every")
+    expect(dialog.get_by_label("Every")).to_have_value("2")
+    dialog.get_by_label("Images").select_option("series")
+    expect(dialog.get_by_label("Every")).to_be_hidden()
     dialog.get_by_label("Columns × rows").select_option("1x1")
     shot(page, "sharing-film")
     dialog.get_by_role("button", name="Make PDF").click()
     expect(page.get_by_text("The film sheet is being made…")).to_be_visible()
+    files = page.get_by_role("region", name="Prepared files")
+    expect(files.get_by_role("status")).to_have_text("Being made")
     make_files(site.ctx)
     link = page.get_by_role("link", name="Open PDF")
     expect(link).to_be_visible()
     shot(page, "sharing-film-ready")
     made = int(link.get_attribute("href").removeprefix("/handouts/"))
+    page.reload()  # the notice is gone, the file is not
+    again = files.get_by_role("link", name="Download Film sheet")
+    expect(again).to_have_attribute("href", f"/handouts/{made}")
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     shutil.copy(handout.fetch(site.doctor, made).path, SHOTS / "film.pdf")
 
 
@@ -160,6 +171,8 @@ def entries(ctx, subject, action):
 
 
 def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):
+    choose(page, "Save as DICOM…")
+    expect(page.get_by_text("Nothing to save yet")).to_be_visible()
     draw(page)
     choose(page, "Save as DICOM…")
     dialog = page.get_by_role("dialog", name="Save as DICOM")
@@ -180,6 +193,21 @@ def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):
     page.keyboard.press("m")
     page.get_by_role("button", name="Save as DICOM…").click()
     expect(dialog).to_contain_text("unchanged since")
+
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    page.get_by_label("Template").select_option(label="General")
+    page.get_by_role("button", name="Start report").click()
+    sign = page.get_by_role("button", name="Sign report")
+    sign.click()
+    wrong = page.get_by_text("The impression is empty.")
+    expect(wrong).to_be_visible()
+    until(lambda: bottom(wrong) < sign.bounding_box()["y"])  # not below the bar with the button
+
+
+def bottom(locator):
+    box = locator.bounding_box()
+    return box["y"] + box["height"]
 
 
 def test_a_case_for_teaching_leaves_without_the_person(site, page):

@@ -43,8 +43,10 @@ class Desk:
         self.ctx, self.study_id, self.viewer = ctx, study_id, viewer
         self.form, self.notice, self.say = form, notice, notice.say
         self._submit: Callable[[dict[str, Any]], None] = lambda _: None
+        self._follow_up: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None
         self._followed: list[Follow] = []
         form.param.watch(self._submitted, "submitted")
+        form.param.watch(self._changed, "changed")
 
     @property
     def places(self) -> list[tuple[int, int]]:
@@ -55,10 +57,17 @@ class Desk:
         self,
         fields: Sequence[dict[str, Any]],
         submit: Callable[[dict[str, Any]], None],
+        follow_up: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None,
         **form: Any,
     ) -> None:
-        """Open the form; what is submitted goes to ``submit``."""
-        self._submit = submit
+        """Open the form; what is submitted goes to ``submit``.
+
+        Parameters
+        ----------
+        follow_up
+            Told the answers when a live field changes; returns what is asked then.
+        """
+        self._submit, self._follow_up = submit, follow_up
         self.form.ask(fields, **form)
 
     def follow(self, look: Follow) -> None:
@@ -73,6 +82,10 @@ class Desk:
     def _submitted(self, event: Any) -> None:
         if event.new is not None:
             self._submit(event.new)
+
+    def _changed(self, event: Any) -> None:
+        if event.new is not None and self._follow_up is not None:
+            self.form.fields = self._follow_up(event.new["values"])
 
 
 def following(handout_id: int, name: str, action: str) -> Follow:

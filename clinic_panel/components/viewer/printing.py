@@ -35,33 +35,34 @@ class Film(Offer):
 
     def ask(self, view: dict[str, Any] | None) -> None:
         """Ask how the sheets are to be."""
-        viewer = self._desk.viewer
         self._view = view or {}
-        count = len(viewer.stack())
-        options = [{"value": key, "label": label} for key, label in WHICH.items()]
-        grids = [{"value": f"{c}x{r}", "label": f"{c} × {r}"} for c, r in GRIDS]
-        half = {"width": "half", "required": True}
+        is_long = len(self._desk.viewer.stack()) > film.MOST_IMAGES
         self._desk.ask(
-            [
-                {"name": "which", "kind": "select", "label": "Images", "options": options}
-                | {"value": "series" if count <= film.MOST_IMAGES else "every", "required": True},
-                {"name": "grid", "kind": "select", "label": "Columns × rows", "options": grids}
-                | {"value": "3x4" if count > 6 else "2x2"}
-                | half,
-                {"name": "every", "kind": "number", "label": "Every", "min": 2, "max": 500}
-                | {
-                    "value": str(max(2, -(-count // 60))),
-                    "help": "Of the series: 2 is every second",
-                }
-                | {"width": "half"},
-                {"name": "marks", "kind": "checkbox", "label": "With my measurements"}
-                | {"value": True},
-            ],
+            self._fields({"which": "every" if is_long else "series"}),
             self._submit,
+            self._fields,
             title="Film sheet",
             intro="Identity, orientation and window stand on every image.",
             submit_label="Make PDF",
         )
+
+    def _fields(self, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what is asked; how many to leave out, only where some are."""
+        count = len(self._desk.viewer.stack())
+        options = [{"value": key, "label": label} for key, label in WHICH.items()]
+        grids = [{"value": f"{c}x{r}", "label": f"{c} × {r}"} for c, r in GRIDS]
+        half = {"width": "half", "required": True}
+        return [
+            {"name": "which", "kind": "select", "label": "Images", "options": options}
+            | {"value": values["which"], "required": True, "live": True},
+            {"name": "grid", "kind": "select", "label": "Columns × rows", "options": grids}
+            | {"value": "3x4" if count > 6 else "2x2"}
+            | half,
+            {"name": "every", "kind": "number", "label": "Every", "min": 2, "max": 500}
+            | {"value": str(max(2, -(-count // 60))), "help": "Of the series: 2 is every second"}
+            | {"width": "half", "hidden": values["which"] != "every"},
+            {"name": "marks", "kind": "checkbox", "label": "With my measurements", "value": True},
+        ]
 
     def _submit(self, values: dict[str, Any]) -> None:
         columns, _, rows = values["grid"].partition("x")

@@ -91,6 +91,9 @@ class Dicom(Offer):
         del view
         desk = self._desk
         holdings = evidence.standing(desk.ctx, desk.study_id, desk.places)
+        if all(holding.standing is Standing.NOTHING for holding in holdings):
+            desk.say("Nothing to save yet: measure or draw, or mark key images.", "info")
+            return
         fields: list[dict[str, Any]] = [
             {"kind": "note", "label": self._line(holding)} for holding in holdings
         ]
