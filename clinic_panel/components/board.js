@@ -88,7 +88,7 @@ class Table {
   }
 
   classes(column) {
-    return [column.align === "end" || column.kind === "number" ? "end" : "", column.hide === "first" ? "low" : "", column.hide === "second" ? "lower" : ""].join(" ");
+    return [column.kind === "actions" ? "acts-cell" : "", column.align === "end" || column.kind === "number" ? "end" : "", column.hide === "first" ? "low" : "", column.hide === "second" ? "lower" : ""].join(" ");
   }
 
   // What a filter offers; what is chosen stays on offer when no row has it any more.
@@ -182,7 +182,7 @@ class Table {
     cell.replaceChildren(...[made].flat().filter(Boolean));
     if (column.kind === "number") cell.dataset.label = column.label;  // on a phone it has no heading
     const blank = column.kind === "actions" ? !(row[column.id] || []).length : !text(row, column);
-    const place = column.kind === "actions" ? "acts-cell" : column.kind === "image" ? "pictured" : column.kind === "chip" && !column.small ? "chipped" : column.strong ? "title" : "plain";
+    const place = column.kind === "actions" ? "" : column.kind === "image" ? "pictured" : column.kind === "chip" && !column.small ? "chipped" : column.strong ? "title" : "plain";
     cell.className = `${this.classes(column)} ${place} ${blank ? "blank" : ""}`;
   }
 

@@ -281,17 +281,17 @@ class Book(Task):
 
     def _order(self) -> list[Field]:
         asked = {
-            "referring_physician_name": "Referring physician",
-            "scheduled_performing_physician_name": "Performing physician",
-            "reason_for_the_requested_procedure": "Reason",
+            "referring_physician_name": ("Referring physician", "third"),
+            "scheduled_performing_physician_name": ("Performing physician", "third"),
+            "reason_for_the_requested_procedure": ("Reason", ""),
         }
         return [
             {
                 "name": name,
                 "label": label,
-                "width": "third",
+                "width": width,
                 "max_length": 64,
                 "value": self.values.get(name, ""),
             }
-            for name, label in asked.items()
+            for name, (label, width) in asked.items()
         ]

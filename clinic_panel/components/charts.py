@@ -148,6 +148,8 @@ def _see_through(plot: Any, _element: Any) -> None:
     figure.outline_line_color = None
     figure.title.text_color = _INK
     figure.title.text_font_size = "15px"
+    figure.title.text_font_style = "bold"
+    figure.title.standoff = 6
     for axis in figure.axis:
         axis.axis_line_color = axis.major_tick_line_color = _INK
         axis.minor_tick_line_color = None
@@ -158,4 +160,6 @@ def _see_through(plot: Any, _element: Any) -> None:
     for legend in figure.legend:
         legend.background_fill_color = legend.border_line_color = None
         legend.orientation = "horizontal"
+        legend.padding, legend.margin, legend.spacing = 0, 4, 14
+        legend.label_text_font_size, legend.label_standoff = "13px", 6
         legend.label_text_color = _INK

@@ -1,6 +1,6 @@
 const REST_MS = 1000;     // of the hands, before what was typed is saved
 const PATIENCE_MS = 8000; // without an answer, the connection counts as lost
-const ROWS = { clinical_information: 2, technique: 1, findings: 8, impression: 3 };
+const ROWS = { clinical_information: 2, technique: 1, findings: 6, impression: 3 };
 
 const same = (one, other) => trimmed(one) === trimmed(other);
 const trimmed = (text) => String(text ?? "").replace(/\r\n?/g, "\n").replace(/^\n+|\n+$/g, "");
@@ -185,6 +185,7 @@ class Editor {
     known.input.setAttribute("aria-invalid", String(Boolean(problem)));
     known.wrong.textContent = problem;
     known.wrong.hidden = !problem;
+    if (problem) known.wrong.scrollIntoView({ block: "nearest" });
     return true;
   }
 

@@ -233,7 +233,7 @@ def figures(summary: DaySummary, *, is_today: bool) -> list[dict[str, Any]]:
         {
             "label": "In progress",
             "value": summary.in_progress,
-            "detail": ", ".join(summary.busy_rooms) or "no room",
+            "detail": ", ".join(summary.busy_rooms) or "no room busy",
             "tone": "blue",
             "icon": "people",
         },

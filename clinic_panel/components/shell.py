@@ -65,6 +65,7 @@ FRAME = {
             "& main > div": UNROLLED,
         },
         "& main .main-content": {**UNROLLED, "display": "block"},
+        "& main .main-content > * > *": {"marginBottom": "12px"},
         "& .header, & .MuiAppBar-root": {"display": "none"},
         "&&, & *": {"transition": "none !important"},  # else dark ink fades on light paper
     },
@@ -220,6 +221,10 @@ def _frame(wide: int | None, overlays: int, aside_px: int) -> dict[str, Any]:
     if wide is not None:
         rules[WIDE] = {
             "& .main-content": {"gridTemplateColumns": f"minmax(0, 1fr) {aside_px}px"},
+            # An aside that hid itself leaves its room to the rest.
+            "& .main-content:has(> * > [style*='display: none'])": {
+                "gridTemplateColumns": "minmax(0, 1fr)"
+            },
             f"& .main-content > :nth-child(-n+{wide}) > *": {"gridColumn": "1 / -1"},
         }
     return rules

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -141,7 +141,7 @@ def _person(
     )
 
 
-PATIENTS: Final = (
+_PEOPLE: Final = (
     _person("Müller", "Zoë", "F", "1984-03-02"),
     _person("Łuczak", "Stanisław", "M", "1951-11-23", allergies="Iodinated contrast"),
     _person("Dvořáková", "Jiřina", "F", "1968-07-14"),
@@ -193,4 +193,13 @@ PATIENTS: Final = (
     _person("Sharma", "Ananya", "F", "1998-01-07"),
     _person("van den Berg", "Maarten", "M", "1935-10-29"),
     _person("Smith", "John", "M", "1967-05-05"),
+)
+
+PATIENTS: Final = tuple(
+    replace(
+        person,
+        patient_telephone_numbers=f"+49 40 555 01 {10 + number}",  # rings nowhere
+        patient_address=f"{2 * number + 1} Quay Street, 20457 Sampletown",
+    )
+    for number, person in enumerate(_PEOPLE)
 )

@@ -33,7 +33,7 @@ _CARD = {
     "background": "light-dark(#ffffff, #162124)",
     "border": "1px solid light-dark(#dde6e4, #2a3a3d)",
     "border-radius": "10px",
-    "padding": "12px 16px",
+    "padding": "8px 12px 4px",
 }
 _MINUTES = [
     {"id": "modality", "label": "Modality", "kind": "chip", "small": True},
@@ -110,7 +110,7 @@ class _Analytics:
                 table,
                 sizing_mode="stretch_width",
                 margin=0,
-                styles={"gap": "8px"},
+                styles={"gap": "10px"},
             )
             for plot, table in zip(self.plots, self.tables, strict=True)
         ]

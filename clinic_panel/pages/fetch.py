@@ -28,6 +28,7 @@ from clinic_panel.services.fetching import Findings
 PATH = "/fetch"
 TITLE = "Other archives"
 PERMISSION = Permission.IMAGE_READ
+SEARCH = {"id": "search", "label": "Search", "icon": "search", "primary": True}
 
 
 def page(ctx: Context, live: Live) -> Any:
@@ -53,11 +54,14 @@ class OtherArchives:
         self.background = Background()
         self.tasks = TaskDialog(self.reload)
         self.heading = Heading(title=TITLE)
+        is_known = bool(fetching.archives(ctx))
         self.found = Board(
             title="Found there",
             columns=FOUND_COLUMNS,
-            buttons=[{"id": "search", "label": "Search", "icon": "search", "primary": True}],
-            empty_text="Search another archive for earlier studies of a patient.",
+            buttons=[SEARCH] if is_known else [],
+            empty_text="Search another archive for earlier studies of a patient."
+            if is_known
+            else "No other archive is known here.\nAn administrator adds it under Admin, Devices.",
         )
         self.transfers = Board(
             title="Transfers",

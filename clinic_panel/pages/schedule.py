@@ -125,6 +125,7 @@ class Desk:
         self.heading.note = f"{day:%A, %d %B %Y}"
         if self.unmatched:
             self.unmatched.rows = unmatched.lines(self.ctx, studies)
+            self.unmatched.styles = SHOWN if studies else HIDDEN
         self.count()
 
     def draw(self) -> None:

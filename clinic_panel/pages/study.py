@@ -38,7 +38,7 @@ TITLE = "Study"
 PERMISSION = Permission.IMAGE_READ
 EDITOR_PX = 420
 BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
-_SHOWN, _HIDDEN = {"flex": "none"}, {"display": "none"}
+_SHOWN, _HIDDEN = {"display": "block", "flex": "none"}, {"display": "none"}
 _ASIDE = {"gap": "12px", "max-height": BELOW_THE_BAR, "flex-wrap": "nowrap"}
 
 

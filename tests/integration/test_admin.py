@@ -69,7 +69,7 @@ def test_a_user_is_added_and_may_sign_in(page, ctx):
     press(users.board, None, "add")
     answer(page, username="Desk", role="receptionist", password=NEW, again=NEW)
 
-    assert shown(users.board, username="desk", state="Active", role="receptionist")
+    assert shown(users.board, username="desk", state="Active", role="Receptionist")
     auth.sign_in(ctx, "desk", NEW, "")
 
 
@@ -94,7 +94,7 @@ def test_accounts_are_closed_opened_unlocked_and_change_roles(page, ctx):
     assert shown(users.board, username="doctor", state="Active")
     press(users.board, doctor.id, "role")
     answer(page, role="analyst")
-    assert shown(users.board, username="doctor", role="analyst")
+    assert shown(users.board, username="doctor", role="Analyst")
     press(users.board, doctor.id, "password")
     answer(page, password=NEW, again=NEW)
     auth.sign_in(ctx, "doctor", NEW, "")

@@ -65,7 +65,7 @@ class Accounts(Section):
             "label": row.username,
             "username": row.username,
             "name": row.display_name,
-            "role": row.role.value,
+            "role": row.role.value.capitalize(),
             "state": state,
             "until": f"until {self.moment(row.locked_until_at)[-8:]}" if state == "Locked" else "",
             "seen": self.moment(row.seen_at),

@@ -53,9 +53,12 @@ class AuditLog(Section):
             buttons=[{"id": "check", "label": "Check the chain", "icon": "check"}],
         )
         self.board = Board(
-            label="Audit entries",
+            title="Audit entries",
             columns=COLUMNS,
-            facets=[{"id": "username", "label": "Who"}, {"id": "action", "label": "Action"}],
+            facets=[
+                {"id": "username", "label": "Who", "kind": "list", "all": "Everybody"},
+                {"id": "action", "label": "Action", "kind": "list", "all": "All actions"},
+            ],
             searchable=True,
             search_label="Filter entries",
             empty_text="Nothing was recorded on this day.",
