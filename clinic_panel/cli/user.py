@@ -46,11 +46,11 @@ def _read_password(from_stdin: bool) -> str:
 def user_add(settings: Settings, username: str, role: str, name: str, password_stdin: bool) -> None:
     """Make an account; the first administrator is made here."""
     from clinic_panel.models.user import Role
-    from clinic_panel.services import auth
+    from clinic_panel.services import accounts
 
     with opened(settings) as ctx:
         password = _read_password(password_stdin)
-        auth.add_user(ctx, username, role=Role(role), password=password, display_name=name)
+        accounts.add_user(ctx, username, role=Role(role), password=password, display_name=name)
     click.echo(f"{username} may sign in as {role}.")
 
 
@@ -58,10 +58,10 @@ def user_add(settings: Settings, username: str, role: str, name: str, password_s
 @at_home
 def user_list(settings: Settings) -> None:
     """List the accounts."""
-    from clinic_panel.services import auth
+    from clinic_panel.services import accounts
 
     with opened(settings) as ctx:
-        for row in auth.list_users(ctx):
+        for row in accounts.list_users(ctx):
             state = "" if row.is_active else "disabled"
             if row.locked_until_at:
                 state = f"locked until {row.locked_until_at.astimezone(ctx.zone):%H:%M}"
@@ -76,10 +76,10 @@ def user_list(settings: Settings) -> None:
 @at_home
 def user_passwd(settings: Settings, username: str, password_stdin: bool) -> None:
     """Give an account a new password and end its sessions."""
-    from clinic_panel.services import auth
+    from clinic_panel.services import accounts
 
     with opened(settings) as ctx:
-        auth.set_password(ctx, username, _read_password(password_stdin))
+        accounts.set_password(ctx, username, _read_password(password_stdin))
     click.echo(f"{username} has a new password.")
 
 
@@ -88,10 +88,10 @@ def user_passwd(settings: Settings, username: str, password_stdin: bool) -> None
 @at_home
 def user_disable(settings: Settings, username: str) -> None:
     """Close an account and end its sessions."""
-    from clinic_panel.services import auth
+    from clinic_panel.services import accounts
 
     with opened(settings) as ctx:
-        auth.disable(ctx, username)
+        accounts.disable(ctx, username)
     click.echo(f"{username} can no longer sign in.")
 
 
@@ -100,9 +100,9 @@ def user_disable(settings: Settings, username: str) -> None:
 @at_home
 def user_unlock(settings: Settings, username: str) -> None:
     """Let an account try again after too many failures; open it if it was disabled."""
-    from clinic_panel.services import auth
+    from clinic_panel.services import accounts
 
     with opened(settings) as ctx:
-        auth.unlock(ctx, username)
-        auth.enable(ctx, username)
+        accounts.unlock(ctx, username)
+        accounts.enable(ctx, username)
     click.echo(f"{username} may sign in again.")

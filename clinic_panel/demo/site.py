@@ -15,7 +15,7 @@ from clinic_panel.models.appointment import Procedure, Room
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.site import SiteSetting
 from clinic_panel.models.user import User
-from clinic_panel.services import audit, auth, peers
+from clinic_panel.services import accounts, audit, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.services.report_content import LETTERHEAD as LETTERHEAD_KEY
 from clinic_panel.services.slots import OPENING_HOURS_KEY
@@ -72,7 +72,7 @@ def hire(ctx: Context, password: str, *, renew: bool) -> Staff:
         known = set(session.scalars(select(User.username)))
     for account in ACCOUNTS:
         if account.username not in known:
-            auth.add_user(
+            accounts.add_user(
                 ctx,
                 account.username,
                 role=account.role,
@@ -81,7 +81,7 @@ def hire(ctx: Context, password: str, *, renew: bool) -> Staff:
                 any_password=True,
             )
         elif renew:
-            auth.set_password(ctx, account.username, password, any_password=True)
+            accounts.set_password(ctx, account.username, password, any_password=True)
     _furnish(ctx)
     with ctx.read() as session:
         return Staff(

@@ -15,7 +15,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Role
 from clinic_panel.pages import admin as page_module
 from clinic_panel.pages.admin import Administration
-from clinic_panel.services import associations, auth, commitments, lockout, peers, site
+from clinic_panel.services import accounts, associations, auth, commitments, lockout, peers, site
 from tests.factories import study, user
 
 NEW = "another long sentence"
@@ -247,7 +247,7 @@ def test_the_letterhead_is_set_once_and_a_second_editor_is_told(page, ctx):
 
 def test_a_change_reaches_the_open_tab_alone(page, ctx):
     users = section(page, "users")
-    auth.add_user(ctx, "desk", role=Role.RECEPTIONIST, password=NEW)
+    accounts.add_user(ctx, "desk", role=Role.RECEPTIONIST, password=NEW)
     page.heard(Topic.STUDIES)
     assert not shown(users.board, username="desk")
     page.heard(Topic.ADMIN)

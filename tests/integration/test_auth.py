@@ -16,7 +16,7 @@ from clinic_panel.errors import (
 )
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.user import LoginAttempt, Role, User, WebSession
-from clinic_panel.services import auth, lockout, passwords, sessions
+from clinic_panel.services import accounts, auth, lockout, passwords, sessions
 from clinic_panel.services.passwords import HASHER, NOBODY
 from clinic_panel.services.sessions import SessionCache
 from tests.factories import PASSWORD, user
@@ -75,7 +75,7 @@ def test_a_wrong_password_and_an_unknown_name_sound_the_same(ctx, doctor, userna
 
 def test_a_disabled_account_sounds_like_a_wrong_password(ctx, doctor):
     user(ctx, Role.ADMIN)
-    auth.disable(ctx, "doctor")
+    accounts.disable(ctx, "doctor")
 
     with pytest.raises(Unauthenticated) as caught:
         auth.sign_in(ctx, "doctor", PASSWORD, "")
@@ -149,12 +149,12 @@ def test_guesses_at_the_same_time_do_not_slip_past_the_lock(ctx, doctor):
 
 def test_an_admin_unlocks(ctx, doctor):
     fail(ctx, times=lockout.ACCOUNT_FREE)
-    [row] = auth.list_users(ctx)
+    [row] = accounts.list_users(ctx)
     assert row.locked_until_at is not None
 
-    auth.unlock(ctx, "doctor")
+    accounts.unlock(ctx, "doctor")
 
-    [row] = auth.list_users(ctx)
+    [row] = accounts.list_users(ctx)
     assert row.locked_until_at is None
     auth.sign_in(ctx, "doctor", PASSWORD, "10.0.0.10")
 
@@ -204,9 +204,9 @@ def test_the_sweeper_learns_which_sessions_are_still_open(ctx, clock, doctor):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda ctx: auth.disable(ctx, "doctor"),
-        lambda ctx: auth.set_password(ctx, "doctor", NEW),
-        lambda ctx: auth.change_role(ctx, "doctor", Role.ANALYST),
+        lambda ctx: accounts.disable(ctx, "doctor"),
+        lambda ctx: accounts.set_password(ctx, "doctor", NEW),
+        lambda ctx: accounts.change_role(ctx, "doctor", Role.ANALYST),
     ],
 )
 def test_a_change_of_the_account_ends_its_sessions(ctx, doctor, change):
@@ -232,7 +232,7 @@ def meanwhile(monkeypatch, happens):
 
 
 def test_a_password_changed_during_the_sign_in_opens_nothing_and_stays(ctx, doctor, monkeypatch):
-    meanwhile(monkeypatch, lambda: auth.set_password(ctx, "doctor", NEW))
+    meanwhile(monkeypatch, lambda: accounts.set_password(ctx, "doctor", NEW))
 
     with pytest.raises(Unauthenticated):
         auth.sign_in(ctx, "doctor", PASSWORD, "")
@@ -244,7 +244,7 @@ def test_a_password_changed_during_the_sign_in_opens_nothing_and_stays(ctx, doct
 
 def test_a_password_changed_while_it_is_asked_for_again_proves_nothing(ctx, as_role, monkeypatch):
     desk = as_role(Role.CLINICIAN)
-    meanwhile(monkeypatch, lambda: auth.set_password(ctx, desk.actor.username, NEW))
+    meanwhile(monkeypatch, lambda: accounts.set_password(ctx, desk.actor.username, NEW))
 
     with pytest.raises(Unauthenticated):
         auth.reauthenticate(desk, PASSWORD)
@@ -300,7 +300,7 @@ def test_guesses_at_ones_own_password_are_counted_and_locked(ctx, as_role):
 
 def test_a_password_set_meanwhile_by_an_admin_stays(ctx, as_role, monkeypatch):
     desk = as_role(Role.CLINICIAN)
-    meanwhile(monkeypatch, lambda: auth.set_password(ctx, desk.actor.username, NEW))
+    meanwhile(monkeypatch, lambda: accounts.set_password(ctx, desk.actor.username, NEW))
 
     with pytest.raises(Invalid):
         auth.change_own_password(desk, PASSWORD, "a third long sentence")
@@ -309,7 +309,7 @@ def test_a_password_set_meanwhile_by_an_admin_stays(ctx, as_role, monkeypatch):
 
 
 def test_an_unlock_during_the_sign_in_does_not_break_it(ctx, doctor, monkeypatch):
-    meanwhile(monkeypatch, lambda: auth.unlock(ctx, "doctor"))
+    meanwhile(monkeypatch, lambda: accounts.unlock(ctx, "doctor"))
 
     assert auth.sign_in(ctx, "doctor", PASSWORD, "").actor.username == "doctor"
 
@@ -345,13 +345,13 @@ def test_a_stolen_table_cannot_be_guessed_without_the_secret(ctx, doctor):
 
 
 def test_an_account_is_made_and_used(ctx):
-    auth.add_user(ctx, "Front.Desk", role=Role.RECEPTIONIST, password=NEW, display_name="Desk")
+    accounts.add_user(ctx, "Front.Desk", role=Role.RECEPTIONIST, password=NEW, display_name="Desk")
 
     assert auth.sign_in(ctx, "front.desk", NEW, "").actor.display_name == "Desk"
-    [row] = auth.list_users(ctx)
+    [row] = accounts.list_users(ctx)
     assert (row.username, row.role, row.seen_at) == ("front.desk", Role.RECEPTIONIST, ctx.clock())
     with pytest.raises(Conflict):
-        auth.add_user(ctx, "FRONT.desk", role=Role.ANALYST, password=NEW)
+        accounts.add_user(ctx, "FRONT.desk", role=Role.ANALYST, password=NEW)
 
 
 @pytest.mark.parametrize(
@@ -368,14 +368,14 @@ def test_an_account_is_made_and_used(ctx):
 )
 def test_weak_passwords_and_odd_names_are_refused(ctx, username, password):
     with pytest.raises(Invalid):
-        auth.add_user(ctx, username, role=Role.ANALYST, password=password)
+        accounts.add_user(ctx, username, role=Role.ANALYST, password=password)
 
 
 def test_the_demo_may_have_a_weak_password_and_an_admin_may_not_give_one(ctx, as_role):
-    auth.add_user(ctx, "demo", role=Role.ANALYST, password="demo", any_password=True)
+    accounts.add_user(ctx, "demo", role=Role.ANALYST, password="demo", any_password=True)
 
     with pytest.raises(Invalid):
-        auth.add_user(
+        accounts.add_user(
             as_role(Role.ADMIN), "demo2", role=Role.ANALYST, password="demo", any_password=True
         )
 
@@ -384,13 +384,13 @@ def test_the_demo_may_have_a_weak_password_and_an_admin_may_not_give_one(ctx, as
 def test_only_an_admin_manages_accounts(as_role, role):
     who = as_role(role)
     for call in (
-        lambda: auth.list_users(who),
-        lambda: auth.add_user(who, "mallory", role=Role.ADMIN, password=NEW),
-        lambda: auth.set_password(who, role.value, NEW),
-        lambda: auth.change_role(who, role.value, Role.ADMIN),
-        lambda: auth.disable(who, role.value),
-        lambda: auth.enable(who, role.value),
-        lambda: auth.unlock(who, role.value),
+        lambda: accounts.list_users(who),
+        lambda: accounts.add_user(who, "mallory", role=Role.ADMIN, password=NEW),
+        lambda: accounts.set_password(who, role.value, NEW),
+        lambda: accounts.change_role(who, role.value, Role.ADMIN),
+        lambda: accounts.disable(who, role.value),
+        lambda: accounts.enable(who, role.value),
+        lambda: accounts.unlock(who, role.value),
     ):
         with pytest.raises(Forbidden):
             call()
@@ -400,7 +400,7 @@ def test_nobody_changes_their_own_rights(ctx, as_role):
     user(ctx, Role.ADMIN, username="other")
     admin = as_role(Role.ADMIN)
 
-    for call in (auth.disable, lambda c, name: auth.change_role(c, name, Role.ANALYST)):
+    for call in (accounts.disable, lambda c, name: accounts.change_role(c, name, Role.ANALYST)):
         with pytest.raises(Forbidden):
             call(admin, "admin")
 
@@ -408,16 +408,16 @@ def test_nobody_changes_their_own_rights(ctx, as_role):
 def test_the_last_admin_stays(ctx):
     user(ctx, Role.ADMIN)
     with pytest.raises(Conflict):
-        auth.disable(ctx, "admin")
+        accounts.disable(ctx, "admin")
     with pytest.raises(Conflict):
-        auth.change_role(ctx, "admin", Role.ANALYST)
+        accounts.change_role(ctx, "admin", Role.ANALYST)
 
     user(ctx, Role.ADMIN, username="second")
-    auth.disable(ctx, "admin")
+    accounts.disable(ctx, "admin")
     with pytest.raises(Conflict):
-        auth.disable(ctx, "second")
-    auth.enable(ctx, "admin")
-    auth.disable(ctx, "second")
+        accounts.disable(ctx, "second")
+    accounts.enable(ctx, "admin")
+    accounts.disable(ctx, "second")
 
 
 def test_two_admins_who_close_each_other_leave_one(ctx):
@@ -429,7 +429,7 @@ def test_two_admins_who_close_each_other_leave_one(ctx):
     def close(name):
         barrier.wait()
         with contextlib.suppress(Conflict):
-            auth.disable(ctx, name)
+            accounts.disable(ctx, name)
 
     threads = [threading.Thread(target=close, args=(name,)) for name in names]
     for thread in threads:
@@ -443,11 +443,11 @@ def test_two_admins_who_close_each_other_leave_one(ctx):
 
 def test_an_unknown_account_and_the_role_of_processes_are_refused(ctx, doctor):
     with pytest.raises(NotFound):
-        auth.disable(ctx, "nobody")
+        accounts.disable(ctx, "nobody")
     with pytest.raises(Invalid):
-        auth.change_role(ctx, "doctor", Role.SYSTEM)
+        accounts.change_role(ctx, "doctor", Role.SYSTEM)
     with pytest.raises(Invalid):
-        auth.add_user(ctx, "robot", role=Role.SYSTEM, password=NEW)
+        accounts.add_user(ctx, "robot", role=Role.SYSTEM, password=NEW)
 
 
 def test_what_is_denied_is_noted(ctx, as_role):

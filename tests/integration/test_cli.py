@@ -20,7 +20,7 @@ from clinic_panel.models.imaging import Instance
 from clinic_panel.models.job import Job
 from clinic_panel.models.user import Role, User
 from clinic_panel.resources import build_engine, open_context
-from clinic_panel.services import auth
+from clinic_panel.services import accounts, auth
 from tests.factories import PASSWORD
 from tests.factories import user as account
 
@@ -88,7 +88,7 @@ def test_a_fault_is_one_line_without_what_it_says(cli, monkeypatch):
     def fail(_ctx):
         raise KeyError("Muster^Maria")
 
-    monkeypatch.setattr(auth, "list_users", fail)
+    monkeypatch.setattr(accounts, "list_users", fail)
     said = cli("user", "list", exit_code=1)
     assert said.startswith("Error: something went wrong (KeyError < test_cli.py")
     assert "Muster" not in said

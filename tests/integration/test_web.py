@@ -27,7 +27,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import PERMISSIONS, Permission, Role
 from clinic_panel.resources import build_context, build_engine
-from clinic_panel.services import auth, changes, lockout
+from clinic_panel.services import accounts, changes, lockout
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.web.door import safe_next
 from clinic_panel.web.open_pages import PageSpec
@@ -277,9 +277,9 @@ def test_a_session_that_ends_elsewhere_closes_its_pages(web, clock, how):
             if how == "idle":
                 clock.advance(minutes=16)
             elif how == "disabled":
-                auth.disable(web.ctx, "receptionist")
+                accounts.disable(web.ctx, "receptionist")
             else:
-                auth.change_role(web.ctx, "receptionist", Role.ANALYST)
+                accounts.change_role(web.ctx, "receptionist", Role.ANALYST)
             assert close_of(socket)[1] == 1008
         assert desk.get("/desk").status_code == 303
 

@@ -10,8 +10,8 @@ from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
 from clinic_panel.models.user import Role
-from clinic_panel.services import auth
-from clinic_panel.services.auth import UserRow
+from clinic_panel.services import accounts
+from clinic_panel.services.accounts import UserRow
 from clinic_panel.services.passwords import MIN_LENGTH
 
 ROLES = [role for role in Role if role is not Role.SYSTEM]
@@ -53,7 +53,7 @@ class Accounts(Section):
 
     def reload(self) -> None:
         """Show every account."""
-        self.rows = {row.id: row for row in auth.list_users(self.ctx)}
+        self.rows = {row.id: row for row in accounts.list_users(self.ctx)}
         self.board.rows = [self._line(row) for row in self.rows.values()]
 
     def _line(self, row: UserRow) -> dict[str, Any]:
@@ -107,15 +107,15 @@ class Accounts(Section):
                 self.tasks.attempt(lambda: self._unlock(row.username))
 
     def _disable(self, username: str) -> Done:
-        auth.disable(self.ctx, username)
+        accounts.disable(self.ctx, username)
         return Done(f"{username} can no longer sign in.", lambda: self._enable(username))
 
     def _enable(self, username: str) -> Done:
-        auth.enable(self.ctx, username)
+        accounts.enable(self.ctx, username)
         return Done(f"{username} may sign in again.")
 
     def _unlock(self, username: str) -> Done:
-        auth.unlock(self.ctx, username)
+        accounts.unlock(self.ctx, username)
         return Done(f"{username} may try again at once.")
 
 
@@ -141,7 +141,7 @@ class AddUser(Task):
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Make the account."""
         del agreed
-        auth.add_user(
+        accounts.add_user(
             self.ctx,
             values["username"],
             role=Role(values["role"]),
@@ -171,7 +171,7 @@ class ResetPassword(Task):
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Set it."""
         del agreed
-        auth.set_password(self.ctx, self.row.username, _typed_twice(values))
+        accounts.set_password(self.ctx, self.row.username, _typed_twice(values))
         return Done(f"{self.row.username} has a new password.")
 
 
@@ -195,10 +195,10 @@ class ChangeRole(Task):
         before = self.row.role
 
         def back() -> Done:
-            auth.change_role(self.ctx, self.row.username, before)
+            accounts.change_role(self.ctx, self.row.username, before)
             return Done(f"{self.row.username} is {before.value} again.")
 
-        auth.change_role(self.ctx, self.row.username, Role(values["role"]))
+        accounts.change_role(self.ctx, self.row.username, Role(values["role"]))
         return Done(f"{self.row.username} is {values['role']} now.", back)
 
 
