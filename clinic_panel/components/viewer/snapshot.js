@@ -1,6 +1,7 @@
 // Snapshot: the active view as one picture: the image as it is shown, what was drawn on it if wanted,
 // and whose it is, on the image or beside it. A picture that leaves always says what it is not for.
 const STRIP = {line: 20, pad: 10};
+const BADGE = 26;
 const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd34d", plain: "#ffffff", badge: "#f59e0b", onBadge: "#1c1203"};
 
 // The picture as a canvas, or null where there is no image.
@@ -13,6 +14,9 @@ function snapshotOf(pane, {identity, marks}) {
   const who = identity === "none" ? [] : [overlay.name, overlay.identity, overlay.parts.study].flatMap(
     (node) => node.textContent.split("\n").filter(Boolean),
   );
+  const badge = overlay.parts.prior.textContent;
+  const earlier = identity === "none" ? badge.split(" ")[0] : badge; // without its date
+  const below = earlier && identity === "burnt" ? BADGE : 0;
   const beside = identity === "beside" ? who.length * STRIP.line + 2 * STRIP.pad : 0;
   const sheet = document.createElement("canvas");
   sheet.width = image.width;
@@ -22,10 +26,9 @@ function snapshotOf(pane, {identity, marks}) {
   context.fillStyle = "#000";
   context.fillRect(0, 0, width, height + beside);
   context.drawImage(image, 0, beside, width, height);
-  who.forEach((line, i) => writeOn(context, line, STRIP.pad, STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
+  who.forEach((line, i) => writeOn(context, line, STRIP.pad, below + STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
   context.translate(0, beside);
   if (marks) drawMarks(context, pane.shapes.node);
-  const earlier = overlay.parts.prior.textContent;
   if (earlier) drawBadge(context, earlier, width / 2);
   const letters = {left: [12, height / 2, "left"], right: [width - 36, height / 2, "right"], top: [width / 2, earlier ? 42 : 20, "center"], bottom: [width / 2, height - 44, "center"]};
   for (const [side, [x, y, align]] of Object.entries(letters)) {
@@ -44,10 +47,10 @@ function drawBadge(context, text, x) {
   const half = context.measureText(text).width / 2 + 14;
   context.fillStyle = INK.badge;
   context.beginPath();
-  context.roundRect(x - half, 0, 2 * half, 26, [0, 0, 8, 8]);
+  context.roundRect(x - half, 0, 2 * half, BADGE, [0, 0, 8, 8]);
   context.fill();
   Object.assign(context, {textAlign: "center", textBaseline: "middle", fillStyle: INK.onBadge});
-  context.fillText(text, x, 13);
+  context.fillText(text, x, BADGE / 2);
 }
 
 function writeOn(context, text, x, y, {align = "left", ink = INK.plain, bold = false, size = 13, most}) {
