@@ -29,6 +29,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from sqlalchemy import create_engine, text
 
 from benchmarks import loads
+from benchmarks.folders import fresh
 from clinic_panel.config import Settings
 from clinic_panel.resources import build_engine, upgrade
 
@@ -251,7 +252,6 @@ def send(port: int, images: list[Path]) -> None:
 
 def measure(server: Server, folder: Path, images: list[Path], associations: int) -> float:
     """Return the instances a second of one run."""
-    folder.mkdir()
     port = free_port()
     failed: list[BaseException] = []
 
@@ -369,7 +369,7 @@ def main(arguments: list[str] | None = None) -> None:
             for repetition in range(0 if options.loads == "only" else repetitions):
                 for associations in options.associations:
                     for server in found:
-                        rate = measure(server, home / "run", images, associations)
+                        rate = measure(server, fresh(home), images, associations)
                         server.rates.setdefault(associations, []).append(rate)
                         print(
                             f"{repetition + 1}/{repetitions}  {associations} assoc.  "

@@ -16,6 +16,8 @@ from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage, gen
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage
 
+from benchmarks.folders import fresh
+
 if TYPE_CHECKING:
     from benchmarks.ingest import Server
 
@@ -52,7 +54,6 @@ def seconds_for_one(
     """Return how long one object takes, and the most memory of the server's process in MB."""
     from benchmarks.ingest import free_port, send
 
-    folder.mkdir()
     port = free_port()
     try:
         with server.running(folder, port) as process:
@@ -74,7 +75,6 @@ def beside_stalled(server: "Server", folder: Path, images: Sequence[Path]) -> fl
     """Return how long one object takes while 200 peers hold connections and say nothing."""
     from benchmarks.ingest import free_port, send
 
-    folder.mkdir()
     port = free_port()
     try:
         with server.running(folder, port), contextlib.ExitStack() as held:
@@ -106,7 +106,7 @@ def report_tiny(found: Sequence["Server"], home: Path, count: int, repetitions: 
     rates: dict[str, list[float]] = {server.name: [] for server in pair}
     for _ in range(repetitions):
         for server in pair:
-            rates[server.name].append(measure(server, home / "run", images, 1))
+            rates[server.name].append(measure(server, fresh(home), images, 1))
             print(f"tiny  {server.name}: {rates[server.name][-1]:.0f}/s", file=sys.stderr)
     size = images[0].stat().st_size // 1000
     shutil.rmtree(home / "tiny")
@@ -123,7 +123,7 @@ def report_huge(
     memory = 0.0
     for _ in range(repetitions):
         for server in pair:
-            seconds, peak = seconds_for_one(server, home / "run", images[:4], path)
+            seconds, peak = seconds_for_one(server, fresh(home), images[:4], path)
             rates[server.name].append(size_mb / seconds)
             print(f"huge  {server.name}: {size_mb / seconds:.0f} MB/s", file=sys.stderr)
             if server.name.startswith("ours"):
@@ -136,7 +136,7 @@ def report_huge(
 def report_stalled(found: Sequence["Server"], home: Path, images: Sequence[Path]) -> str:
     """Store one object beside stalled peers; return a line of figures."""
     seconds = [
-        f"{server.name} {beside_stalled(server, home / 'run', images):.2f} s"
+        f"{server.name} {beside_stalled(server, fresh(home), images):.2f} s"
         for server in _pick(found, "ours, SQLite")
     ]
     return (
