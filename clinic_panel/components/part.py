@@ -5,7 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, ClassVar
 
-from panel.custom import JSComponent
+from clinic_panel.components.script import Script
 
 HERE = Path(__file__).parent
 
@@ -15,7 +15,7 @@ def _text(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-class Part(JSComponent):
+class Part(Script):
     """One visible part rendered in the browser from data.
 
     A subclass names its script and style sheet by ``_source``: ``board`` stands for ``board.js``

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ THEME = {
 }
 
 WIDE = "@media (min-width: 1100px)"
+_SHIM = re.compile(r"<script[^>]*/es-module-shims[^>]*></script>")
 PHONE = "@media (max-width: 719px)"
 PRINT = "@media print"
 UNROLLED = {"height": "auto", "overflow": "visible"}  # paper does not scroll
@@ -144,7 +146,13 @@ def entries_for(role: str) -> list[dict[str, str]]:
 def page_template() -> Template:
     """Return Panel's page with the clinic's first paint: bar, colours and a thin progress line."""
     source = (HERE / "page.html").read_text(encoding="utf-8")
-    return BASE_TEMPLATE.environment.from_string(source)
+    parts = {"material": ui.Page._render_esm(server=True), "without_shim": _without_shim}
+    return BASE_TEMPLATE.environment.from_string(source, globals=parts)
+
+
+def _without_shim(scripts: str) -> str:
+    """Leave out what imports modules where a browser cannot: all of today's can."""
+    return _SHIM.sub("", scripts)
 
 
 def shell(

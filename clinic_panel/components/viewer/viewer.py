@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import holoviews as hv
 import param
-from panel.custom import JSComponent
 from param.parameterized import discard_events
 
+from clinic_panel.components.script import Script
 from clinic_panel.components.viewer import plots
 from clinic_panel.components.viewer.palettes import PALETTES, USUAL, packed
 from clinic_panel.errors import ClinicError, NotDisplayable
@@ -37,7 +37,7 @@ _STYLES: Final = ("viewer.css", "mpr.css")
 NOTICE: Final = "Not for primary diagnosis"
 
 
-class StudyViewer(JSComponent):
+class StudyViewer(Script):
     """Shows the series of one study; pixels never pass through its params.
 
     In: ``series``, ``banner``, ``frame_url`` or ``source``. Out: ``selected_series``, ``index``,
