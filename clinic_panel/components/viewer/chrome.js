@@ -101,6 +101,7 @@ class Overlay {
   constructor() {
     this.node = make("div", "overlay");
     this.parts = {};
+    this.said = {}; // what stands there: quicker than asking the page
     for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom", "prior"]) {
       this.parts[name] = make("div", name);
     }
@@ -120,8 +121,9 @@ class Overlay {
   }
 
   write(name, text) {
-    const node = this.parts[name];
-    if (node.textContent !== text) node.textContent = text;
+    if (this.said[name] === text) return;
+    this.said[name] = text;
+    this.parts[name].textContent = text;
   }
 
   identify(banner) {
@@ -148,8 +150,11 @@ class Overlay {
     const perMm = view.scale / column;
     const lengths = [500, 200, 100, 50, 20, 10, 5, 2, 1];
     const length = lengths.find((mm) => mm * perMm <= 160) ?? 1;
-    this.scaleBar.style.width = `${(length * perMm).toFixed(1)}px`;
+    const wide = `${(length * perMm).toFixed(1)}px`;
     const text = `${length >= 10 ? `${length / 10} cm` : `${length} mm`} · ${byHand?.source ?? info.spacing_source}`;
-    if (this.scaleText.textContent !== text) this.scaleText.textContent = text;
+    if (this.said.scale === wide + text) return;
+    this.said.scale = wide + text;
+    this.scaleBar.style.width = wide;
+    this.scaleText.textContent = text;
   }
 }

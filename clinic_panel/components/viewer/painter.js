@@ -1,4 +1,5 @@
 // Painter: stored values through a look-up table onto a canvas, in true aspect ratio.
+const BLACK = 0xff000000;
 const TABLE_SIZES = {uint8: 256, rgb8: 256, int16: 65536, uint16: 65536};
 
 class Painter {
@@ -78,8 +79,6 @@ class Painter {
     const [least, most] = padding ?? [Infinity, -Infinity];
     const start = tints ? info.colours.first : Infinity;
     const grey = (stored) => {
-      if (stored >= least && stored <= most) return 0xff000000;
-      if (stored >= start) return tintOf(tints, stored - start);
       const x = (stored * slope + intercept - middle) / span;
       let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
       if (kind === "LINEAR" && width <= 1) level = x > 0 ? 255 : 0;
@@ -88,15 +87,31 @@ class Painter {
       if (flip) level = 255 - level;
       return colours ? colours[level] : 0xff000000 | (level << 16) | (level << 8) | level;
     };
-    this.levels = null;
+    const wordOf = (stored) => {
+      if (stored >= least && stored <= most) return BLACK;
+      return stored >= start ? tintOf(tints, stored - start) : grey(stored);
+    };
     const size = TABLE_SIZES[format];
-    if (!size) {
-      this.levels = grey; // too many stored values for a table
-      return;
-    }
+    this.levels = size ? null : wordOf; // too many stored values for a table
+    if (!size) return;
     if (!this.lut || this.lut.length !== size) this.lut = new Uint32Array(size);
     const {lut} = this;
-    for (let i = 0; i < size; i += 1) lut[i] = grey(format === "int16" && i > 32767 ? i - 65536 : i);
+    const first = format === "int16" ? -32768 : 0;
+    const last = first + size - 1;
+    // Beyond the ramp every value has the level of its end.
+    const reach = kind === "SIGMOID" ? 2 : 0.5; // in windows from its middle
+    const ends = [-reach, reach].map((x) => (x * span + middle - intercept) / (slope || 1)).sort((a, b) => a - b);
+    const low = Math.max(first, Math.min(last, Math.floor(ends[0]) - 1));
+    const high = Math.min(last, Math.max(first, Math.ceil(ends[1]) + 1));
+    const fill = (word, from, to) => { // stored values from one to another, which is left out
+      if (from < 0) lut.fill(word, from + size, Math.min(to, 0) + size);
+      if (to > 0) lut.fill(word, Math.max(from, 0), to);
+    };
+    fill(grey(first), first, low);
+    for (let stored = low; stored <= high; stored += 1) lut[stored & (size - 1)] = grey(stored);
+    fill(grey(last), high + 1, last + 1);
+    for (let stored = Math.max(first, start); stored <= last; stored += 1) lut[stored & (size - 1)] = wordOf(stored);
+    fill(BLACK, Math.max(first, Math.ceil(least)), Math.min(last, Math.floor(most)) + 1);
   }
 
   wide(pixels) {

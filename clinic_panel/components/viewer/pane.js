@@ -144,9 +144,9 @@ class Pane extends Reader {
     else if (problem) text = `${entry.paper ? entry.name : "This image"} cannot be shown.\n${problem.message}`;
     else if (this.isPreview) text = "Preview\nThe exact image is on its way.";
     else if (!this.shown && !this.content.isReady) text = "Loading…";
-    this.message.hidden = !text;
     this.message.classList.toggle("aside", this.isPreview);
     if (this.said !== text) {
+      this.message.hidden = !text;
       this.said = text;
       const [head, ...rest] = text.split("\n");
       this.message.replaceChildren(make("strong", "", head), ...rest.map((line) => make("span", "", line)));
@@ -225,10 +225,13 @@ class Pane extends Reader {
   load() {
     const {count} = this;
     const {loaded} = this.lane;
+    const now = `${loaded} of ${count}`;
+    if (this.progressed === now) return;
+    this.progressed = now;
     this.progress.hidden = count < 2 || loaded === count;
     this.progress.setAttribute("aria-valuemax", String(count));
     this.progress.setAttribute("aria-valuenow", String(loaded));
-    this.progress.title = `${loaded} of ${count} images loaded`;
+    this.progress.title = `${now} images loaded`;
     this.progressBar.style.width = count ? `${(100 * loaded) / count}%` : "0";
   }
 

@@ -119,11 +119,11 @@ class Reader {
   // The image's own, then the reader's for what it shows, then the usual ones.
   get windows() {
     const {modality, presets, body_part: part} = this.chosen ?? {};
-    const {model} = this.area;
-    const mine = (model.preferences?.presets ?? []).filter((one) => (
+    const {held} = this.area.sync;
+    const mine = (held.preferences?.presets ?? []).filter((one) => (
       (!one.modality || one.modality === modality) && (!one.body_part || one.body_part === part)
     ));
-    const usual = [...mine, ...(presets ?? model.presets?.[modality] ?? [])];
+    const usual = [...mine, ...(presets ?? held.presets?.[modality] ?? [])];
     const {info} = this.shown ?? {};
     if (!info) return usual;
     const label = info.format === "rgb8" ? "Original" : "Automatic";
@@ -206,13 +206,13 @@ class Reader {
 
   // Name of the palette; empty for grey. Until the reader chooses it is what the modality usually has.
   get palette() {
-    const {usual_colours: usual, palettes} = this.area.model;
+    const {usual_colours: usual, palettes} = this.area.sync.held;
     const name = this.state?.palette ?? usual[this.chosen?.modality] ?? "";
     return name in palettes ? name : "";
   }
 
   get colours() {
-    return !this.turnable || this.shown?.info.format === "rgb8" ? null : coloursOf(this.area.model.palettes[this.palette]);
+    return !this.turnable || this.shown?.info.format === "rgb8" ? null : coloursOf(this.area.sync.held.palettes[this.palette]);
   }
 
   paintIn(name) {

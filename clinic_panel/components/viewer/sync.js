@@ -1,14 +1,25 @@
 // Sync: what Python says is done here, and Python is told where the reader stands once the hand rests.
+//
+// Each look at a param makes Bokeh gather them all, so those that painting needs are held here.
+const HELD = ["palettes", "usual_colours", "presets", "preferences", "sync_ms"];
+
 class Sync {
   constructor(area) {
     this.area = area;
     this.model = area.model;
+    this.held = {};
+    this.hold();
     this.isTelling = false;
     this.timer = 0;
   }
 
+  hold() {
+    for (const name of HELD) this.held[name] = this.model[name];
+  }
+
   watch() {
     const {area, model} = this;
+    model.on(HELD, () => this.hold());
     const feeds = ["series", "studies", "banner", "notice", "cache_mb", "prefetch", "preload", "frame_url", "preview_url"];
     model.on(feeds, () => area.read());
     // Our own reports come back as changes too; only what Python changed by itself counts.
@@ -85,7 +96,7 @@ class Sync {
       const {active: {state, count}, live} = this.area;
       const spoken = state ? `Image ${state.index + 1} of ${count}` : "";
       if (live.textContent !== spoken) live.textContent = spoken;
-    }, this.model.sync_ms);
+    }, this.held.sync_ms);
   }
 
   stand() {
