@@ -7,6 +7,7 @@ frame counts as painted in the task after the browser's animation frame in which
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Final
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.viewer_pages import SLICES, serve
+from benchmarks.viewer_pages import CLIP_FRAMES, SLICES, serve
 
 FLAGS: Final = [
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--enable-unsafe-swiftshader",),  # WebGL without a graphics card, for Cornerstone's GPU path
 ]
+FRAME_MS: Final = 1000 / 60  # of the screen
 LONG: Final = 2_000  # slices of the long stack
 OURS_SPY: Final = """
 () => {
@@ -108,7 +110,12 @@ def p95(values: list[float]) -> float:
 
 
 def interact(browser: Browser, origin: str, viewer: Viewer) -> dict[str, tuple[float, float]]:
-    """Return p50 and p95 of wheel and window drag, in ms, the whole stack cached."""
+    """Return p50 and p95 of wheel and window drag, in ms, the whole stack cached.
+
+    A hand moves at any moment of the screen's clock; even pauses after the browser's answer would
+    keep to one, and measure mostly which.
+    """
+    pause = random.Random(7)
     page = opened(browser, f"{origin}", Viewer(viewer.name, f"{viewer.path}preload&", viewer.spy))
     if viewer.spy:
         hidden = "!window.spy.host.querySelector('.progress').offsetParent"
@@ -117,12 +124,12 @@ def interact(browser: Browser, origin: str, viewer: Viewer) -> dict[str, tuple[f
     page.mouse.move(600, 450)
     for _ in range(120):
         page.mouse.wheel(0, 100)
-        page.wait_for_timeout(60)
+        page.wait_for_timeout(60 + pause.uniform(0, FRAME_MS))
     wheel = latencies(page)
     page.mouse.down()
     for step in range(120):
         page.mouse.move(600 + step, 450 + step % 30)
-        page.wait_for_timeout(40)
+        page.wait_for_timeout(40 + pause.uniform(0, FRAME_MS))
     page.mouse.up()
     drag = latencies(page)
     page.close()
@@ -143,16 +150,17 @@ def burst(browser: Browser, origin: str, viewer: Viewer) -> tuple[int, float, fl
     return found["painted"], found["painted"] / found["seconds"], cpu
 
 
-def memory(browser: Browser, origin: str) -> float:
-    """Return MiB of the page's process at its most, 2,000 slices scrolled through once."""
-    page = opened(browser, origin, OURS, LONG)
-    most = 0.0
-    for index in range(0, LONG, 4):
+def memory(browser: Browser, origin: str, what: str, count: int) -> float:
+    """Return MiB of the page's process at its most, a stack scrolled through once."""
+    page = opened(browser, origin, Viewer(OURS.name, f"{OURS.path}{what}", OURS.spy), count)
+    most, steps = 0.0, range(0, count, max(1, count // 500))
+    for place, index in enumerate(steps):
         page.evaluate("(index) => window.spy.go(index)", index)
         page.evaluate("() => new Promise(requestAnimationFrame)")
-        if index % 200 == 0:
+        if place % 25 == 0:
             most = max(most, renderer_mib())
-    page.wait_for_function(f"window.spy.canvas.dataset.shown === '{LONG - 4}'", timeout=60_000)
+    last = f"window.spy.canvas.dataset.shown === '{steps[-1]}'"
+    page.wait_for_function(last, timeout=60_000)
     most = max(most, renderer_mib())
     page.close()
     return most
@@ -169,29 +177,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--only", choices=("speed", "memory"))
     options = parser.parse_args()
     origin = serve()
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        for _ in range(options.repetitions):
-            for viewer in VIEWERS:
-                for name, (middle, high) in interact(browser, origin, viewer).items():
-                    found[viewer.name, f"{name} p50"].append(middle)
-                    found[viewer.name, f"{name} p95"].append(high)
-                painted, rate, cpu = burst(browser, origin, viewer)
-                found[viewer.name, "painted"].append(painted)
-                found[viewer.name, "fps"].append(rate)
-                found[viewer.name, "server ms a slice"].append(cpu)
-        most = memory(browser, origin)
+        if options.only != "memory":
+            _speed(browser, origin, options.repetitions)
+        if options.only != "speed":
+            _memory(browser, origin)
         browser.close()
+
+
+def _speed(browser: Browser, origin: str, repetitions: int) -> None:
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for _ in range(repetitions):
+        for viewer in VIEWERS:
+            for name, (middle, high) in interact(browser, origin, viewer).items():
+                found[viewer.name, f"{name} p50"].append(middle)
+                found[viewer.name, f"{name} p95"].append(high)
+            painted, rate, cpu = burst(browser, origin, viewer)
+            found[viewer.name, "painted"].append(painted)
+            found[viewer.name, "fps"].append(rate)
+            found[viewer.name, "server ms a slice"].append(cpu)
     measures = list(dict.fromkeys(measure for _, measure in found))
     print(f"| {SLICES} slices | " + " | ".join(measures) + " |")
     print("|---" * (len(measures) + 1) + "|")
     for viewer in VIEWERS:
         cells = [_cell(found[viewer.name, measure]) for measure in measures]
         print(f"| {viewer.name} | " + " | ".join(cells) + " |")
-    print(f"\nthe page's process, {LONG:,} slices scrolled through: {most:.0f} MiB at its most")
+
+
+def _memory(browser: Browser, origin: str) -> None:
+    stacks = {
+        f"{LONG:,} slices": ("", LONG),
+        f"an ultrasound of {CLIP_FRAMES} frames of 800 x 600 in colour": ("clip&", CLIP_FRAMES),
+    }
+    for name, stack in stacks.items():
+        most = memory(browser, origin, *stack)
+        print(f"the page's process, {name} scrolled through: {most:.0f} MiB at its most")
 
 
 def _cell(values: list[float]) -> str:

@@ -23,7 +23,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.imaging.grid import Grid, grid_of
-from clinic_panel.imaging.phantom import ct_phantom
+from clinic_panel.imaging.phantom import ct_phantom, ultrasound
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
 from clinic_panel.imaging.thumbnail import render
@@ -31,6 +31,9 @@ from clinic_panel.services.frames import PREVIEW_EDGE_PX, PREVIEW_QUALITY
 
 SLICES: Final = 300
 PORT_PIXELS: Final = 768  # the picture's own height and width in either page
+CLIP: Final = 1_000_000  # our number of the clip
+CLIP_FRAMES: Final = 500
+_BEAT: Final = 20  # frames of it that differ
 KINDS: Final = ("uncompressed", "JPEG 2000", "radiograph")
 _PEER: Final = Path(__file__).parent / "cornerstone"
 _BUILT: Final = Path(__file__).parents[1] / ".tools" / "cornerstone"
@@ -67,17 +70,20 @@ def build_peer() -> Path:
 def serve() -> str:
     """Serve ``/study`` (ours) and ``/peer`` until the process ends; return the origin.
 
-    ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer; ``?mpr``
-    opens ours in sections.
+    ``?preload`` fills the browser's cache at once; ``?slices=N`` makes the stack longer; ``?clip``
+    shows ours an ultrasound of 500 frames in colour; ``?mpr`` opens ours in sections.
     """
     bundle = build_peer()
+    clip = _described(ultrasound(frames=_BEAT, rows=600, columns=800))
     pictures = [_described(ds) for ds in ct_phantom(slices=SLICES)]
     kinds = dict(zip(KINDS, map(_described, _kinds()), strict=True))
     api = FastAPI()
 
     @api.get("/frames/{number}/{frame}")
     def frame(number: int, frame: int) -> Response:
-        found = read_frame(pictures[number % SLICES], frame)
+        is_clip = number == CLIP
+        picture = clip if is_clip else pictures[number % SLICES]
+        found = read_frame(picture, frame % _BEAT if is_clip else frame)
         return Response(found.data, headers={"X-Frame-Info": found.info.as_header()})
 
     @api.get("/kinds/{kind}/{frame}")
@@ -158,6 +164,9 @@ def _page(grid: Grid) -> Any:
     ct = {"id": "1", "label": "CT", "modality": "CT", "thumbnail_url": "", "frames": stack}
     longer = replace(grid, size=(*grid.size[:2], slices))  # the phantom again and again
     series = [ct | {"grid": longer.as_dict()}]
+    if "clip" in wish:
+        us = {"id": "2", "label": "Clip", "modality": "US", "thumbnail_url": ""}
+        series = [us | {"frames": [{"id": CLIP, "count": CLIP_FRAMES}]}]
     return StudyViewer(
         series=series,
         frame_url="/frames/{id}/{frame}",
