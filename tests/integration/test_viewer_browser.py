@@ -55,6 +55,7 @@ class Clinic:
     pictures: dict[int, Picture] = field(default_factory=dict)
     viewers: list[tuple[StudyViewer, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    api: Any = None
 
     def frame(self, instance_id: int, frame: int) -> Frame:
         return read_frame(self.pictures[instance_id], frame)
@@ -141,6 +142,7 @@ class served:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        clinic.api = api
         clinic.origin = f"http://127.0.0.1:{port}"
         add_applications({"/study": page}, app=api)
         config = uvicorn.Config(api, port=port, log_level="warning", ws="websockets-sansio")

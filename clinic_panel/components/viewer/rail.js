@@ -24,7 +24,8 @@ class Rail {
         nodes.push(this.item(one, selected, hung));
       }
     }
-    for (const [id, item] of this.items) if (!seen.has(id)) this.items.delete(id);
+    for (const id of this.items.keys()) if (!seen.has(id)) this.items.delete(id);
+    for (const id of this.heads.keys()) if (!homes.some((study) => study.id === id)) this.heads.delete(id);
     nodes.forEach((node, i) => {
       const there = this.node.children[i];
       if (there !== node) this.node.insertBefore(node, there ?? null);
