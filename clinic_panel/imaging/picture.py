@@ -223,7 +223,7 @@ def _is_too_large(picture: Picture) -> bool:
 def _note(found: Elements) -> str:
     """What is deliberately not done to an image, in a line beside it."""
     if _ENHANCED_PALETTE in found:
-        return "Values as stored: the enhanced palette is not applied"
+        return "Enhanced palette not applied"
     holder = found if _ICC_PROFILE in found else found.first(_OPTICAL_PATHS)
     profile = holder.raw(_ICC_PROFILE, 2**16) if holder else None
     is_grey = found.text(0x00280004).startswith("MONOCHROME")
@@ -231,7 +231,7 @@ def _note(found: Elements) -> str:
         return ""
     # A profile of sRGB, which screens show anyway, says so in its description (ICC.1 9.2.41).
     is_srgb = any(one in profile for one in _SRGB)
-    return "" if is_srgb else "Colours as stored: no ICC profile applied"
+    return "" if is_srgb else "ICC profile not applied"
 
 
 def _padding(found: Elements, *, signed: bool) -> tuple[float, float] | None:
