@@ -10,6 +10,7 @@ from clinic_panel.components.tasks import Done, Field, Task, Values, key, typed_
 from clinic_panel.context import Context
 from clinic_panel.dimse.model import StudyQuery
 from clinic_panel.errors import NotFound, Unconfirmed
+from clinic_panel.imaging.kinds import taken
 from clinic_panel.models.fetch import FetchState
 from clinic_panel.services import fetching
 from clinic_panel.services.fetching import FetchRow, Found
@@ -56,7 +57,7 @@ def found_line(number: int, found: Found) -> dict[str, Any]:
         "patient": name,
         "ident": _ident(study.patient_id, study.patient_birth_date),
         "day": _day(study.study_date),
-        "modality": study.modalities.replace("\\", ", "),
+        "modality": _modalities(study.modalities),
         "study": study.study_description or "Study",
         "images": images,
         "actions": [*([opens] if found.study_id else []), fetches],
@@ -80,7 +81,7 @@ def transfer_line(ctx: Context, row: FetchRow) -> dict[str, Any]:
         "patient": name,
         "ident": row.patient_id,
         "day": _day(row.study_date),
-        "study": " ".join(filter(None, (row.modalities.replace("\\", ", "), row.study_description)))
+        "study": " ".join(filter(None, (_modalities(row.modalities), row.study_description)))
         or "Study",
         "peer": f"from {row.peer_name} · asked by {row.asked_by}, {at:%Y-%m-%d %H:%M}",
         "state": label,
@@ -90,6 +91,10 @@ def transfer_line(ctx: Context, row: FetchRow) -> dict[str, Any]:
         "note": row.message,
         "actions": [opens] if row.study_id else [],
     }
+
+
+def _modalities(in_study: str) -> str:
+    return ", ".join(taken(in_study))
 
 
 class SearchArchive(Task):

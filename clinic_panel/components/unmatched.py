@@ -31,7 +31,7 @@ def _line(ctx: Context, study: UnmatchedStudy) -> dict[str, Any]:
     born = study.patient_birth_date.isoformat() if study.patient_birth_date else ""
     images = "1 image" if study.number_of_instances == 1 else f"{study.number_of_instances} images"
     name = validation.display_name(study.patient_name)
-    modalities = study.modalities_in_study.replace("\\", ", ")
+    modalities = ", ".join(study.modalities)
     return {
         "id": study.id,
         "label": name,
@@ -78,7 +78,7 @@ class LinkStudy(Task):
         self.hits = self._find(study.patient_id) or self._find("")
 
     def _find(self, text: str) -> list[dict[str, str]]:
-        modality = self.study.modalities_in_study.partition("\\")[0]
+        modality = next(iter(self.study.modalities), "")
         rows = workflow.find_bookings(
             self.ctx, text, around=self.around, modality=modality, limit=HITS
         )

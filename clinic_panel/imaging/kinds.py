@@ -22,6 +22,9 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+WAVEFORM_CLASSES: Final = f"{_STORAGE}9."  # how their UIDs begin
+# What is written about images, or derived from them, beside what a machine took.
+_WRITTEN: Final = frozenset({"SR", "KO", "PR", "DOC", "SEG", "REG"})
 _KINDS: Final = {
     "104.1": Kind.PDF,
     "88.59": Kind.KEY_IMAGES,
@@ -51,3 +54,16 @@ def name_of(sop_class_uid: str) -> str:
     """Return what objects of a class are, in the words of the standard."""
     name = uid_name(sop_class_uid).removesuffix(" Storage")
     return name if name != sop_class_uid else "Object of an unknown kind"
+
+
+def taken(modalities_in_study: str) -> tuple[str, ...]:
+    """Return the modalities of a study as people speak of it: a CT with a report on it is a CT.
+
+    Parameters
+    ----------
+    modalities_in_study
+        All of them, joined by a backslash, as the standard counts them and peers are told. Where
+        there is nothing but what is written, that is what the study is.
+    """
+    names = [name for name in modalities_in_study.split("\\") if name]
+    return tuple(name for name in names if name not in _WRITTEN) or tuple(names)

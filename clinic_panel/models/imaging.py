@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from clinic_panel.imaging.kinds import taken
 from clinic_panel.models.base import HAS_GROUPS, Base, BigKey, dicom
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Study(Base):
     report: Mapped[Report | None] = relationship(back_populates="study")
 
     __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it is of, as people say it: without the reports and presentations on it."""
+        return taken(self.modalities_in_study)
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether no image came for a while."""

@@ -111,7 +111,7 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
         "since_sort": since.timestamp(),
         "patient": row.patient_name,
         "ident": " · ".join(filter(None, (row.patient_id, str(row.patient_birth_date or "")))),
-        "modality": row.modalities_in_study,
+        "modality": ", ".join(row.modalities),
         "study": row.study_description or "Study",
         "images": "1 image"
         if row.number_of_instances == 1

@@ -68,7 +68,9 @@ class Rule:
 
 def subject_of(view: StudyView) -> Subject:
     """Return what a study is of: the modality of its first images and the part they name most."""
-    pictured = [series for series in view.series if series.frames] or list(view.series)
+    pictured = [series for series in view.series if series.frames] or [
+        series for series in view.series if series.modality in view.modalities
+    ]
     if not pictured:
         return Subject(view.modalities[0] if view.modalities else "")
     modality = pictured[0].modality

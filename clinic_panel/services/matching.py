@@ -35,7 +35,7 @@ class UnmatchedStudy:
     accession_number: str
     study_date: date | None
     study_description: str
-    modalities_in_study: str
+    modalities: tuple[str, ...]
     number_of_instances: int
     source_ae_title: str
     first_received_at: datetime

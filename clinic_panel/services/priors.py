@@ -76,7 +76,7 @@ def _earlier(row: Study) -> EarlierStudy:
         id=row.id,
         study_date=row.study_date,
         study_description=row.study_description,
-        modalities=tuple(filter(None, row.modalities_in_study.split("\\"))),
+        modalities=row.modalities,
         body_parts=tuple(sorted(parts - {""})),
     )
 

@@ -39,7 +39,7 @@ class ReadingRow:
     patient_id: str
     patient_birth_date: date | None
     study_description: str
-    modalities_in_study: str
+    modalities: tuple[str, ...]
     study_date: date | None
     accession_number: str
     number_of_instances: int
@@ -130,7 +130,7 @@ def _row(ctx: Context, study: Study, state: ReadingState) -> ReadingRow:
         patient_birth_date=who.patient_birth_date,
         study_description=study.study_description
         or (visit.procedure.requested_procedure_description if visit else ""),
-        modalities_in_study=study.modalities_in_study.replace("\\", ", "),
+        modalities=study.modalities,
         study_date=study.study_date,
         accession_number=study.accession_number or (visit.accession_number if visit else ""),
         number_of_instances=study.number_of_instances,

@@ -158,7 +158,7 @@ def _studies(session: Session, patient_pk: int) -> tuple[StudyRow, ...]:
             study_date=row.study_date,
             received_at=row.first_received_at,
             study_description=row.study_description,
-            modalities=tuple(filter(None, row.modalities_in_study.split("\\"))),
+            modalities=row.modalities,
             number_of_instances=row.number_of_instances,
             accession_number=row.accession_number,
             thumbnail_series_id=series_id,

@@ -15,6 +15,7 @@ from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.documents.pdf import Letterhead, ReportContent, Section
 from clinic_panel.errors import Invalid
+from clinic_panel.imaging.kinds import taken
 from clinic_panel.models.imaging import Instance, Study
 from clinic_panel.models.report import Report
 from clinic_panel.models.site import SiteSetting
@@ -138,7 +139,7 @@ def printable(content: dict[str, Any], sha256: str) -> ReportContent:
         patient_age=age(_date(patient["patient_birth_date"]), _date(study["study_date"])),
         study_date=_date(study["study_date"]),
         study_description=study["study_description"],
-        modality=study["modalities_in_study"].replace("\\", ", "),
+        modality=", ".join(taken(study["modalities_in_study"])),
         accession_number=study["accession_number"],
         referring_physician_name=_person(study["referring_physician_name"]),
         sections=tuple(

@@ -76,6 +76,21 @@ def test_opening_a_study_names_its_earlier_ones(ctx, as_role):
     assert hanging.subject_of(view) == CHEST
 
 
+def test_what_is_written_about_images_is_not_what_a_study_is_of(ctx, as_role):
+    who = factories.patient(ctx).id
+    old = study(ctx, who, date(2024, 1, 1))
+    now = study(ctx, who, date(2026, 3, 16), modalities_in_study="CT\\KO\\PR\\SR")
+    with ctx.begin() as session:
+        series = session.scalar(select(Series).where(Series.study_pk == now))
+        series.modality = "KO"
+        session.get_one(Study, old).modalities_in_study = "SR\\US"
+    view = viewing.study(as_role(Role.CLINICIAN), Lightbox(), now)
+    assert view.modalities == ("CT",)
+    assert [found.modalities for found in view.earlier] == [("US",)]
+    assert hanging.subject_of(view).modality == "CT"
+    assert priors.best(view.earlier, Subject("SR"), "") is None
+
+
 def test_a_rule_is_the_readers_own_is_replaced_and_removed_and_audited(ctx, as_role):
     doctor, tech = as_role(Role.CLINICIAN), as_role(Role.TECHNOLOGIST)
     kept = hanging.keep(doctor, CHEST, BESIDE)

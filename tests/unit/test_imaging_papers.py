@@ -18,7 +18,7 @@ from clinic_panel.evidence.build import build
 from clinic_panel.evidence.order import DocumentKind
 from clinic_panel.imaging import presentation, structured
 from clinic_panel.imaging.encapsulated import read_pdf
-from clinic_panel.imaging.kinds import Kind, kind_of, name_of
+from clinic_panel.imaging.kinds import Kind, kind_of, name_of, taken
 from clinic_panel.imaging.presentation import read_presentation
 from clinic_panel.imaging.structured import read_document
 from clinic_panel.imaging.waveform import read_recording
@@ -288,6 +288,19 @@ def test_a_state_without_images_says_so():
 )
 def test_a_class_says_how_its_objects_are_shown(uid, kind, name):
     assert (kind_of(uid), name_of(uid)) == (kind, name)
+
+
+@pytest.mark.parametrize(
+    ("in_study", "said"),
+    [
+        ("CT\\KO\\PR\\SR", ("CT",)),
+        ("CT\\PT\\REG\\SEG", ("CT", "PT")),
+        ("DOC\\SR", ("DOC", "SR")),  # of nothing else: that is what it is
+        ("", ()),
+    ],
+)
+def test_a_study_is_of_what_was_taken_not_of_what_was_written(in_study, said):
+    assert taken(in_study) == said
 
 
 @given(st.data())
