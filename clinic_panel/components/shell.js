@@ -52,6 +52,13 @@ function forgetDrafts() {
   } catch { /* forbidden: then nothing was kept either */ }
 }
 
+// Whoever signs out here knows that the session ends; the page need not be told.
+let isSigningOut = false;
+function signOut() {
+  isSigningOut = true;
+  forgetDrafts();
+}
+
 function railButton(host) {
   const root = document.documentElement;
   const button = h("button", { class: "round burger", type: "button", "aria-label": "Narrow navigation" }, icon("menu"));
@@ -127,7 +134,7 @@ function person(model) {
   const list = h("div", { class: "pop", role: "menu", "aria-label": "Account" },
     h("span", { class: "who", role: "presentation" }, h("b", {}, model.user), model.role),
     h("a", { href: "/password", role: "menuitem" }, icon("key"), "Change password"),
-    h("form", { method: "post", action: "/logout", role: "none", onsubmit: forgetDrafts },
+    h("form", { method: "post", action: "/logout", role: "none", onsubmit: signOut },
       h("button", { type: "submit", role: "menuitem" }, icon("logout"), "Sign out")));
   const button = h("button", { class: "me", type: "button", "aria-label": `Account: ${model.user}, ${model.role}` },
     h("span", { class: "avatar", "aria-hidden": "true" }, initials(model.user)),
@@ -211,7 +218,7 @@ export function render({ model, view, el }) {
   const gone = () => { if (!el.querySelector(".lost")) el.append(lost()); };
   view.model.document?.on_event?.("connection_lost", gone);
   model.on("ended", () => {
-    if (!model.ended) return;
+    if (!model.ended || isSigningOut) return;
     if (window.name === "clinic-second") window.close(); // the viewer's, on a second monitor
     location.assign(local(model.ended));
   });
