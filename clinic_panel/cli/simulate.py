@@ -18,14 +18,21 @@ def simulate() -> None:
 
 
 def _check_services(
-    settings: Settings, aet: str, host: str, port: int | None, *, as_json: bool
+    settings: Settings, aet: str, host: str, port: int | None, *, tls: bool, as_json: bool
 ) -> int:
     from datetime import datetime
 
+    from clinic_panel.dimse.model import Caller
     from clinic_panel.exercise.lines import TESTER, Target
     from clinic_panel.simulator.check import check_services
 
-    target = Target(host, port or settings.dicom_port, settings.ae_title, aet or TESTER)
+    target = Target(
+        host,
+        port or settings.dicom_port,
+        settings.ae_title,
+        aet or TESTER,
+        tls=Caller.of(settings).tls if tls else None,
+    )
     return check_services(target, datetime.now(settings.zone), as_json=as_json)
 
 
@@ -39,6 +46,7 @@ def _check_services(
 @click.option("--patience", type=float, default=0.0, help="Seconds to wait for somebody to come.")
 @click.option("--arrived-only", is_flag=True, help="Leave those who have not checked in.")
 @click.option("--check", is_flag=True, help="Exercise every service and say what passed.")
+@click.option("--tls", is_flag=True, help="With --check: encrypt, with the settings' certificates.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: print JSON.")
 @at_home
 def simulate_modality(
@@ -52,6 +60,7 @@ def simulate_modality(
     patience: float,
     arrived_only: bool,
     check: bool,
+    tls: bool,
     as_json: bool,
 ) -> None:
     """Verify, ask the worklist, and send today's images over the network.
@@ -61,7 +70,9 @@ def simulate_modality(
     the same each time.
     """
     if check:
-        raise click.exceptions.Exit(_check_services(settings, aet, host, port, as_json=as_json))
+        raise click.exceptions.Exit(
+            _check_services(settings, aet, host, port, tls=tls, as_json=as_json)
+        )
     from clinic_panel.simulator.modality import Modality
     from clinic_panel.simulator.modality import simulate_modality as run
 

@@ -82,6 +82,7 @@ class Bench:
             ae_title=target.called_ae_title,
             ext_neg=[build_role(uid, scp_role=True) for uid in roles],
             evt_handlers=list(handlers),
+            tls_args=(target.tls, target.host) if target.tls is not None else None,
         )
         mended(association)
         if not association.is_established:
@@ -90,7 +91,10 @@ class Bench:
                     f"{target.called_ae_title} refuses {target.ae_title}: let it in there, or call "
                     "under a title that is known."
                 )
-            raise PeerUnavailable(f"{target.called_ae_title} does not answer {target.ae_title}.")
+            how = "" if target.tls is None else " over TLS: certificate or setting may differ"
+            raise PeerUnavailable(
+                f"{target.called_ae_title} does not answer {target.ae_title}{how}."
+            )
         try:
             yield association
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Target:
     ae_title: str = TESTER
     # Of a peer only: verification, one study query, and one test object stored.
     is_peer: bool = False
+    tls: ssl.SSLContext | None = None  # with which it is called; None: unencrypted
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from clinic_panel.context import Context
+from clinic_panel.dimse.model import Caller
 from clinic_panel.errors import Invalid, NotFound, Unavailable
 from clinic_panel.exercise.lines import TESTER, Target
 from clinic_panel.models.audit_log import Action
@@ -62,14 +63,16 @@ def begin(ctx: Context, subject_id: int) -> Target:
         The actor is no administrator; there is no such peer.
     Invalid
         The peer has no address, or the tester was switched off.
-    Unavailable
-        The clinic's listener speaks TLS, which the check does not.
+    Unavailable, SettingsError
+        The clinic's listener speaks TLS, and nothing is set by which its certificate could be
+        trusted; or a TLS file cannot be read.
     """
     ctx.require(Permission.ADMIN)
+    own, caller = ctx.settings, Caller.of(ctx.settings)
     with ctx.begin() as session:
         if subject_id == 0:
-            if ctx.settings.dicom_tls_cert:
-                raise Unavailable("The check speaks no TLS: ask the clinic's devices instead.")
+            if own.dicom_tls_cert and not own.dicom_tls_ca:
+                raise Unavailable("CLINIC_DICOM_TLS_CA is needed to trust our own certificate.")
             tester = session.scalar(select(Peer).where(Peer.ae_title == TESTER))
             if tester is None:
                 tester = Peer(peer_name=OWN_NAME, ae_title=TESTER, host="", port=104)
@@ -79,16 +82,18 @@ def begin(ctx: Context, subject_id: int) -> Target:
                 changes.announce(session, Topic.ADMIN)
             elif not tester.is_active:
                 raise Invalid(f"{OWN_NAME} is switched off under Devices.")
-            own = ctx.settings
-            target = Target(_host(ctx), own.dicom_port, own.ae_title, TESTER)
+            tls = caller.tls if own.dicom_tls_cert else None
+            target = Target(_host(ctx), own.dicom_port, own.ae_title, TESTER, tls=tls)
         else:
             peer = session.get(Peer, subject_id)
             if peer is None or not peer.is_active:
                 raise NotFound("This device is not there any more.")
             if not peer.host:
                 raise Invalid("This device has no address: add it under Devices.")
-            own_title = ctx.settings.ae_title
-            target = Target(peer.host, peer.port, peer.ae_title, own_title, is_peer=True)
+            tls = caller.tls if peer.uses_tls else None
+            target = Target(
+                peer.host, peer.port, peer.ae_title, own.ae_title, is_peer=True, tls=tls
+            )
         audit.record(ctx, session, Action.EXERCISE, ae_title=target.called_ae_title)
     return target
 

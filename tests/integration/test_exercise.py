@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from rich.console import Console
 from sqlalchemy import select
 
 from clinic_panel.__main__ import main
+from clinic_panel.errors import Unavailable
 from clinic_panel.exercise import specimens
 from clinic_panel.exercise.lines import TESTER, Outcome, Target
 from clinic_panel.exercise.run import exercise
@@ -26,7 +28,7 @@ from clinic_panel.models.commitment import CommitmentRequest, CommitmentState
 from clinic_panel.models.imaging import Instance, Study
 from clinic_panel.models.user import Role
 from clinic_panel.pages.admin import Administration
-from clinic_panel.services import matching, peers
+from clinic_panel.services import exercises, matching, peers
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.simulator.check import check_services
 from clinic_panel.tasks.commitment import settle
@@ -34,6 +36,7 @@ from listener.server import Node
 from tests import factories
 from tests.conftest import free_port
 from tests.integration.peer import wait_for
+from tests.integration.test_listener_process import CERTIFICATE
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"])
 NAME = "Yamada^Taro=山田^太郎"
@@ -230,3 +233,36 @@ def test_the_administrator_checks_this_clinic_under_a_title_that_may_be_switched
     peers.change(page.ctx, tester.id, tester.version, off)
     check(page, 0)
     assert page.tasks.notice.message["text"] == "Service check is switched off under Devices."
+
+
+@only_sqlite
+def test_a_node_that_wants_tls_is_checked_over_tls(ctx, as_role, tmp_path, today):
+    subprocess.run(
+        [*CERTIFICATE, "-keyout", "own.key", "-out", "own.pem", "-subj", "/CN=clinic"],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    values = {name: getattr(ctx.settings, name) for name in type(ctx.settings).names()}
+    cert, key = str(tmp_path / "own.pem"), str(tmp_path / "own.key")
+    values |= {"dicom_tls_cert": cert, "dicom_tls_key": key}
+    trusting = replace(ctx, settings=type(ctx.settings)(**values | {"dicom_tls_ca": cert}))
+    administrator = as_role(Role.ADMIN).actor
+    node = Node(trusting)
+    node.start()
+    try:
+        form = PeerForm("Itself", "CLINIC", "127.0.0.1", node.port, uses_tls=True)
+        row = peers.add(as_role(Role.ADMIN), form)
+        target = exercises.begin(trusting.acting_as(administrator), row.id)
+        lines = exercise(target, today)
+        [failed] = exercise(replace(target, called_ae_title="OTHER"), today)
+    finally:
+        node.stop()
+    assert [(line.service, line.outcome) for line in lines] == [
+        (service, Outcome.PASSED) for service in ("C-ECHO", "C-FIND", "C-STORE")
+    ]
+    assert failed.came.startswith("OTHER refuses CLINIC")
+    assert exercises.begin(trusting.acting_as(administrator), 0).tls is not None
+    blind = replace(ctx, settings=type(ctx.settings)(**values)).acting_as(administrator)
+    with pytest.raises(Unavailable, match="CLINIC_DICOM_TLS_CA"):
+        exercises.begin(blind, 0)
