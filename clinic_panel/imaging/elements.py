@@ -217,13 +217,17 @@ class Elements:
             raise CutShort from None
         return int(length)
 
-    def raw(self, tag: int, most: int | None = None) -> bytes | None:
-        """The value's bytes, at most so many; None when absent, empty or a sequence."""
+    def raw(self, tag: int, most: int | None = None, *, skip: int = 0) -> bytes | None:
+        """The value's bytes, at most so many of them, behind the first ``skip``.
+
+        None when absent, empty or a sequence.
+        """
         element = self.found.get(tag)
         if element is None or element.length <= 0:
             return None
-        length = element.length if most is None else min(element.length, most)
-        return bytes(self.buffer[element.start : element.start + length])
+        left = max(0, element.length - skip)
+        start = element.start + skip
+        return bytes(self.buffer[start : start + (left if most is None else min(left, most))])
 
     def items(self, tag: int) -> Iterator["Elements"]:
         """The items of a sequence, each scanned in full; nothing when absent."""

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from clinic_panel.errors import NotDisplayable
+from clinic_panel.imaging.annotations import (
+    MOST_POINTS,
+    Annotations,
+    Graphic,
+    Label,
+    Style,
+    cielab,
+    grey,
+    meant,
+    pairs,
+    read_annotations,
+    references,
+)
+from clinic_panel.imaging.compound import pieces_of
+from clinic_panel.imaging.displayed import Area, Point, Turn, areas_of, turn_of
 from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.header import encodings_of, parse_date
-from clinic_panel.imaging.lut import table_of
 from clinic_panel.imaging.opened import opened_elements
 from clinic_panel.imaging.structured import Reference, Words
+from clinic_panel.imaging.tones import Tones, read_tones
 from clinic_panel.validation import display_name
 
-MOST_OBJECTS: Final = 2_000  # graphics and texts of one state
-MOST_POINTS: Final = 20_000  # of all of them
 MOST_IMAGES: Final = 5_000
-_SHAPES: Final = {"POINT": 1, "POLYLINE": 2, "INTERPOLATED": 2, "CIRCLE": 2, "ELLIPSE": 4}
-
-type Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Graphic:
-    """A drawn object; ``points`` are x and y in image coordinates, or shares of the view."""
-
-    shape: str
-    points: tuple[Point, ...]
-    of_view: bool
-    filled: bool
-    layer: str
-    images: frozenset[str] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A text; in ``box`` (two corners) or beside ``anchor``."""
-
-    text: str = field(repr=False)
-    box: tuple[Point, Point] | None
-    box_of_view: bool
-    anchor: Point | None
-    anchor_of_view: bool
-    is_pointing: bool
-    layer: str
-    images: frozenset[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +43,47 @@ class Shutter:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Window and area for some images; an empty set means all."""
+class Shown:
+    """The image that a state is asked about; ``frame`` is zero-based."""
 
-    images: frozenset[str] = field(repr=False)
-    center: float | None = None
-    width: float | None = None
-    area: tuple[Point, Point] | None = None
-    mode: str = ""
+    reference: Reference
+    frame: int
+    columns: int
+    rows: int
+    has_modality_table: bool = False  # which its pixels have passed already
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What a state calls it."""
+        uid = self.reference.sop_instance_uid
+        return frozenset({uid, f"{uid}/{self.frame}"})
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """One presentation state."""
+    """One presentation state; an empty set of images means all of them."""
 
     label: str = field(repr=False)
     description: str = field(repr=False)
     creator: str = field(repr=False)
     created_on: str
     images: tuple[Reference, ...] = field(repr=False)
-    windows: tuple[View, ...]
-    areas: tuple[View, ...]
-    graphics: tuple[Graphic, ...] = field(repr=False)
-    labels: tuple[Label, ...] = field(repr=False)
+    tones: Tones
+    areas: tuple[tuple[frozenset[str], Area], ...] = field(repr=False)
+    annotations: Annotations
     shutters: tuple[Shutter, ...]
-    is_inverse: bool
-    rotation: int
-    is_flipped: bool
+    shutter_colour: str  # as a screen writes it; empty for black
+    turn: Turn
     left_out: tuple[str, ...]  # what the state asks for and this viewer does not do
 
 
-def read_presentation(source: Path | bytes) -> Presentation:
+def read_presentation(source: Path | bytes, reader: type[Words] = Words) -> Presentation:
     """Read a grayscale or colour softcopy presentation state.
+
+    Parameters
+    ----------
+    reader
+        How text is read; ``discreet.Discreet`` keeps back what may name a person.
 
     Raises
     ------
@@ -100,143 +93,48 @@ def read_presentation(source: Path | bytes) -> Presentation:
         It refers to no image.
     """
     with opened_elements(source) as found:
-        words = Words(found, encodings_of(found))
+        words = reader(found, encodings_of(found))
         images = tuple(_images(found))
         if not images:
             raise NotDisplayable("The presentation state refers to no image.")
-        drawn = _Drawn(words)
+        annotations = read_annotations(words)
         return Presentation(
             label=words.text(0x00700080),
             description=words.text(0x00700081),
             creator=display_name(words.text(0x00700084)) if words.text(0x00700084) else "",
             created_on=str(parse_date(words.text(0x00700082)) or ""),
             images=images,
-            windows=tuple(_windows(found)),
-            areas=tuple(_areas(found)),
-            graphics=tuple(drawn.graphics),
-            labels=tuple(drawn.labels),
+            tones=read_tones(found),
+            areas=tuple((meant(item), area) for item, area in areas_of(found)),
+            annotations=annotations,
             shutters=tuple(_shutters(found)),
-            is_inverse=found.text(0x20500020) == "INVERSE",
-            rotation=(found.integer(0x00700042) or 0) % 360,
-            is_flipped=found.text(0x00700041) == "Y",
-            left_out=tuple(_left_out(found, drawn)),
+            shutter_colour=cielab(found.integers(0x00181624)) or grey(found.integer(0x00181622)),
+            turn=turn_of(found),
+            left_out=(*_left_out(found), *annotations.left_out),
         )
 
 
-def _references(item: Elements) -> Iterator[Reference]:
-    for image in item.items(0x00081140):
-        frames = tuple(int(number) - 1 for number in image.numbers(0x00081160) if number >= 1)
-        yield Reference(image.text(0x00081150)[:64], image.text(0x00081155)[:64], frames)
+def read_shown(source: Path | bytes, reference: Reference, frame: int) -> Shown:
+    """Read of an image what a state needs to know of it.
+
+    Raises
+    ------
+    NotUnderstood
+        No DICOM object.
+    """
+    with opened_elements(source) as found:
+        columns, rows = found.integer(0x00280011) or 0, found.integer(0x00280010) or 0
+        return Shown(reference, frame, columns, rows, found.first(0x00283000) is not None)
 
 
 def _images(found: Elements) -> Iterator[Reference]:
     count = 0
     for series in found.items(0x00081115):
-        for reference in _references(series):
+        for reference in references(series):
             count += 1
             if count > MOST_IMAGES:
                 return
             yield reference
-
-
-def _meant(item: Elements) -> frozenset[str]:
-    """Which images (or frames of them) an item is about, as ``places`` writes them."""
-    return frozenset(place for one in _references(item) for place in places(one))
-
-
-def places(reference: Reference) -> Iterator[str]:
-    """Write a reference as keys: the UID for all of an object, UID and frame for a part."""
-    if not reference.frames:
-        yield reference.sop_instance_uid
-    for frame in reference.frames:
-        yield f"{reference.sop_instance_uid}/{frame}"
-
-
-def _windows(found: Elements) -> Iterator[View]:
-    for item in found.items(0x00283110):
-        centers, widths = item.numbers(0x00281050), item.numbers(0x00281051)
-        if centers and widths and widths[0] > 0:
-            yield View(_meant(item), center=centers[0], width=widths[0])
-        elif table := table_of(item.first(0x00283010)):
-            # The table's own shape is not applied, its span is (`left_out` says so).
-            count = len(table.entries)
-            yield View(_meant(item), center=table.first + count / 2, width=float(count))
-
-
-def _areas(found: Elements) -> Iterator[View]:
-    for item in found.items(0x0070005A):
-        corners = [item.longs(tag, signed=True) for tag in (0x00700052, 0x00700053)]
-        if any(len(corner) < 2 for corner in corners):
-            continue
-        (left, top), (right, bottom) = corners[0][:2], corners[1][:2]
-        # Corners are pixels, counted from one and both included (PS3.3 C.10.4).
-        area = (
-            (min(left, right) - 1.0, min(top, bottom) - 1.0),
-            (max(left, right), max(top, bottom)),
-        )
-        yield View(_meant(item), area=area, mode=item.text(0x00700100))
-
-
-def _pairs(numbers: tuple[float, ...]) -> tuple[Point, ...]:
-    finite = numbers if all(abs(one) < 1e9 for one in numbers) else ()
-    return tuple(zip(finite[::2], finite[1::2], strict=False))
-
-
-class _Drawn:
-    """Graphics and texts of a state, within bounds."""
-
-    def __init__(self, words: Words) -> None:
-        self.graphics: list[Graphic] = []
-        self.labels: list[Label] = []
-        self.is_cut = False
-        self._points = MOST_POINTS
-        for annotation in words.found.items(0x00700001):
-            images, layer = _meant(annotation), annotation.text(0x00700002)
-            for item in annotation.items(0x00700009):
-                self._graphic(item, images, layer)
-            for item in annotation.items(0x00700008):
-                self._label(Words(item, words.encodings), images, layer)
-
-    def _has_room(self, points: int) -> bool:
-        self._points -= points
-        full = len(self.graphics) + len(self.labels) >= MOST_OBJECTS or self._points < 0
-        self.is_cut = self.is_cut or full
-        return not full
-
-    def _graphic(self, item: Elements, images: frozenset[str], layer: str) -> None:
-        shape = item.text(0x00700023)
-        points = _pairs(item.floats(0x00700022, "f"))
-        if shape not in _SHAPES or len(points) < _SHAPES[shape] or not self._has_room(len(points)):
-            return
-        self.graphics.append(
-            Graphic(
-                shape=shape.lower(),
-                points=points,
-                of_view=item.text(0x00700005) == "DISPLAY",
-                filled=item.text(0x00700024) == "Y",
-                layer=layer,
-                images=images,
-            )
-        )
-
-    def _label(self, words: Words, images: frozenset[str], layer: str) -> None:
-        item, text = words.found, words.text(0x00700006)[:1_000]
-        corners = _pairs(item.floats(0x00700010, "f") + item.floats(0x00700011, "f"))
-        anchor = _pairs(item.floats(0x00700014, "f"))
-        if not text or not (corners or anchor) or not self._has_room(1):
-            return
-        self.labels.append(
-            Label(
-                text=text,
-                box=(corners[0], corners[1]) if len(corners) == 2 else None,
-                box_of_view=item.text(0x00700003) == "DISPLAY",
-                anchor=anchor[0] if anchor else None,
-                anchor_of_view=item.text(0x00700004) == "DISPLAY",
-                is_pointing=item.text(0x00700015) == "Y",
-                layer=layer,
-                images=images,
-            )
-        )
 
 
 def _shutters(found: Elements) -> Iterator[Shutter]:
@@ -249,67 +147,121 @@ def _shutters(found: Elements) -> Iterator[Shutter]:
     center, radius = found.numbers(0x00181610), found.numbers(0x00181612)
     if "CIRCULAR" in shapes and len(center) >= 2 and radius and radius[0] > 0:
         yield Shutter("circle", ((center[1] - 0.5, center[0] - 0.5),), radius[0])
-    corners = tuple((column - 0.5, row - 0.5) for row, column in _pairs(found.numbers(0x00181620)))
+    corners = tuple((column - 0.5, row - 0.5) for row, column in pairs(found.numbers(0x00181620)))
     if "POLYGONAL" in shapes and 3 <= len(corners) <= MOST_POINTS:
         yield Shutter("polygon", corners)
 
 
-def _left_out(found: Elements, drawn: _Drawn) -> Iterator[str]:
+def _left_out(found: Elements) -> Iterator[str]:
     if "BITMAP" in found.text(0x00181600):
         yield "a bitmap shutter"
-    if any(item.first(0x00283010) for item in found.items(0x00283110)):
-        yield "a grey-scale table"
-    if found.first(0x00283000):
-        yield "a modality table"
-    if found.first(0x20500010):
-        yield "a presentation table"
     if found.first(0x00286100):
         yield "a subtracted mask"
-    if drawn.is_cut:
-        yield "some of many annotations"
 
 
-def as_dict(state: Presentation, reference: Reference, frame: int) -> dict[str, Any]:
-    """Return what a state says of one image, as the viewer takes it.
-
-    Parameters
-    ----------
-    frame
-        Zero-based frame of the image that is shown.
-    """
-    keys = {reference.sop_instance_uid, f"{reference.sop_instance_uid}/{frame}"}
-
-    def here(images: frozenset[str]) -> bool:
-        return not images or bool(images & keys)
-
-    window = next((one for one in state.windows if here(one.images)), None)
-    area = next((one for one in state.areas if here(one.images)), None)
+def as_dict(state: Presentation, shown: Shown) -> dict[str, Any]:
+    """Return what a state says of one image, as the viewer takes it: all in image coordinates."""
+    drawing = _Drawing(state, shown)
+    area = drawing.said_area
     return {
-        "window": [window.center, window.width] if window else None,
-        "area": area.area if area else None,
-        "mode": area.mode if area else "",
-        "inverse": state.is_inverse,
-        "rotation": state.rotation,
-        "flipped": state.is_flipped,
+        "tones": state.tones.as_dict(shown.keys),
+        "modality": None if shown.has_modality_table else state.tones.modality_as_dict(),
+        "area": area.as_dict() if area else None,
+        "inverse": state.tones.is_inverse,
+        "rotation": state.turn.quarters * 90,
+        "flipped": state.turn.flipped,
         "shutters": [
-            {"shape": one.shape, "points": one.points, "radius": one.radius}
+            {
+                "shape": one.shape,
+                "points": one.points,
+                "radius": one.radius,
+                "colour": state.shutter_colour,
+            }
             for one in state.shutters
         ],
-        "graphics": [
-            {"shape": one.shape, "points": one.points, "of_view": one.of_view, "filled": one.filled}
-            for one in state.graphics
-            if here(one.images)
-        ],
-        "labels": [
+        "graphics": drawing.graphics(),
+        "labels": drawing.labels(),
+    }
+
+
+class _Drawing:
+    """What is drawn on one image, in image coordinates and in the order of its layers."""
+
+    def __init__(self, state: Presentation, shown: Shown) -> None:
+        self.state, self.keys = state, shown.keys
+        self.said_area = next((area for meant, area in state.areas if self._is_here(meant)), None)
+        self.area = self.said_area or Area.whole(shown.columns, shown.rows)
+        self._texts: list[Label] = []
+        self._drawn = self._all()
+
+    def _is_here(self, images: frozenset[str]) -> bool:
+        return not images or bool(images & self.keys)
+
+    def _all(self) -> list[Graphic]:
+        """The simple graphics, and those that the compound ones are drawn of."""
+        annotations = self.state.annotations
+        drawn = [one for one in annotations.graphics if self._is_here(one.images)]
+        for one in annotations.compounds:
+            if not self._is_here(one.images):
+                continue
+            for piece in pieces_of(one.source, self.area, self.state.turn):
+                if piece.shape == "text":
+                    anchor = piece.points[0]
+                    label = Label(
+                        piece.text, None, False, anchor, False, False, one.layer, one.images
+                    )
+                    self._texts.append(replace(label, style=one.style, justified="center"))
+                else:
+                    drawn.append(
+                        Graphic(
+                            piece.shape,
+                            piece.points,
+                            False,
+                            one.filled,
+                            one.layer,
+                            one.images,
+                            one.style,
+                        )
+                    )
+        return sorted(drawn, key=lambda one: annotations.order(one.layer))
+
+    def _place(self, point: Point, of_view: bool) -> Point:
+        return self.area.place(self.state.turn, point) if of_view else point
+
+    def _style(self, layer: str, own: Style) -> dict[str, Any]:
+        style = self.state.annotations.style(layer, own)
+        return {
+            "colour": style.colour,
+            "fill": style.fill,
+            "width": style.width,
+            "dashed": style.dashed,
+        }
+
+    def graphics(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "shape": one.shape,
+                "points": [self._place(point, one.of_view) for point in one.points],
+                "filled": one.filled,
+                "style": self._style(one.layer, one.style),
+            }
+            for one in self._drawn
+        ]
+
+    def labels(self) -> list[dict[str, Any]]:
+        annotations = self.state.annotations
+        here = [one for one in annotations.labels if self._is_here(one.images)]
+        ordered = sorted([*here, *self._texts], key=lambda one: annotations.order(one.layer))
+        return [
             {
                 "text": one.text,
-                "box": one.box,
-                "box_of_view": one.box_of_view,
-                "anchor": one.anchor,
-                "anchor_of_view": one.anchor_of_view,
+                "box": [self._place(corner, one.box_of_view) for corner in one.box]
+                if one.box
+                else None,
+                "anchor": self._place(one.anchor, one.anchor_of_view) if one.anchor else None,
                 "pointing": one.is_pointing,
+                "justified": one.justified,
+                "style": self._style(one.layer, one.style),
             }
-            for one in state.labels
-            if here(one.images)
-        ],
-    }
+            for one in ordered
+        ]

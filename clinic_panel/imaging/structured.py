@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.elements import Elements
@@ -88,8 +88,13 @@ class Document:
         return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
-def read_document(source: Path | bytes) -> Document:
+def read_document(source: Path | bytes, words: type[Words] | None = None) -> Document:
     """Read a structured report or a key object selection.
+
+    Parameters
+    ----------
+    words
+        How text is read; ``discreet.Discreet`` keeps back what may name a person.
 
     Raises
     ------
@@ -100,17 +105,17 @@ def read_document(source: Path | bytes) -> Document:
     """
     with opened_elements(source) as found:
         reader = _Reader()
-        content = reader.item(found, encodings_of(found), 0, "")
+        top = (words or Words)(found, encodings_of(found))
+        content = reader.item(top, 0, "")
         if not content.name and not content.items:
             raise NotDisplayable("The document holds no content.")
-        words = Words(found, encodings_of(found))
-        day = parse_date(words.text(0x00080023))
-        clock = parse_time(words.text(0x00080033))
+        day = parse_date(top.text(0x00080023))
+        clock = parse_time(top.text(0x00080033))
         return Document(
             content=content,
-            is_complete=_flag(words.text(0x0040A491), "COMPLETE", "PARTIAL"),
-            is_verified=_flag(words.text(0x0040A493), "VERIFIED", "UNVERIFIED"),
-            verified_by=tuple(_verifiers(found, encodings_of(found))),
+            is_complete=_flag(top.text(0x0040A491), "COMPLETE", "PARTIAL"),
+            is_verified=_flag(top.text(0x0040A493), "VERIFIED", "UNVERIFIED"),
+            verified_by=tuple(_verifiers(top)),
             content_at=" ".join(
                 str(one) for one in (day, clock and clock.strftime("%H:%M")) if one
             ),
@@ -122,9 +127,8 @@ def _flag(value: str, true: str, false: str) -> bool | None:
     return {true: True, false: False}.get(value)
 
 
-def _verifiers(found: Elements, encodings: list[str]) -> Iterator[str]:
-    for observer in found.items(0x0040A073):
-        words = Words(observer, encodings)
+def _verifiers(top: Words) -> Iterator[str]:
+    for words in top.items(0x0040A073):
         name = words.text(0x0040A075)
         if name:
             yield " · ".join(filter(None, (display_name(name), moment(words.text(0x0040A030)))))
@@ -141,14 +145,37 @@ class Words:
         """A text value; empty when absent."""
         return legible(decode(self.found.raw(tag), self.encodings))
 
+    def beside(self, found: Elements) -> Self:
+        """Another item of the object, read in the same way."""
+        return type(self)(found, self.encodings)
+
+    def items(self, tag: int) -> Iterator[Self]:
+        """The items of a sequence, read in the same way."""
+        return map(self.beside, self.found.items(tag))
+
+    def first(self, tag: int) -> Self | None:
+        """The first item of a sequence, if there is one."""
+        return next(self.items(tag), None)
+
+    def coded(self, tag: int) -> tuple[str, str, str]:
+        """A code: its value, its scheme and what it means; empty when absent."""
+        item = self.first(tag)
+        return item.as_code() if item is not None else ("", "", "")
+
+    def as_code(self) -> tuple[str, str, str]:
+        """This item of a code sequence, as ``coded`` gives it."""
+        value = self.text(0x00080100) or self.text(0x00080119) or self.text(0x00080120)
+        return value, self.text(0x00080102), self.text(0x00080104)
+
     def code(self, tag: int) -> tuple[str, str]:
         """The meaning of a code, and the code with its scheme."""
-        item = self.found.first(tag)
-        if item is None:
-            return "", ""
-        words = Words(item, self.encodings)
-        value = words.text(0x00080100) or words.text(0x00080119) or words.text(0x00080120)
-        return words.text(0x00080104) or value, f"{value}, {words.text(0x00080102)}".strip(", ")
+        value, scheme, meaning = self.coded(tag)
+        return meaning or value, f"{value}, {scheme}".strip(", ")
+
+    def among(self, text: str, names: frozenset[str]) -> str:
+        """A text of which ``names`` are the usual ones; a reader may take no other."""
+        del names
+        return text
 
 
 class _Reader:
@@ -159,8 +186,7 @@ class _Reader:
         self._left = MOST_ITEMS
         self._characters = ALL_CHARACTERS
 
-    def item(self, found: Elements, encodings: list[str], depth: int, relation: str) -> Item:
-        words = Words(found, encodings)
+    def item(self, words: Words, depth: int, relation: str) -> Item:
         kind = words.text(0x0040A040)
         name, code = words.code(0x0040A043)
         value, note = _value(words, kind)
@@ -171,17 +197,17 @@ class _Reader:
             value=value,
             note=note or code,
             aside=relation in _PURPOSES,
-            reference=_reference(found) if kind in _REFERENCES else None,
-            items=tuple(self._below(found, words.encodings, depth)),
+            reference=_reference(words.found) if kind in _REFERENCES else None,
+            items=tuple(self._below(words, depth)),
         )
 
-    def _below(self, found: Elements, encodings: list[str], depth: int) -> Iterator[Item]:
-        for item in found.items(0x0040A730):
+    def _below(self, words: Words, depth: int) -> Iterator[Item]:
+        for item in words.items(0x0040A730):
             if depth >= MOST_DEPTH or self._left <= 0:
                 self.is_cut = True
                 return
             self._left -= 1
-            yield self.item(item, encodings, depth + 1, item.text(0x0040A010))
+            yield self.item(item, depth + 1, item.text(0x0040A010))
 
     def _room(self, text: str) -> str:
         room = min(MOST_CHARACTERS, max(self._characters, 0))
@@ -220,20 +246,15 @@ def _value(words: Words, kind: str) -> tuple[str, str]:
 
 
 def _number(words: Words) -> tuple[str, str]:
-    measured = words.found.first(0x0040A300)
-    if measured is None:
+    inside = words.first(0x0040A300)
+    if inside is None:
         reason, _ = words.code(0x0040A301)
         return reason or "No value", ""
-    inside = Words(measured, words.encodings)
-    unit = measured.first(0x004008EA)
-    if unit is None:
-        return inside.text(0x0040A30A), ""
-    code = Words(unit, inside.encodings)
-    symbol, meaning = code.text(0x00080100), code.text(0x00080104)
-    if symbol in _PLAIN_UNITS:
+    symbol, scheme, meaning = inside.coded(0x004008EA)
+    if not symbol or symbol in _PLAIN_UNITS:
         return inside.text(0x0040A30A), ""
     # A UCUM code is what one writes, unless it annotates; codes of other schemes say nothing.
-    plain = code.text(0x00080102) == "UCUM" and not set(symbol) & set("{[")
+    plain = scheme == "UCUM" and not set(symbol) & set("{[")
     shown = _UNITS.get(symbol) or (symbol if plain else meaning or symbol)
     return f"{inside.text(0x0040A30A)} {shown}".strip(), meaning
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from clinic_panel.context import Context
-from clinic_panel.errors import NotDisplayable, NotFound, NotUnderstood
-from clinic_panel.imaging import presentation, structured, waveform
+from clinic_panel.errors import NotFound
 from clinic_panel.imaging.encapsulated import Wrapped, read_pdf
-from clinic_panel.imaging.kinds import Kind, kind_of, name_of
-from clinic_panel.imaging.legible import size_text
 from clinic_panel.imaging.listing import Listing, listing_of
-from clinic_panel.imaging.presentation import read_presentation
+from clinic_panel.imaging.structured import Reference
+from clinic_panel.imaging.waveform import Group
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit
+from clinic_panel.services import audit, paper_content
 from clinic_panel.services.frames import audit_first_look
 from clinic_panel.services.lightbox import Lightbox
-
-MISSING = "The file of this object is missing from the archive."
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """One object that is no image, ready to show; ``content`` is what its kind needs."""
-
-    kind: Kind
-    name: str
-    title: str = field(repr=False)
-    facts: tuple[tuple[str, str], ...] = field(repr=False)
-    content: dict[str, Any] = field(repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as the viewer takes it."""
-        return {
-            "kind": self.kind.value,
-            "name": self.name,
-            "title": self.title,
-            "facts": [list(fact) for fact in self.facts],
-            "content": self.content,
-        }
+from clinic_panel.services.paper_content import Paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +56,7 @@ def header(ctx: Context, instance_id: int, *, frame: int = 0) -> Listing:
         patient_pk = row.series.study.patient_pk
         audit.record(ctx, session, Action.VIEW, row, patient_pk=patient_pk, what="header")
         path = ctx.store.path(row.path)
-    return _read(path, lambda source: listing_of(source, frame))
+    return paper_content.read(path, lambda source: listing_of(source, frame))
 
 
 def paper(ctx: Context, lightbox: Lightbox, instance_id: int) -> Paper:
@@ -94,21 +70,23 @@ def paper(ctx: Context, lightbox: Lightbox, instance_id: int) -> Paper:
         The object cannot be shown; the message says why.
     """
     found = _looked_at(ctx, lightbox, instance_id)
-    kind, name = kind_of(found.sop_class_uid), name_of(found.sop_class_uid)
-    if kind in (Kind.REPORT, Kind.KEY_IMAGES):
-        document = _read(found.path, structured.read_document)
-        places = _places(ctx, found.study_pk, document)
-        return Paper(
-            kind, name, document.content.name, _standing(document), _tree(document, places)
-        )
-    if kind is Kind.WAVEFORM:
-        recording = _read(found.path, waveform.read_recording)
-        return Paper(kind, name, name, (), recording.as_dict())
-    if kind is Kind.PDF:
-        wrapped = _read(found.path, read_pdf)
-        facts = (("Size", size_text(len(wrapped.data))),)
-        return Paper(kind, name, wrapped.title or "Document", facts, {})
-    raise NotDisplayable(f"This is no image but an object of the kind “{name}”.")
+
+    def places(references: Iterable[Reference]) -> dict[str, int]:
+        return _places(ctx, found.study_pk, references)
+
+    return paper_content.paper_of(found.path, found.sop_class_uid, places)
+
+
+def part(ctx: Context, lightbox: Lightbox, instance_id: int, group: int, start_s: float) -> Group:
+    """Read a part of one zero-based group of a recording, from so many seconds on.
+
+    Raises
+    ------
+    Forbidden, NotFound, NotDisplayable
+        As `paper`.
+    """
+    found = _looked_at(ctx, lightbox, instance_id)
+    return paper_content.part_of(found.path, found.sop_class_uid, group, start_s)
 
 
 def presented(
@@ -125,7 +103,7 @@ def presented(
     """
     found = _looked_at(ctx, lightbox, instance_id)
     query = (
-        select(Instance.sop_class_uid, Instance.sop_instance_uid)
+        select(Instance.sop_class_uid, Instance.sop_instance_uid, Instance.path)
         .join(Series)
         .where(Instance.id == image_id, Series.study_pk == found.study_pk)
     )
@@ -133,15 +111,9 @@ def presented(
         image = session.execute(query).one_or_none()
     if image is None:
         raise NotFound("This image is not in the study of the presentation state.")
-    if kind_of(found.sop_class_uid) is not Kind.PRESENTATION:
-        raise NotDisplayable("This is no presentation state.")
-    state = _read(found.path, read_presentation)
-    said = (state.description, state.creator, state.created_on)
-    left_out = f"Not applied: {', '.join(state.left_out)}" if state.left_out else ""
-    return presentation.as_dict(state, structured.Reference(*image, (frame,)), frame) | {
-        "title": f"Presentation {state.label}".strip(),
-        "note": "\n".join(filter(None, (" · ".join(filter(None, said)), left_out))),
-    }
+    reference = Reference(image.sop_class_uid, image.sop_instance_uid, (frame,))
+    path = ctx.store.path(image.path)
+    return paper_content.presented_of(found.path, found.sop_class_uid, path, reference)
 
 
 def pdf(ctx: Context, lightbox: Lightbox, instance_id: int) -> Wrapped:
@@ -152,7 +124,35 @@ def pdf(ctx: Context, lightbox: Lightbox, instance_id: int) -> Wrapped:
     Forbidden, NotFound, NotDisplayable
         As `paper`.
     """
-    return _read(_looked_at(ctx, lightbox, instance_id).path, read_pdf)
+    return paper_content.read(_looked_at(ctx, lightbox, instance_id).path, read_pdf)
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """All of this for a viewer that has no route to it (a ``paper_content.PaperSource``)."""
+
+    ctx: Context
+    lightbox: Lightbox
+
+    def header(self, instance_id: int, frame: int) -> dict[str, Any]:
+        """As `documents.header`."""
+        return header(self.ctx, instance_id, frame=frame).as_dict()
+
+    def paper(self, instance_id: int) -> dict[str, Any]:
+        """As `documents.paper`."""
+        return paper(self.ctx, self.lightbox, instance_id).as_dict()
+
+    def part(self, instance_id: int, group: int, start_s: float) -> Group:
+        """As `documents.part`."""
+        return part(self.ctx, self.lightbox, instance_id, group, start_s)
+
+    def presented(self, instance_id: int, image_id: int, frame: int) -> dict[str, Any]:
+        """As `documents.presented`."""
+        return presented(self.ctx, self.lightbox, instance_id, image_id, frame)
+
+    def pdf(self, instance_id: int) -> bytes:
+        """As `documents.pdf`."""
+        return pdf(self.ctx, self.lightbox, instance_id).data
 
 
 def _one(instance_id: int) -> Any:
@@ -176,18 +176,9 @@ def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> _Found:
     return found
 
 
-def _read[Value](path: Path, read: Callable[[Path], Value]) -> Value:
-    try:
-        return read(path)
-    except FileNotFoundError:
-        raise NotDisplayable(MISSING) from None
-    except NotUnderstood as error:
-        raise NotDisplayable(error.message) from None
-
-
-def _places(ctx: Context, study_pk: int, document: structured.Document) -> dict[str, int]:
+def _places(ctx: Context, study_pk: int, references: Iterable[Reference]) -> dict[str, int]:
     """Our own number of each instance of the study that a document refers to."""
-    wanted = {one.sop_instance_uid for one in document.references}
+    wanted = {one.sop_instance_uid for one in references}
     query = (
         select(Instance.sop_instance_uid, Instance.id)
         .join(Series)
@@ -195,24 +186,3 @@ def _places(ctx: Context, study_pk: int, document: structured.Document) -> dict[
     )
     with ctx.read() as session:
         return {uid: instance_id for uid, instance_id in session.execute(query) if uid in wanted}
-
-
-def _tree(document: structured.Document, places: dict[str, int]) -> dict[str, Any]:
-    return {
-        "items": [structured.as_dict(item, places) for item in document.content.items],
-        "images": [structured.place_of(one, places) for one in document.references],
-        "cut": document.is_cut,
-    }
-
-
-def _standing(document: structured.Document) -> tuple[tuple[str, str], ...]:
-    """What the head of a document says: whether it is finished, who vouches for it, from when."""
-    facts = []
-    if document.content_at:
-        facts.append(("Written", document.content_at))
-    if document.is_complete is not None:
-        facts.append(("State", "Complete" if document.is_complete else "Partial"))
-    if document.is_verified is not None:
-        by = "; ".join(document.verified_by)
-        facts.append(("Verified", (by or "Yes") if document.is_verified else "No"))
-    return tuple(facts)

@@ -14,6 +14,7 @@ from clinic_panel.web.door import Door
 from clinic_panel.web.media import FrameIndex, Key
 
 Frame = Annotated[int, Query(ge=0, le=2**31)]
+Second = Annotated[float, Query(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 # The browser's own viewer shows a PDF in our page and nowhere else; nothing in it may load.
@@ -34,6 +35,12 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
     @routes.get("/documents/{instance_id}")
     def paper(ctx: Annotated[Context, may_see], instance_id: Key) -> Response:
         return JSONResponse(documents.paper(ctx, lightbox, instance_id).as_dict())
+
+    @routes.get("/documents/{instance_id}/parts/{group}")
+    def part(
+        ctx: Annotated[Context, may_see], instance_id: Key, group: FrameIndex, start: Second = 0.0
+    ) -> Response:
+        return JSONResponse(documents.part(ctx, lightbox, instance_id, group, start).as_dict())
 
     @routes.get("/documents/{instance_id}/on/{image_id}/{frame}")
     def presented(

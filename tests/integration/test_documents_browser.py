@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from pydicom import dcmread
@@ -17,7 +18,7 @@ from clinic_panel import app as app_module
 from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
 from clinic_panel.feed import ChangeFeed
-from clinic_panel.imaging import waveform
+from clinic_panel.imaging import waveform, window
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.models.user import Role
 from clinic_panel.resources import build_context, build_engine
@@ -217,7 +218,9 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, m
         [*("I", "aVR", "V1", "V4", "II", "aVL", "V2", "V5", "III", "aVF", "V3", "V6"), "II"]
     )
     expect(sheet.locator("text.scale")).to_contain_text("25 mm/s   10 mm/mV")
-    expect(sheet.get_by_text("Only the first 8 s of 10 s are shown.")).to_be_visible()
+    expect(sheet.get_by_text("Shown: 0 s to 8 s of 10 s.")).to_be_visible()
+    sheet.get_by_role("button", name="Later part of the recording").click()
+    expect(sheet.get_by_text("Shown: 8 s to 10 s of 10 s.")).to_be_visible()
     sheet.get_by_label("Paper speed").select_option("50")
     expect(sheet.locator("text.scale")).to_contain_text("50 mm/s")
 
@@ -280,3 +283,49 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     expect(port.locator(".overlay .left")).to_have_text("A")
     rail.get_by_role("button", name="Elsewhere").click()
     expect(port.get_by_role("alert")).to_contain_text("not in this study")
+
+
+def test_a_presentation_state_is_painted_with_its_tables_size_and_colours(clinic):
+    image = ct(SeriesDescription="Axial")
+    state = papers.presentation(image, "x", RescaleSlope="1", RescaleIntercept="-1000")
+    [area] = state.DisplayedAreaSelectionSequence
+    area.PresentationSizeMode, area.PresentationPixelMagnificationRatio = "MAGNIFY", 8.0
+    del state.ShutterShape
+    levels = Dataset()
+    levels.add_new(0x00283002, "US", [256, 0, 8])
+    levels.add_new(0x00283006, "US", list(range(255, -1, -1)))
+    state.PresentationLUTSequence = [levels]
+    del state.PresentationLUTShape
+    layer = Dataset()
+    layer.GraphicLayer, layer.GraphicLayerOrder = "LAYER", 1
+    layer.GraphicLayerRecommendedDisplayCIELabValue = [35599, 53604, 50844]
+    state.GraphicLayerSequence = [layer]
+    box = Dataset()
+    box.CompoundGraphicInstanceID, box.CompoundGraphicType = 1, "RECTANGLE"
+    box.CompoundGraphicUnits, box.GraphicDimensions, box.NumberOfGraphicPoints = "PIXEL", 2, 2
+    box.GraphicData, box.GraphicFilled = [60, 44, 70, 52], "N"
+    state.GraphicAnnotationSequence[0].CompoundGraphicSequence = [box]
+    clinic.open(image, of_study(state, image, 2, "Marked"))
+    page, port = clinic.page, clinic.port
+    canvas = page.locator(".port canvas")
+    expect(canvas).to_have_attribute("data-shown", "0")
+
+    rail = page.get_by_role("navigation", name="Series")
+    rail.get_by_role("button", name="Marked, 1 image").click()
+    expect(port.locator(".place")).to_contain_text("800 %")
+    drawn = port.locator(".presented path:not(.under)")
+    rectangle = drawn.nth(2)
+    assert rectangle.evaluate("node => getComputedStyle(node).stroke") == "rgb(252, 8, 4)"
+    assert rectangle.bounding_box()["width"] == pytest.approx(10 * 8, abs=3)
+    # The middle of the area, 64 and 48, stands in the middle of the viewport.
+    painted = canvas.evaluate(
+        """canvas => {
+          const {width, height} = canvas;
+          const at = [width / 2 + 20, height / 2 - 20, 1, 1];
+          return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+        }"""
+    )
+    stored = image.pixel_array[45, 66]
+    [seen] = 255 * window.apply(np.array([stored - 1000.0]), 40, 300)
+    assert 20 < seen < 235  # neither black nor white: a wrong table would show
+    assert painted == pytest.approx([255 - seen] * 3, abs=1)

@@ -16,10 +16,10 @@ from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.evidence.build import build
 from clinic_panel.evidence.order import DocumentKind
-from clinic_panel.imaging import presentation, structured
+from clinic_panel.imaging import annotations, presentation, structured
 from clinic_panel.imaging.encapsulated import read_pdf
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of, taken
-from clinic_panel.imaging.presentation import read_presentation
+from clinic_panel.imaging.presentation import Shown, read_presentation
 from clinic_panel.imaging.structured import read_document
 from clinic_panel.imaging.waveform import read_recording
 from tests import papers
@@ -97,9 +97,10 @@ def test_what_this_clinic_saves_of_a_reading_is_read_back():
 
     [saved] = build(ordered(DocumentKind.PRESENTATION, SOURCE))
     state = read_presentation(saved)
-    said = presentation.as_dict(state, state.images[0], 0)
-    assert (said["window"], said["area"]) == ([40, 400], ((0, 0), (128, 128)))
-    assert said["graphics"][0]["points"] == BOX
+    said = said_of(state, state.images[0])
+    assert said["tones"]["window"] == [40, 400]
+    assert said["area"]["corners"] == [[0, 0], [128, 128]]
+    assert said["graphics"][0]["points"] == list(BOX)
     assert said["labels"][0]["text"] == "23.3 mm\nPixel Spacing"
     assert state.left_out == ()
 
@@ -202,23 +203,25 @@ PRESENTATION = papers.written(papers.presentation(CT, "Lesion"))
 THIS = structured.Reference(CT.SOPClassUID, CT.SOPInstanceUID)
 
 
+def said_of(state, reference=None, frame=0, **shown):
+    """What a state says of an image of 128 by 128 pixels."""
+    image = Shown(reference or THIS, frame, 128, 128, **shown)
+    return presentation.as_dict(state, image)
+
+
 def test_a_presentation_state_says_how_an_image_is_seen():
     state = read_presentation(papers.written(papers.presentation(CT, "Lesion\r\n2 cm")))
     assert (state.label, state.description, state.creator) == ("LIVER", "Look here", "Doe, Jane")
     assert state.images == (THIS,)
-    said = presentation.as_dict(state, THIS, 0)
-    assert said["window"] == [40, 300]
-    assert said["area"] == ((32, 16), (96, 80))  # pixels counted from one, as edges
+    said = said_of(state)
+    assert said["tones"]["window"] == [40, 300]
+    assert said["area"]["corners"] == [[32, 16], [96, 80]]  # pixels counted from one, as edges
     circle, line = said["graphics"]
-    assert (circle["shape"], circle["points"], circle["of_view"]) == (
-        "circle",
-        ((64, 48), (72, 48)),
-        False,
-    )
-    assert (line["shape"], line["of_view"]) == ("polyline", True)
+    assert (circle["shape"], circle["points"]) == ("circle", [(64, 48), (72, 48)])
+    assert (line["shape"], line["points"]) == ("polyline", [(32, 16), (96, 80)])  # of the view
     [label] = said["labels"]
     assert (label["text"], label["anchor"], label["pointing"]) == ("Lesion\n2 cm", (64, 48), True)
-    assert label["box"] == ((70, 60), (90, 70))
+    assert label["box"] == [(70, 60), (90, 70)]
     [shutter] = said["shutters"]
     assert shutter["points"] == ((40, 20), (88, 76))
     assert (said["inverse"], said["rotation"], said["flipped"]) == (False, 0, False)
@@ -233,11 +236,11 @@ def test_what_a_presentation_state_says_of_other_images_is_not_said_of_this():
     ds.SoftcopyVOILUTSequence[0].ReferencedImageSequence = Sequence([elsewhere])
     ds.GraphicAnnotationSequence[0].ReferencedImageSequence = Sequence([elsewhere])
     state = read_presentation(papers.written(ds))
-    said = presentation.as_dict(state, THIS, 0)
-    assert (said["window"], said["graphics"], said["labels"]) == (None, [], [])
+    said = said_of(state)
+    assert (said["tones"]["window"], said["graphics"], said["labels"]) == (None, [], [])
     other = structured.Reference("1.2", "1.2.3")
-    assert presentation.as_dict(state, other, 1)["window"] == [40, 300]
-    assert presentation.as_dict(state, other, 0)["window"] is None
+    assert said_of(state, other, 1)["tones"]["window"] == [40, 300]
+    assert said_of(state, other, 0)["tones"]["window"] is None
 
 
 def test_shutters_turns_and_polarity_are_read_and_what_is_not_applied_is_said():
@@ -256,14 +259,15 @@ def test_shutters_turns_and_polarity_are_read_and_what_is_not_applied_is_said():
     circle, polygon = state.shutters
     assert (circle.points, circle.radius) == (((59.5, 49.5),), 20)
     assert polygon.points == ((0.5, 0.5), (100.5, 0.5), (100.5, 100.5))
-    assert (state.is_inverse, state.rotation, state.is_flipped) == (True, 270, True)
+    said = said_of(state)
+    assert (said["inverse"], said["rotation"], said["flipped"]) == (True, 270, True)
     assert state.left_out == ("a bitmap shutter",)
 
 
 def test_the_annotations_of_a_state_are_bounded(monkeypatch):
-    monkeypatch.setattr(presentation, "MOST_OBJECTS", 2)
+    monkeypatch.setattr(annotations, "MOST_OBJECTS", 2)
     state = read_presentation(papers.written(papers.presentation(CT, "too much")))
-    assert (len(state.graphics), len(state.labels)) == (2, 0)
+    assert (len(state.annotations.graphics), len(state.annotations.labels)) == (2, 0)
     assert state.left_out == ("some of many annotations",)
 
 

@@ -1,8 +1,10 @@
-// Comm: pixels over the connection of the page, where no HTTP route exists, as in a notebook.
+// Comm: what comes over the connection of the page where no HTTP route exists, as in a notebook: pixels,
+// and by errands whatever else is asked for.
 class Comm {
   constructor(model) {
     this.model = model;
-    this.waiting = new Map(); // key -> who waits for it
+    this.waiting = new Map(); // key of a frame, or number of an errand -> who waits for it
+    this.errands = 0;
   }
 
   load(entry, {signal}) {
@@ -16,12 +18,24 @@ class Comm {
     });
   }
 
-  received({key, info, pixels, problem}) {
-    const waiting = this.waiting.get(key);
-    this.waiting.delete(key);
+  ask(wish) {
+    return new Promise((resolve, reject) => {
+      this.errands += 1;
+      this.waiting.set(this.errands, {resolve, reject});
+      this.model.send_msg({errand: this.errands, ...wish});
+    });
+  }
+
+  received({key, errand, info, pixels, found, bytes, problem}) {
+    const waiting = this.waiting.get(errand ?? key);
+    this.waiting.delete(errand ?? key);
     if (!waiting) return;
     try {
       if (problem) throw new Error(problem);
+      if (errand) {
+        waiting.resolve(found ?? bytes);
+        return;
+      }
       const view = pixels instanceof ArrayBuffer ? pixels : pixels.buffer.slice(pixels.byteOffset, pixels.byteOffset + pixels.byteLength);
       waiting.resolve(frameOf(info, view));
     } catch (error) {

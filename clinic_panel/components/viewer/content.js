@@ -30,11 +30,12 @@ class Images {
       this.series = pane.current;
       if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
       pane.presented.apply(frame, entry, state);
+      if (state.aimed) pane.aim(state.aimed);
       const place = state.camera.place(frame.info, ...pane.size);
       const {center, width, invert} = state;
       const {palette, colours, area: {graphics, ways}} = pane;
       const smooth = ways.smooth === "yes";
-      this.painter.draw(frame, {...place, center, width, invert, palette, colours, graphics, smooth});
+      this.painter.draw(pane.presented.toned(frame, entry), {...place, center, width, invert, palette, colours, graphics, smooth});
       if (first) {
         pane.chrome();
         pane.report();

@@ -5,8 +5,9 @@ const MARGIN_MM = 9; // room for the calibration pulse
 const STEPS_A_MM = 8; // columns in which a dense trace is drawn by its least and greatest value
 const TWELVE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]];
 
-SHEETS.waveform = ({content}) => {
-  const recording = new Recording(content);
+SHEETS.waveform = ({content}, papers, entry) => {
+  const recording = new Recording(content, papers.pane, entry);
+  papers.recording = recording;
   return [recording.bar, recording.cut, recording.paper, ...recording.notes()];
 };
 
@@ -17,8 +18,9 @@ function samplesOf({data, scale}) {
 }
 
 class Recording {
-  constructor({groups, notes}) {
-    this.groups = groups.map((group) => ({...group, channels: group.channels.map((one) => ({...one, values: samplesOf(one)}))}));
+  constructor({groups, notes}, pane, entry) {
+    Object.assign(this, {pane, entry});
+    this.groups = groups.map(withValues);
     this.words = notes;
     this.group = makeSelect("Part of the recording");
     fillSelect(this.group, this.groups.map((one, i) => [String(i), `${one.label || `Part ${i + 1}`}, ${Number(one.seconds.toFixed(1))} s`]), "0");
@@ -28,15 +30,57 @@ class Recording {
     fillSelect(this.speed, [12.5, 25, 50].map((mm) => [String(mm), `${mm} mm/s`]), "25");
     this.gain = makeSelect("Gain");
     fillSelect(this.gain, [5, 10, 20].map((mm) => [String(mm), `${mm} mm/mV`]), "10");
+    this.earlier = makeButton("before", "Earlier part of the recording", "", () => this.turn(-1));
+    this.later = makeButton("after", "Later part of the recording", "", () => this.turn(1));
+    this.steps = makeGroup("Part", this.earlier, this.later);
     this.bar = make("p", "paper-bar");
-    this.bar.append(this.group, this.layout, this.speed, this.gain);
+    this.bar.append(this.group, this.steps, this.layout, this.speed, this.gain);
     this.cut = make("p", "facts");
+    this.cut.setAttribute("role", "status");
     this.paper = make("div", "ecg");
     this.caliper = make("output", "caliper", "Drag over the paper to measure.");
     this.bar.append(this.caliper);
     this.group.addEventListener("change", () => this.choose());
+    const {document_id: wished, waveform_group: group, waveform_start_s: start} = pane.area.model;
+    const asked = wished === entry.id && this.groups[group]; // by Python, or when it was seen last
+    if (asked) this.group.value = String(group);
     for (const select of [this.layout, this.speed, this.gain]) select.addEventListener("change", () => this.draw());
     this.choose();
+    if (asked && start !== this.current.start) this.go(group, start);
+  }
+
+  get place() {
+    return {waveform_group: Number(this.group.value), waveform_start_s: this.current.start};
+  }
+
+  // As long as what is here, earlier or later.
+  turn(by) {
+    const {start, channels, hz} = this.current;
+    return this.go(Number(this.group.value), start + (by * channels[0].values.length) / hz);
+  }
+
+  // To a part of the recording: only what is on the paper is held.
+  async go(number, start) {
+    const group = this.groups[number];
+    if (!group) return;
+    const from = Math.max(0, Math.min(start, group.seconds - 1 / group.hz));
+    this.asked = `${number}/${from}`;
+    const mine = this.asked;
+    let problem = "";
+    if (Math.abs(from - group.start) > 0.5 / group.hz) {
+      this.steps.toggleAttribute("data-busy", true);
+      try {
+        const found = withValues(await this.pane.area.sources.part(this.entry, number, from));
+        if (this.asked === mine) this.groups[number] = found;
+      } catch (error) {
+        problem = error.message;
+      }
+      if (this.asked !== mine) return; // another part was asked for meanwhile
+      this.steps.toggleAttribute("data-busy", false);
+    }
+    this.group.value = String(number);
+    this.choose();
+    if (problem) this.cut.textContent = problem;
   }
 
   get current() {
@@ -45,9 +89,14 @@ class Recording {
 
   // The usual sheet where the twelve leads are there, and long enough for four columns.
   choose() {
-    const {channels, hz, seconds, cut} = this.current;
-    this.cut.hidden = !cut;
-    this.cut.textContent = `Only the first ${shortOf(channels[0].values.length / hz)} s of ${shortOf(seconds)} s are shown.`;
+    const {channels, hz, seconds, start} = this.current;
+    const end = start + channels[0].values.length / hz;
+    const whole = start === 0 && end >= seconds;
+    this.cut.hidden = whole;
+    this.cut.textContent = `Shown: ${clockOf(start)} to ${clockOf(end)} of ${clockOf(seconds)}.`;
+    this.steps.hidden = whole;
+    this.earlier.disabled = start === 0;
+    this.later.disabled = end >= seconds;
     const names = new Set(channels.map((one) => one.label));
     const twelve = TWELVE.flat().every((name) => names.has(name)) && channels[0].values.length / hz >= 4;
     const usual = twelve ? [["sheet", "3 × 4 leads and rhythm"]] : [];
@@ -88,6 +137,7 @@ class Recording {
     const scale = [`${speed} mm/s`, this.gain.hidden ? "" : `${gain} mm/mV`, filters].filter(Boolean).join("   ");
     svg.append(wordsOf(scale, 1, height - 1.2, "scale"));
     this.paper.replaceChildren(svg);
+    this.pane.report();
     measureOn(svg, {speed, gain: this.gain.hidden ? null : gain, say: (text) => (this.caliper.textContent = text)});
   }
 
@@ -117,6 +167,18 @@ class Recording {
     list.append(...this.words.map((one) => make("li", "", one)));
     return [make("h3", "", "Written by the device"), list];
   }
+}
+
+function withValues(group) {
+  return {...group, channels: group.channels.map((one) => ({...one, values: samplesOf(one)}))};
+}
+
+// A time of a recording: in seconds, of a long one as on a clock.
+function clockOf(seconds) {
+  if (seconds < 120) return `${Number(seconds.toFixed(1))} s`;
+  const two = (number) => String(number).padStart(2, "0");
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
 const middleOf = (row) => (row + 0.5) * ROW_MM + 2;

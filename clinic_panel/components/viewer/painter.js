@@ -65,13 +65,19 @@ class Painter {
   // The table holds one opaque pixel for each stored value (PS3.3 C.11.2.1.2 and .3): grey, or of the
   // palette's colours. `tints` are the image's own, for values that are none (C.8.16.2.1.1).
   tables(info, {center, width, invert, palette, colours}, tints) {
-    const {format, slope, intercept, voi_function: kind, voi_curve: shape, padding} = info;
+    const {format, slope, intercept, voi_function: kind, voi_curve: shape, padding, modality, levels} = info;
     const name = colours && palette;
     const own = info.colours && [info.colours.key, info.colours.first];
-    const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name, own].join();
+    const key = [format, slope, intercept, kind, shape, center, width, invert, padding, name, own, modality?.entries, levels].join();
     if (key === this.lutKey) return;
     this.lutKey = key;
     const curve = shape ? levelsOf(shape) : null;
+    // Of a presentation state: what stored values are, and what becomes of the levels.
+    const table = modality ? new Uint16Array(bytesOf(modality.entries).buffer) : null;
+    const ladder = levels ? bytesOf(levels) : null;
+    const valueOf = table
+      ? (stored) => table[Math.max(0, Math.min(table.length - 1, stored - modality.first))]
+      : (stored) => stored * slope + intercept;
     const flip = invert !== info.inverted;
     const span = kind === "LINEAR" ? Math.max(width - 1, 1e-6) : Math.max(width, 1e-6);
     const middle = kind === "LINEAR" ? center - 0.5 : center;
@@ -79,11 +85,12 @@ class Painter {
     const [least, most] = padding ?? [Infinity, -Infinity];
     const start = tints ? info.colours.first : Infinity;
     const grey = (stored) => {
-      const x = (stored * slope + intercept - middle) / span;
+      const x = (valueOf(stored) - middle) / span;
       let level = kind === "SIGMOID" ? 255 / (1 + Math.exp(-4 * x)) : (x + 0.5) * 255;
       if (kind === "LINEAR" && width <= 1) level = x > 0 ? 255 : 0;
       if (curve) level = curve[Math.max(0, Math.min(curve.length - 1, Math.floor((x + 0.5) * curve.length)))];
       level = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
+      if (ladder) level = ladder[level];
       if (flip) level = 255 - level;
       return colours ? colours[level] : 0xff000000 | (level << 16) | (level << 8) | level;
     };
@@ -98,9 +105,10 @@ class Painter {
     const {lut} = this;
     const first = format === "int16" ? -32768 : 0;
     const last = first + size - 1;
-    // Beyond the ramp every value has the level of its end.
+    // Beyond the ramp every value has the level of its end; a table has no ramp.
     const reach = kind === "SIGMOID" ? 2 : 0.5; // in windows from its middle
-    const ends = [-reach, reach].map((x) => (x * span + middle - intercept) / (slope || 1)).sort((a, b) => a - b);
+    const ends = table ? [first, last]
+      : [-reach, reach].map((x) => (x * span + middle - intercept) / (slope || 1)).sort((a, b) => a - b);
     const low = Math.max(first, Math.min(last, Math.floor(ends[0]) - 1));
     const high = Math.min(last, Math.max(first, Math.ceil(ends[1]) + 1));
     const fill = (word, from, to) => { // stored values from one to another, which is left out
@@ -138,9 +146,13 @@ class Painter {
   }
 }
 
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+}
+
 // Brightness at even steps over a window, from runs: a level, and how many more of it follow.
 function levelsOf(text) {
-  const runs = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const runs = bytesOf(text);
   const counts = [];
   for (let i = 0; i < runs.length; i += 3) counts.push(1 + runs[i + 1] + 256 * runs[i + 2]);
   const curve = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
@@ -197,6 +209,28 @@ class Camera {
     const x = (width - a * columns - c * rows) / 2 + this.panX;
     const y = (height - b * columns - d * rows) / 2 + this.panY;
     return {aspect, scale, fit, x, y, matrix: [a, b, c, d, x, y]};
+  }
+
+  // A part of the image in the middle: as large as there is room, or so large as is asked for.
+  aim([left, top, right, bottom], info, size, scale = null) {
+    this.reset();
+    if (!scale && left <= 0 && top <= 0 && right >= info.columns && bottom >= info.rows) return;
+    const sides = [right - left, (bottom - top) * (info.aspect || 1)];
+    const [wide, high] = this.quarter % 2 ? sides.reverse() : sides;
+    const {fit} = this.place(info, ...size);
+    this.zoom = Math.min(40, Math.max(0.2, (scale ?? Math.min(size[0] / wide, size[1] / high)) / fit));
+    this.fitted = false;
+    const [x, y] = onScreen(this.place(info, ...size), [(left + right) / 2, (top + bottom) / 2]);
+    Object.assign(this, {panX: size[0] / 2 - x, panY: size[1] / 2 - y});
+  }
+
+  // What of the image is in a view: left, top, right, bottom; nothing where all of it was fitted.
+  area(info, size) {
+    if (this.fitted) return [];
+    const place = this.place(info, ...size);
+    const [one, other] = [onImage(place, [0, 0]), onImage(place, size)];
+    const ends = [0, 1].map((k) => [one[k], other[k]].sort((a, b) => a - b));
+    return [ends[0][0], ends[1][0], ends[0][1], ends[1][1]].map((edge) => Math.round(edge * 100) / 100);
   }
 
   // The letters at left, right, top and bottom once the picture is turned.

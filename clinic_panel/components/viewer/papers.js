@@ -2,19 +2,13 @@
 // where the images would be. All text that comes from outside goes in by textContent.
 const SHEETS = {}; // kind -> (paper, papers, entry) => what to show
 
-async function loadPaper(entry, url) {
-  if (entry.problem || entry.paper === "other") {
-    throw Object.assign(new Error(entry.problem || "There is no way to show it here."), {final: true});
-  }
-  const paper = await loadJson(url);
-  return {paper, bytes: 4 * JSON.stringify(paper).length};
-}
-
 class Papers {
   constructor(pane) {
     this.pane = pane;
     this.node = make("div", "papers");
     this.held = null; // what is on the sheet
+    this.recording = null; // what is on it, where that is one
+    this.lent = []; // addresses of bytes that the sheet shows
     // The sheet scrolls and lets text be marked; the pane's gestures are for images.
     for (const kind of ["wheel", "pointerdown", "pointermove", "dblclick", "contextmenu"]) {
       this.node.addEventListener(kind, (event) => event.stopPropagation());
@@ -33,6 +27,8 @@ class Papers {
     const found = entry && pane.store.frames.get(entry.key);
     pane.shown = null;
     if (found !== this.held) {
+      this.giveBack();
+      this.recording = null;
       this.held = found ?? null;
       this.node.replaceChildren(...(found ? [this.sheet(found.paper, entry)] : []));
     }
@@ -68,7 +64,12 @@ class Papers {
     return button;
   }
 
+  giveBack() {
+    for (const address of this.lent.splice(0)) URL.revokeObjectURL(address);
+  }
+
   close() {
+    this.giveBack();
     this.node.replaceChildren();
   }
 }
@@ -123,17 +124,19 @@ SHEETS["key images"] = ({content}, papers) => {
 // -- PDF: by the browser's own viewer, from our origin ----------------------------------------------
 
 SHEETS.pdf = (paper, papers, entry) => {
-  const url = `${papers.pane.area.paperUrl(entry)}/pdf`;
   const open = make("a", "plain", "Open in a new tab");
-  Object.assign(open, {href: url, target: "_blank", rel: "noopener"});
+  Object.assign(open, {target: "_blank", rel: "noopener"});
   const save = make("a", "plain", "Download");
-  save.href = `${url}?save=true`;
-  save.download = "";
+  save.download = `document-${entry.id}.pdf`;
   const bar = make("p", "paper-bar");
   bar.append(open, save);
-  if (!navigator.pdfViewerEnabled) return [bar, make("p", "none", "This browser does not show PDF files in a page.")];
-  const frame = make("iframe");
-  frame.src = `${url}#navpanes=0&view=FitH`;
-  frame.title = paper.title;
-  return [bar, frame];
+  const shown = navigator.pdfViewerEnabled ? make("iframe") : make("p", "none", "This browser does not show PDF files in a page.");
+  shown.title = paper.title;
+  papers.pane.area.sources.pdf(entry).then(([address, saved]) => {
+    if (address.startsWith("blob:")) papers.lent.push(address);
+    Object.assign(open, {href: address});
+    Object.assign(save, {href: saved});
+    if (shown.localName === "iframe") shown.src = `${address}#navpanes=0&view=FitH`;
+  }).catch((error) => shown.replaceWith(make("p", "none", error.message)));
+  return [bar, shown];
 };

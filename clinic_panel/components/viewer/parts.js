@@ -8,7 +8,7 @@ class Parts {
     this.help = new Help(this);
     this.settings = new Settings(this);
     this.header = new HeaderBrowser(this.root, {
-      load: ({id, frame}) => loadJson(`${this.model.header_url.replace("{id}", id)}?frame=${frame}`),
+      load: (entry) => this.sources.header(entry),
       step: (by) => this.neighbour(by),
     });
     this.rail = new Rail({choose: (id) => this.choose(id), ask: (id) => this.ask("study", {id})});
@@ -113,7 +113,7 @@ class Parts {
     this.playButton.replaceChildren(iconOf(playing ? "pause" : "play"));
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.playButton.setAttribute("aria-pressed", String(playing));
-    this.headerButton.hidden = !this.model.header_url;
+    this.headerButton.hidden = !this.sources.hasHeaders;
   }
 
   // A sentence for a moment, where something asked for is not to be had.

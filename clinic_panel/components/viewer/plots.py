@@ -16,6 +16,7 @@ from clinic_panel.imaging import measure
 from clinic_panel.imaging.calibration import PixelSize
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.measure import Point, Shape
+from clinic_panel.imaging.waveform import Group
 
 
 def image_of(
@@ -76,6 +77,22 @@ def histogram_of(frame: Frame, shape: Shape, points: Sequence[Point]) -> hv.Hist
         raise NotDisplayable("The region holds no pixel.")
     counts, edges = np.histogram(values, bins="auto")
     return hv.Histogram((edges, counts), kdims=[_value(frame)], vdims=[hv.Dimension("pixels")])
+
+
+def waveform_of(group: Group) -> hv.Layout:
+    """Return a curve for each channel, in its unit over the seconds of the recording."""
+    _load_backend()
+    second = hv.Dimension("time", label="Time", unit="s")
+    curves = []
+    for place, channel in enumerate(group.channels):
+        amplitude = hv.Dimension((f"channel_{place + 1}", channel.label), unit=channel.unit or None)
+        curve = hv.Curve(
+            (group.times_s + channel.skew_s, channel.values), second, amplitude, label=channel.label
+        )
+        curves.append(
+            curve.opts(height=140, responsive=True, show_grid=True, color="black", backend="bokeh")
+        )
+    return hv.Layout(curves).cols(1)
 
 
 def _value(frame: Frame) -> Any:

@@ -6,22 +6,22 @@ class Presented {
     this.node = svgOf("svg", {class: "presented", "aria-hidden": "true"});
     this.note = make("div", "presented-note");
     this.note.hidden = true;
-    this.known = new Map(); // address -> what the state says of the image, or why not
+    this.known = new Map(); // state and image -> what the state says of the image, or why not
     this.applied = ""; // to which image the window and the area were set
   }
 
   // What the state says of an entry, once it is here.
   of(entry) {
     if (!entry?.presentation) return null;
-    const url = `${this.pane.area.paperUrl({id: entry.presentation})}/on/${entry.id}/${entry.frame}`;
-    if (!this.known.has(url)) {
-      this.known.set(url, null);
-      loadJson(url).catch((error) => ({problem: error.message})).then((said) => {
-        this.known.set(url, said);
+    const key = `${entry.presentation}/${entry.key}`;
+    if (!this.known.has(key)) {
+      this.known.set(key, null);
+      this.pane.area.sources.presented(entry.presentation, entry).catch((error) => ({problem: error.message})).then((said) => {
+        this.known.set(key, said);
         this.pane.schedule();
       });
     }
-    return this.known.get(url);
+    return this.known.get(key);
   }
 
   // Before the image is painted: the window and the area, each time the reader comes to it.
@@ -32,7 +32,7 @@ class Presented {
     if (this.applied === place) return;
     this.applied = place;
     const {info} = frame;
-    const [center, width] = said.window ?? [info.window_center, info.window_width];
+    const [center, width] = said.tones.window ?? [info.window_center, info.window_width];
     // The state says what is black, whatever the image's own interpretation of its values.
     const invert = info.format !== "rgb8" && said.inverse !== info.inverted;
     Object.assign(state, {center, width, invert});
@@ -41,51 +41,69 @@ class Presented {
     const quarter = Math.round(said.rotation / 90) % 4;
     // The standard turns first and flips then, the camera flips first.
     Object.assign(camera, {quarter: said.flipped ? (4 - quarter) % 4 : quarter, mirrored: said.flipped});
-    this.aim(camera, said.area, info);
+    if (said.area) camera.aim(said.area.corners.flat(), info, this.pane.size, sizeAskedBy(said.area));
     this.pane.chrome();
     this.pane.report();
   }
 
-  aim(camera, area, info) {
-    if (!area || (area[0].every((one) => one <= 0) && area[1][0] >= info.columns && area[1][1] >= info.rows)) return;
-    const [[left, top], [right, bottom]] = area;
-    const {size} = this.pane;
-    const sides = [right - left, (bottom - top) * (info.aspect || 1)];
-    const [wide, high] = camera.quarter % 2 ? sides.reverse() : sides;
-    const {fit} = camera.place(info, ...size);
-    camera.zoom = Math.min(40, Math.max(0.2, Math.min(size[0] / wide, size[1] / high) / fit));
-    camera.fitted = false;
-    const [x, y] = onScreen(camera.place(info, ...size), [(left + right) / 2, (top + bottom) / 2]);
-    Object.assign(camera, {panX: size[0] / 2 - x, panY: size[1] / 2 - y});
+  // The frame with the grey levels that the state asks for, to be painted.
+  toned(frame, entry) {
+    const said = this.of(entry);
+    if (!said || said.problem || frame.info.format === "rgb8") return frame;
+    if (this.held?.frame !== frame || this.held.said !== said) this.held = {frame, said, seen: tonedOf(frame, said)};
+    return this.held.seen;
   }
 
   // After the image is painted: shutters below, then what is drawn and written.
   draw(frame, entry, place) {
     const said = frame && this.of(entry);
-    this.tell(said);
+    this.tell(said, frame?.info);
     if (!entry?.presentation) this.applied = "";
     if (!said || said.problem) {
       if (this.node.firstChild) this.node.replaceChildren();
       return;
     }
-    const {info} = frame;
-    const area = said.area ?? [[0, 0], [info.columns, info.rows]];
-    const inView = ([x, y]) => [
-      area[0][0] + x * (area[1][0] - area[0][0]), area[0][1] + y * (area[1][1] - area[0][1]),
-    ];
-    const screen = (ofView) => (point) => onScreen(place, ofView ? inView(point) : point);
+    const screen = (point) => onScreen(place, point);
     this.node.replaceChildren(
-      ...said.shutters.map((one) => shutterOf(one, screen(false), this.pane.size)),
-      ...said.graphics.flatMap((one) => graphicOf(one, screen(one.of_view))),
+      ...said.shutters.map((one) => shutterOf(one, screen, this.pane.size)),
+      ...said.graphics.flatMap((one) => graphicOf(one, screen)),
       ...said.labels.map((one) => labelOf(one, screen)),
     );
   }
 
-  tell(said) {
-    const text = said ? said.problem || [said.title, said.note].filter(Boolean).join("\n") : "";
+  tell(said, info) {
+    const text = said ? said.problem || [said.title, said.note, ...remarksOn(said.area, info)].filter(Boolean).join("\n") : "";
     this.note.hidden = !text;
     if (this.note.textContent !== text) this.note.textContent = text;
   }
+}
+
+const CSS_MM = 25.4 / 96; // a browser's idea of a pixel
+
+// Pixels of the screen for one of the image, where the state asks for so many.
+function sizeAskedBy({mode, spacing, magnification}) {
+  if (mode === "TRUE SIZE" && spacing) return spacing[1] / CSS_MM;
+  if (mode === "MAGNIFY" && magnification) return magnification / (devicePixelRatio || 1);
+  return null;
+}
+
+// What the reader has to know of how an area is shown.
+function remarksOn(area, info) {
+  const remarks = [];
+  if (area && sizeAskedBy(area) && area.mode === "TRUE SIZE") remarks.push("True size, on a screen of 96 dots an inch");
+  if (area?.mode === "TRUE SIZE" && !area.spacing) remarks.push("Not applied: its true size, which it does not say");
+  const shape = info?.aspect || 1;
+  if (area?.aspect && info && Math.abs(area.aspect / shape - 1) > 0.01) remarks.push("Not applied: another shape of the pixels");
+  return remarks;
+}
+
+function tonedOf(frame, {tones, modality}) {
+  const info = {...frame.info};
+  if (tones.function) Object.assign(info, {voi_function: tones.function, voi_curve: tones.curve});
+  if (modality?.entries) info.modality = modality;
+  else if (modality) Object.assign(info, modality);
+  if (tones.levels) info.levels = tones.levels;
+  return {...frame, info};
 }
 
 // Points along a circle (centre, point on it) or an ellipse (ends of both axes).
@@ -129,20 +147,36 @@ function graphicOf(one, screen) {
   const path = () => svgOf("path", {d, class: one.filled ? "filled" : ""});
   const under = path();
   under.classList.add("under");
-  return [under, path()];
+  const drawn = path();
+  const {colour, fill, width, dashed} = one.style;
+  if (colour) drawn.style.stroke = colour;
+  if (fill && one.filled) drawn.style.fill = fill;
+  if (width) {
+    drawn.style.strokeWidth = width;
+    under.style.strokeWidth = width + 2;
+  }
+  if (dashed) for (const each of [drawn, under]) each.style.strokeDasharray = "6 4";
+  return [under, drawn];
 }
 
-function labelOf({text, box, box_of_view: boxOfView, anchor, anchor_of_view: anchorOfView, pointing}, screen) {
+const ANCHORS = {left: "start", center: "middle", right: "end"};
+
+function labelOf({text, box, anchor, pointing, justified, style}, screen) {
   const group = svgOf("g");
-  const corners = box?.map(screen(boxOfView));
-  const tip = anchor ? screen(anchorOfView)(anchor) : null;
-  const at = corners ? [0, 1].map((k) => Math.min(corners[0][k], corners[1][k])) : [tip[0] + 8, tip[1] - 8];
+  const corners = box?.map(screen);
+  const tip = anchor ? screen(anchor) : null;
+  const ends = corners && [0, 1].map((k) => corners.map((one) => one[k]).sort((a, b) => a - b));
+  // A box is filled from the side that its text keeps to; without one, the text stands beside the point.
+  const share = {left: 0, center: 0.5, right: 1}[justified];
+  const at = ends ? [ends[0][0] + share * (ends[0][1] - ends[0][0]), ends[1][0]] : [tip[0] + (justified === "left" ? 8 : 0), tip[1] - 8];
   if (tip && corners && pointing) {
-    const ends = [0, 1].map((k) => [...corners.map((one) => one[k])].sort((a, b) => a - b));
     const near = [0, 1].map((k) => Math.min(Math.max(tip[k], ends[k][0]), ends[k][1]));
-    group.append(svgOf("path", {d: `M${near}L${tip}`, class: "under"}), svgOf("path", {d: `M${near}L${tip}`}));
+    const [under, pointer] = ["under", ""].map((kind) => svgOf("path", {d: `M${near}L${tip}`, class: kind}));
+    if (style.colour) pointer.style.stroke = style.colour;
+    group.append(under, pointer);
   }
-  const node = svgOf("text", {x: at[0], y: at[1] + (corners ? 13 : 0)});
+  const node = svgOf("text", {x: at[0], y: at[1] + (corners ? 13 : 0), "text-anchor": ANCHORS[justified]});
+  if (style.colour) node.style.fill = style.colour;
   text.split("\n").forEach((line, i) => {
     const span = svgOf("tspan", {x: at[0], dy: i ? "1.25em" : 0});
     span.textContent = line;
@@ -152,8 +186,8 @@ function labelOf({text, box, box_of_view: boxOfView, anchor, anchor_of_view: anc
   return group;
 }
 
-// All but what is to be seen, in black.
-function shutterOf({shape, points, radius}, screen, [width, height]) {
+// All but what is to be seen, in black or the state's colour.
+function shutterOf({shape, points, radius, colour}, screen, [width, height]) {
   let ring = points;
   if (shape === "rectangle") {
     const [[left, top], [right, bottom]] = points;
@@ -162,5 +196,7 @@ function shutterOf({shape, points, radius}, screen, [width, height]) {
     ring = ringOf({shape, points: [points[0], [points[0][0] + radius, points[0][1]]]});
   }
   const hole = ring.map((point) => screen(point).join(" ")).join("L");
-  return svgOf("path", {d: `M0 0H${width}V${height}H0ZM${hole}Z`, class: "shutter", "fill-rule": "evenodd"});
+  const drawn = svgOf("path", {d: `M0 0H${width}V${height}H0ZM${hole}Z`, class: "shutter", "fill-rule": "evenodd"});
+  if (colour) drawn.style.fill = colour;
+  return drawn;
 }

@@ -168,11 +168,13 @@ class Reader {
   zoomAt(factor, x = this.size[0] / 2, y = this.size[1] / 2) {
     this.state?.camera.zoomBy(factor, x, y, ...this.size);
     this.schedule();
+    this.report();
   }
 
   moveBy(dx, dy) {
     this.state?.camera.moveBy(dx, dy);
     this.schedule();
+    this.report();
   }
 
   // Sections stand as anatomy has them, in grey; a picture as the reader likes.
@@ -233,6 +235,25 @@ class Reader {
   fit() {
     this.state?.camera.reset();
     this.schedule();
+    this.report();
+  }
+
+  // What of the image is seen, in its own coordinates; nothing where it is all of it.
+  get part() {
+    const {shown, turnable} = this;
+    return shown && turnable ? turnable.camera.area(shown.info, this.size) : null;
+  }
+
+  // To a part of the image; before that has come, once it is here.
+  aim(area) {
+    const {shown, turnable} = this;
+    if (!turnable) return;
+    turnable.aimed = shown ? null : area;
+    if (!shown) return;
+    if (area.length === 4) turnable.camera.aim(area, shown.info, this.size);
+    else turnable.camera.reset();
+    this.schedule();
+    this.report();
   }
 
   actual() {

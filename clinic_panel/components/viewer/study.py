@@ -93,7 +93,9 @@ def _state(view: StudyView) -> str:
 
 def _label(series: SeriesView) -> str:
     number = "" if series.number is None else str(series.number)
-    return " ".join(filter(None, (number, series.description))) or "Series"
+    if not series.description:
+        return f"Series {number}".strip()
+    return f"{number} {series.description}".strip()
 
 
 def _kind(series: SeriesView) -> str:

@@ -28,6 +28,10 @@ class Sync {
     follow("panes", () => model.panes.forEach((id, i) => id && area.panes[i]?.select(id)));
     follow("active_pane", () => area.activate(area.panes[model.active_pane]));
     follow("selected_series", (pane) => model.selected_series && pane.select(model.selected_series));
+    follow("document_id", () => area.showDocument(model.document_id));
+    follow(["waveform_group", "waveform_start_s"], ({content}) => {
+      content.recording?.go(model.waveform_group, model.waveform_start_s);
+    });
     follow("index", (pane) => (area.mpr ? area.mpr.goto(model.index) : pane.go(model.index)));
     follow(["window_center", "window_width"], (pane) => {
       const {state} = pane;
@@ -38,6 +42,7 @@ class Sync {
     });
     follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
     follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
+    follow("area", (pane) => pane.part && String(pane.part) !== String(model.area) && pane.aim(model.area));
     follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
     model.on(["palettes", "usual_colours"], () => area.schedule());
     follow("preferences", () => {
@@ -111,11 +116,14 @@ class Sync {
       tool: area.tool,
       ...Object.fromEntries(Object.entries(JOINS).map(([name, of]) => [of, area.together[name]])),
       problem: pane.problem ?? "",
+      document_id: documentOf(pane.entry),
+      ...pane.content.recording?.place,
     };
     if (!state) return found;
     const {index, invert, camera, center, width} = state;
     const {quarter, mirrored} = camera;
     Object.assign(found, {index: mpr ? mpr.index : index, invert, rotation: quarter * 90, mirrored, colour_map: pane.palette});
+    if (pane.part) found.area = pane.part;
     found.selected_measurement = area.ledger.selected ?? "";
     if (width > 0) Object.assign(found, {window_center: center, window_width: width});
     return found;

@@ -18,13 +18,14 @@ class ReadingArea extends Wall {
     this.scheduled = 0;
     this.sync = new Sync(this);
     this.comm = new Comm(model);
+    this.sources = new Sources(this);
     this.graphics = true; // whether to paint those that images bring along
     this.ledger = new Ledger({
       drawn: () => this.panes.forEach((pane) => pane.shapes.draw()),
       changed: () => this.marked(),
     });
     this.store = new FrameStore({
-      load: (entry, options) => (entry.paper ? loadPaper(entry, this.paperUrl(entry)) : entry.url ? loadByHttp(entry, options) : this.comm.load(entry, options)),
+      load: (entry, options) => this.sources.entry(entry, options),
       arrived: (key, frame) => this.arrived(key, frame),
       failed: (key) => this.panes.forEach((pane) => pane.entry?.key === key && pane.schedule()),
     });
@@ -157,19 +158,28 @@ class ReadingArea extends Wall {
     other.port.focus({preventScroll: true});
   }
 
-  paperUrl({id}) {
-    return this.model.paper_url.replace("{id}", id);
+  // To a document, or to the first image that a presentation state is for.
+  showDocument(id) {
+    if (!id || id === documentOf(this.active.entry)) return;
+    for (const series of this.series) {
+      const index = series.stack.findIndex((one) => documentOf(one) === id);
+      if (index < 0) continue;
+      this.showSections(false);
+      this.active.select(series.id);
+      this.active.go(index);
+      return;
+    }
   }
 
   // -- the header ----------------------------------------------------------------------------
 
   showHeader() {
     const {active: pane} = this;
-    if (pane.entry && this.model.header_url) this.header.show(pane.entry, pane.title);
+    if (pane.entry && this.sources.hasHeaders) this.header.show(pane.entry, pane.title);
   }
 
   headerOffer(pane) {
-    if (!this.model.header_url) return [];
+    if (!this.sources.hasHeaders) return [];
     const offer = make("button", "retry", "Show its header");
     offer.type = "button";
     offer.addEventListener("click", () => {
@@ -273,6 +283,11 @@ class ReadingArea extends Wall {
     for (const popup of this.popups) popup.close();
     for (const pane of this.panes.splice(0)) pane.close();
   }
+}
+
+// Our number of the document that an entry is, or of the presentation state it is seen through.
+function documentOf(entry) {
+  return (entry?.paper ? entry.id : entry?.presentation) ?? null;
 }
 
 function keyOf({instance_id: id, frame}) {

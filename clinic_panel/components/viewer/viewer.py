@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import holoviews as hv
+import pandas as pd
 import param
 from param.parameterized import discard_events
 
 from clinic_panel.components.script import Script
-from clinic_panel.components.viewer import plots
+from clinic_panel.components.viewer import errands, plots
 from clinic_panel.components.viewer.palettes import PALETTES, USUAL, packed
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging.calibration import pixel_size
@@ -19,6 +20,7 @@ from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.window import PRESETS
 from clinic_panel.services import markup
 from clinic_panel.services.markup import Drawn
+from clinic_panel.services.paper_content import PaperSource
 
 type FrameSource = Callable[[int, int], Frame]
 
@@ -31,9 +33,12 @@ _PARTS: Final = (
     *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "reduction.js"),
     *("block.js", "volume.js", "filling.js", "mpr.js", "insection.js", "section.js"),
     *("crossing.js", "slab.js", "snapshot.js", "share.js", "wall.js", "presented.js"),
-    *("comm.js", "sync.js", "viewer.js"),
+    *("comm.js", "sources.js", "sync.js", "viewer.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
+HEADER_COLUMNS: Final = (
+    *("depth", "tag", "vr", "keyword", "name", "value", "length", "note", "private"),
+)
 NOTICE: Final = "Not for primary diagnosis"
 
 
@@ -103,6 +108,22 @@ class StudyViewer(Script):
     window_width = param.Number(
         default=0.0, bounds=(0, None), doc="Window, in that unit; 0 until an image came."
     )
+    document_id = param.Integer(
+        default=None,
+        allow_None=True,
+        doc="Our number of the document in the active pane, or of the presentation state that its "
+        "image is seen through; None for neither. Set it to go there.",
+    )
+    waveform_group = param.Integer(
+        default=0,
+        bounds=(0, None),
+        doc="Zero-based part of a recording whose channels are sampled together, where one is.",
+    )
+    waveform_start_s = param.Number(
+        default=0.0,
+        bounds=(0, None),
+        doc="From where on a long recording is seen, in seconds; as much follows as is held.",
+    )
     invert = param.Boolean(default=False, doc="Whether the reader inverted the grey scale.")
     rotation = param.Selector(
         default=0,
@@ -110,6 +131,13 @@ class StudyViewer(Script):
         doc="Degrees the picture is turned clockwise, after it was mirrored.",
     )
     mirrored = param.Boolean(default=False, doc="Whether left and right have changed places.")
+    area = param.List(
+        default=[],
+        item_type=(int, float),
+        bounds=(0, 4),
+        doc="What of the image the active pane shows: left, top, right and bottom in image "
+        "coordinates; empty where all of it is fitted. Set it to zoom there.",
+    )
     colour_map = param.String(
         default=None,
         allow_None=True,
@@ -242,9 +270,23 @@ class StudyViewer(Script):
         doc="Gives the frame of (instance id, frame) where no HTTP route exists, and to ``image``.",
     )
 
+    papers: PaperSource | None = param.Parameter(
+        default=None,
+        allow_None=True,
+        precedence=-1,
+        doc="Gives headers and documents where no HTTP route exists, as ``source`` gives frames.",
+    )
+    over_comm = param.Boolean(
+        default=False, doc="Out: whether headers and documents are asked of ``papers``."
+    )
+
     _esm = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
     _stylesheets = [(_HERE / part).read_text(encoding="utf-8") for part in _STYLES]
-    _rename = {"source": None, "asked": None, "pictured": None}
+    _rename = {"source": None, "papers": None, "asked": None, "pictured": None}
+
+    @param.depends("papers", watch=True, on_init=True)
+    def _say_papers(self) -> None:
+        self.over_comm = self.papers is not None
 
     def _handle_msg(self, data: dict[str, Any]) -> None:
         """Answer the browser's wish for a frame with its bytes; tell what else it asks for."""
@@ -253,6 +295,11 @@ class StudyViewer(Script):
             return
         if "wall" in data:
             return  # heard by the page (``on_msg``)
+        if "errand" in data:
+            told = errands.answer(self.papers, data)
+            if told is not None:
+                self._send_msg(told)
+            return
         answer: dict[str, Any] = {"key": str(data.get("want", ""))}
         try:
             frame = self._frame(int(data["id"]), int(data["frame"]))
@@ -376,6 +423,46 @@ class StudyViewer(Script):
         """
         shape, frame = self._shape_here(Shape.RECTANGLE, Shape.ELLIPSE, Shape.POLYGON)
         return plots.histogram_of(frame, Shape(shape["kind"]), shape["points"])
+
+    @property
+    def waveform(self) -> hv.Layout:
+        """The part of the recording that is seen: a curve a channel, over seconds.
+
+        Raises
+        ------
+        NotDisplayable
+            There is no recording in the active pane, or no ``papers`` to read it from.
+        """
+        return plots.waveform_of(
+            self._papers().part(self._document(), self.waveform_group, self.waveform_start_s)
+        )
+
+    @property
+    def header(self) -> pd.DataFrame:
+        """The header of what is in the active pane, one row an element.
+
+        Raises
+        ------
+        NotDisplayable
+            There is nothing in it, or no ``papers`` to read it from.
+        """
+        stack = self.stack()
+        frame = stack[self.index] if 0 <= self.index < len(stack) else None
+        instance_id, number = (
+            (self.document_id, 0) if self.document_id is not None else frame or (0, 0)
+        )
+        rows = self._papers().header(instance_id or 0, number)["rows"]
+        return pd.DataFrame(rows, columns=HEADER_COLUMNS)
+
+    def _papers(self) -> PaperSource:
+        if self.papers is None:
+            raise NotDisplayable(errands.NOT_AT_HAND)
+        return self.papers
+
+    def _document(self) -> int:
+        if self.document_id is None:
+            raise NotDisplayable("There is no document in the active pane.")
+        return self.document_id
 
     def _shape_here(self, *kinds: Shape) -> tuple[dict[str, Any], Frame]:
         """The chosen shape of these kinds on the image shown, else the last; and the image."""

@@ -35,6 +35,7 @@ class Wall extends Parts {
       if (!asked) continue;
       if (this.opening) Object.assign(pane.state, this.opening);
       pane.stand(model.rotation, model.mirrored);
+      pane.aim(model.area);
     }
     this.opening = null;
   }
