@@ -71,6 +71,9 @@ class Seen:
     window_center: float | None = None
     window_width: float | None = None
     invert: bool = False
+    rotation: int = 0  # degrees clockwise, after it was mirrored
+    mirrored: bool = False
+    area: tuple[float, float, float, float] | None = None  # left, top, right, bottom; None for all
 
 
 @dataclass(frozen=True, slots=True, repr=False)

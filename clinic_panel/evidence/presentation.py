@@ -25,6 +25,7 @@ from clinic_panel.evidence.equipment import common, person_name
 from clinic_panel.evidence.order import DocumentOrder, Mark, Seen
 from clinic_panel.evidence.outlines import arrow_head, outlines
 from clinic_panel.evidence.sources import Sources, frame_numbers
+from clinic_panel.imaging.displayed import Area, Turn
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.frame import FrameInfo
 from clinic_panel.imaging.measure import Shape
@@ -52,6 +53,7 @@ class _Way:
     unit: str
     table_of: Path | None  # the image that brings a modality LUT of its own
     inverse: bool
+    turn: Turn
 
 
 @dataclass(slots=True)
@@ -106,6 +108,7 @@ def _way(one: Seen, sources: Sources) -> _Way:
         unit="" if is_colour else traits.unit,
         table_of=one.path if picture.modality_lut is not None else None,
         inverse=not is_colour and info.inverted != one.invert,
+        turn=Turn.of_view(one.rotation, one.mirrored),
     )
 
 
@@ -136,7 +139,9 @@ def _document(order: DocumentOrder, way: _Way, state: _State, sources: Sources) 
             **parts,
         )
     document.Laterality = ""  # of a pair or not, each image says for itself
-    return _in_true_shape(document, way.aspect)
+    _stand(document, way.turn)
+    _show_areas(document, way, state.seen, images)
+    return document
 
 
 def _image(path: Path, way: _Way, sources: Sources) -> Dataset:
@@ -248,12 +253,47 @@ def _text_box(
     return left, top, left + width, top + height
 
 
-def _in_true_shape(document: Dataset, aspect: float) -> Dataset:
-    """Say how tall a pixel is for its width, which highdicom takes as square."""
-    if abs(aspect - 1) > 1e-4:
-        [area] = document.DisplayedAreaSelectionSequence
-        area.PresentationPixelAspectRatio = [round(aspect * _ASPECT_UNITS), _ASPECT_UNITS]
-    return document
+def _stand(document: Dataset, turn: Turn) -> None:
+    """Say which way round the images are shown (PS3.3 C.10.6), which highdicom leaves out."""
+    if turn != Turn():
+        document.ImageRotation = turn.quarters * 90
+        document.ImageHorizontalFlip = "Y" if turn.flipped else "N"
+
+
+def _show_areas(
+    document: Dataset, way: _Way, seen: Sequence[Seen], images: dict[Path, Dataset]
+) -> None:
+    """Say of each image which part of it is shown, and how tall a pixel is for its width.
+
+    highdicom shows all of upright images, and takes pixels as square.
+    """
+    whole = (0.0, 0.0, float(way.columns), float(way.rows))
+    shown: dict[tuple[float, ...], dict[Path, list[int]]] = defaultdict(dict)
+    for one in seen:
+        shown[one.area or whole].setdefault(one.path, []).append(one.frame)
+    items = []
+    for (left, top, right, bottom), frames in shown.items():
+        item = Dataset()
+        corners = Area(left, top, right, bottom).corners(way.turn)
+        item.DisplayedAreaTopLeftHandCorner = list(corners[0])
+        item.DisplayedAreaBottomRightHandCorner = list(corners[1])
+        item.PresentationSizeMode = "SCALE TO FIT"
+        units = round(way.aspect * _ASPECT_UNITS) if abs(way.aspect - 1) > 1e-4 else 0
+        item.PresentationPixelAspectRatio = [units, _ASPECT_UNITS] if units else [1, 1]
+        if len(shown) > 1:  # else it holds for all of them
+            item.ReferencedImageSequence = _references(frames, images)
+        items.append(item)
+    document.DisplayedAreaSelectionSequence = items
+
+
+def _references(frames: dict[Path, list[int]], images: dict[Path, Dataset]) -> list[Dataset]:
+    return [
+        reference
+        for path, some in frames.items()
+        for reference in hd.ReferencedImageSequence(
+            [images[path]], frame_numbers(images[path], some)
+        )
+    ]
 
 
 @cache

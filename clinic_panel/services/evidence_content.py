@@ -162,7 +162,16 @@ def _known(kept: Content) -> Known:
 
 def _seen(kept: Content, path: Path) -> Seen:
     window = kept["window_center"], kept["window_width"]
-    return Seen(path, kept["frame"], *window, invert=kept["invert"])
+    area = kept.get("area")
+    return Seen(
+        path,
+        kept["frame"],
+        *window,
+        invert=kept["invert"],
+        rotation=kept.get("rotation", 0),
+        mirrored=kept.get("mirrored", False),
+        area=(area[0], area[1], area[2], area[3]) if area else None,
+    )
 
 
 def home_of(session: Session, study_id: int) -> dict[int, int]:
@@ -180,7 +189,7 @@ class _Windows:
         self, session: Session, study_id: int, row: Markup | None, home: dict[int, int]
     ) -> None:
         self._home = home
-        self._look = Look(**row.look) if row is not None and row.look else None
+        self._look = Look.of(row.look) if row is not None and row.look else None
         report = session.scalar(select(Report).where(Report.study_pk == study_id))
         kept = [KeyImageRef.of(one) for one in report.key_images] if report else []
         self._marked = {(one.instance_id, one.frame): one for one in kept}
@@ -189,8 +198,10 @@ class _Windows:
         """Return an image with its window; without one it is seen with its own."""
         center = width = None
         invert, look, marked = False, self._look, self._marked.get(place)
+        stands: Content = {}
         if look is not None and self._home.get(look.instance_id) == self._home[place[0]]:
             center, width, invert = look.window_center, look.window_width, look.invert
+            stands = _stands(look)
         if marked is not None and marked.window_width:
             center, width = marked.window_center, marked.window_width
         return {
@@ -199,4 +210,14 @@ class _Windows:
             "window_center": center,
             "window_width": width,
             "invert": invert,
-        }
+        } | stands
+
+
+def _stands(look: Look) -> Content:
+    """How the picture stands, where it does not as it came; only that makes another document."""
+    stands: Content = {}
+    if look.rotation or look.mirrored:
+        stands |= {"rotation": look.rotation, "mirrored": look.mirrored}
+    if look.area:
+        stands["area"] = list(look.area)
+    return stands

@@ -127,6 +127,13 @@ class Look:
     rotation: int = 0
     mirrored: bool = False
     colour_map: str | None = None
+    area: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> Self:
+        """Read what was kept."""
+        area = kept.get("area", ())
+        return cls(**(kept | {"area": tuple(area) if len(area) == 4 else ()}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ def of_study(ctx: Context, study_id: int) -> MarkupView:
         row = _row(session, ctx.actor.user_pk, study_id)
         if row is None:
             return MarkupView((), None, 0)
-        look = Look(**row.look) if row.look else None
+        look = Look.of(row.look) if row.look else None
         return MarkupView(tuple(Drawn.of(one) for one in row.shapes), look, row.version)
 
 

@@ -83,7 +83,8 @@ def test_what_was_measured_and_marked_becomes_objects_of_the_study(ctx, ct, as_r
     study_id, image_id = ct
     doctor = as_role(Role.CLINICIAN)
     draw(doctor, ct, line(image_id))
-    look = Look(image_id, 0, 35.0, 350.0)
+    stands_ = {"rotation": 90, "mirrored": True, "area": (10.0, 20.0, 50.0, 60.0)}
+    look = Look(image_id, 0, 35.0, 350.0, **stands_)
     markup.keep_look(doctor, study_id, look, version=markup.of_study(doctor, study_id).version)
 
     places = [(image_id, 0)]
@@ -103,6 +104,12 @@ def test_what_was_measured_and_marked_becomes_objects_of_the_study(ctx, ct, as_r
         assert document.PatientID == source.PatientID
     [shown], _ = made(ctx, "PR")
     assert shown.SoftcopyVOILUTSequence[0].WindowWidth == 350
+    # Mirrored and then turned clockwise is turned counterclockwise and then flipped.
+    assert (shown.ImageRotation, shown.ImageHorizontalFlip) == (270, "Y")
+    [area] = shown.DisplayedAreaSelectionSequence
+    corners = area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner
+    # The bottom right of the image is what comes to the top left of the screen.
+    assert [list(corner) for corner in corners] == [[50, 60], [11, 21]]
     [chosen], _ = made(ctx, "KO")
     assert chosen.ConceptNameCodeSequence[0].CodeMeaning == "For Surgery"
     with ctx.read() as session:

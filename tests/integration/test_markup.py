@@ -121,7 +121,7 @@ def test_another_window_is_not_overwritten(home, as_role):
 def test_the_view_comes_back_and_is_no_entry_in_the_audit(ctx, home, as_role):
     study_id, images = home
     doctor = as_role(Role.CLINICIAN)
-    look = Look(images[1], 0, 40.0, 400.0, invert=True)
+    look = Look(images[1], 0, 40.0, 400.0, invert=True, area=(1.0, 2.0, 30.5, 40.0))
     version = markup.keep_look(doctor, study_id, look, version=0)
     assert markup.keep_look(doctor, study_id, Look(images[0], 0, 1.0, 2.0), version=0) == 0
     assert markup.of_study(doctor, study_id).look == look

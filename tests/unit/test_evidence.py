@@ -293,6 +293,35 @@ def test_images_that_are_shown_differently_need_a_presentation_each(tmp_path):
     assert len(images.ReferencedImageSequence) == 2
 
 
+def test_a_presentation_says_which_part_of_an_image_was_seen_and_which_way_round(tmp_path):
+    other = dcmread(CT)
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "2.25.98"
+    path = tmp_path / "other.dcm"
+    other.save_as(path)
+    stands = {"rotation": 90, "mirrored": False}
+    seen = (
+        Seen(CT, 0, 40.0, 400.0, area=(10.2, 20.0, 50.7, 61.0), **stands),
+        Seen(path, 0, **stands),
+    )
+    order = ordered(DocumentKind.PRESENTATION, CT, seen=seen, marks=())
+    [document] = objects(order)
+    assert complaints(build(order)[0], tmp_path) == []
+    assert (document.ImageRotation, document.ImageHorizontalFlip) == (90, "N")
+    part, whole = document.DisplayedAreaSelectionSequence
+    # Turned clockwise, the bottom left of the image comes to the top left of the screen.
+    assert part.DisplayedAreaTopLeftHandCorner == [11, 61]
+    assert part.DisplayedAreaBottomRightHandCorner == [51, 21]
+    assert whole.DisplayedAreaTopLeftHandCorner == [1, 128]
+    references = [one.ReferencedImageSequence[0].ReferencedSOPInstanceUID for one in (part, whole)]
+    assert references == [dcmread(CT).SOPInstanceUID, "2.25.98"]
+
+    mirrored = replace(order, seen=(Seen(CT, 0), Seen(path, 0, mirrored=True)))
+    assert [one.get("ImageHorizontalFlip") for one in objects(mirrored)] == [None, "Y"]
+    [area] = objects(mirrored)[0].DisplayedAreaSelectionSequence
+    assert area.DisplayedAreaTopLeftHandCorner == [1, 1]
+    assert "ReferencedImageSequence" not in area
+
+
 def test_a_shape_over_the_edge_is_drawn_up_to_it_and_measured_whole():
     over = (Mark(Shape.LENGTH, CT, 0, ((-5.0, 4.0), (140.0, 4.0)), "", "2.25.5"),)
     [document] = objects(ordered(DocumentKind.PRESENTATION, CT, marks=over))

@@ -11,7 +11,9 @@ from clinic_panel.errors import ClinicError, Conflict
 from clinic_panel.services import markup
 from clinic_panel.services.markup import Drawn, Look
 
-AS_SEEN = ("window_center", "window_width", "invert", "rotation", "mirrored", "colour_map")
+AS_SEEN = (
+    *("window_center", "window_width", "invert", "rotation", "mirrored", "area", "colour_map"),
+)
 LOOKED = ("selected_series", "index", *AS_SEEN)
 REST_MS = 1500  # of the hand, before the view is kept
 
@@ -77,7 +79,7 @@ class Kept:
                 self._viewer.param.update(
                     selected_series=series["id"],
                     index=stack.index((look.instance_id, look.frame)),
-                    **{name: getattr(look, name) for name in AS_SEEN},
+                    **({name: getattr(look, name) for name in AS_SEEN} | {"area": [*look.area]}),
                 )
                 return
 
@@ -130,7 +132,7 @@ class Kept:
         instance_id, frame = stack[viewer.index]
         if viewer.homes.get(instance_id) not in (None, "", str(self._study_id)):
             return  # they look at a prior now
-        seen = {name: getattr(viewer, name) for name in AS_SEEN}
+        seen = {name: getattr(viewer, name) for name in AS_SEEN} | {"area": tuple(viewer.area)}
         if viewer.colour_map not in ("", *viewer.palettes):
             seen["colour_map"] = None
         look = Look(instance_id=instance_id, frame=frame, **seen)
