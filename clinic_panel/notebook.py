@@ -21,7 +21,14 @@ from clinic_panel.errors import NotFound
 from clinic_panel.imaging.volume import LazyVolume, Volume
 from clinic_panel.models.user import Role
 from clinic_panel.resources import open_context
-from clinic_panel.services import analytics, cohort, cohort_headers, cohort_view, preferences
+from clinic_panel.services import (
+    analytics,
+    cohort,
+    cohort_headers,
+    cohort_view,
+    cohort_waveform,
+    preferences,
+)
 from clinic_panel.services import export as exports
 from clinic_panel.services.cohort_frames import day_of
 from clinic_panel.services.export import Wanted
@@ -106,20 +113,49 @@ class Clinic:
         """
         return cohort.lazy_volume(self._ctx, series_uid)
 
+    def waveform(
+        self,
+        sop_instance_uid: str,
+        *,
+        group: int = 0,
+        start_s: float = 0.0,
+        seconds: float | None = None,
+    ) -> pd.DataFrame:
+        """Return a recording, as an ECG: float32 in physical units, a column a channel.
+
+        Indexed by seconds; ``attrs`` hold the ``units`` and what else there is to know of channels.
+
+        Parameters
+        ----------
+        group
+            Zero-based; channels that are sampled together are a group.
+        start_s, seconds
+            A part of it; without ``seconds`` all from there on.
+
+        Raises
+        ------
+        NotFound, Invalid, NotDisplayable
+            There is no such recording or part, or it cannot be read.
+        """
+        return cohort_waveform.samples(self._ctx, sop_instance_uid, group, start_s, seconds)
+
     def view(self, study_uid: str) -> StudyViewer:
         """Return the clinicians' viewer on a study, under its pseudonym.
 
         Keys, presets and ways are those of the account with this person's name, where there is one.
-        Pixels come over the notebook's own channel; text burned into them is not removed.
+        Pixels, headers and documents come over the notebook's own channel: the latter without
+        texts, names and dates of a person; text burned into pixels is not removed.
         """
         from clinic_panel.components.viewer.preferred import as_params
+        from clinic_panel.components.viewer.study import series_of
         from clinic_panel.components.viewer.viewer import StudyViewer
 
         opened = cohort_view.open_study(self._ctx, study_uid)
         return StudyViewer(
-            series=[series.as_dict() for series in opened.series],
+            series=series_of(opened.view),
             banner={"name": opened.patient_key, "sex": opened.patient_sex},
             source=opened.frame,
+            papers=opened.papers,
             preload=False,
             **as_params(preferences.mine(self._ctx)),
         )

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
+from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.volume import LazyVolume, Volume, open_volume
 from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
@@ -36,7 +37,6 @@ from clinic_panel.services.cohort_frames import (
     SERIES,
     STUDIES,
     age_years,
-    code,
     day_of,
     frame,
     sex,
@@ -366,4 +366,4 @@ def _first_signature(found: Iterable[Study]) -> datetime | None:
 
 
 def _modality(row: Study) -> str:
-    return "\\".join(filter(None, map(code, row.modalities_in_study.split("\\"))))
+    return "\\".join(filter(None, map(code, row.modalities)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -15,8 +14,6 @@ from clinic_panel.errors import Invalid
 OLDEST_AGE = 90  # older people are few enough to be recognised by their age
 DAY = "datetime64[s]"  # midnight of a calendar date, without a zone
 MOMENT = "moment"  # becomes an aware datetime64 in the clinic's zone
-
-_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  # a Code String (PS3.5 6.2)
 
 PATIENTS = {
     "patient_key": "string",
@@ -133,8 +130,3 @@ def age_years(born: date | None, at: date) -> int | None:
 def sex(text: str) -> str:
     """Return one of the terms of PS3.3 C.7.1.1, else nothing."""
     return text if text in ("F", "M", "O") else ""
-
-
-def code(text: str) -> str:
-    """Return a Code String; a device that wrote something else there may have written a name."""
-    return text if _CODE.fullmatch(text) else ""

@@ -8,30 +8,18 @@ from typing import Any
 
 import pandas as pd
 from pydicom import Dataset, dcmread
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid
+from clinic_panel.imaging.discreet import code, is_told
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, pseudonym
 from clinic_panel.services.cohort import find_study, in_order
-from clinic_panel.services.cohort_frames import code
 
-# Numbers and codes of how an image was made. Text may hold a name whatever its label says, so that
-# only texts that describe the equipment are added; dates only where they are the examination's.
-_NUMERIC = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US", "SV", "UV"})
-_EQUIPMENT = frozenset({"ConvolutionKernel", "Manufacturer", "ManufacturerModelName"})
-_EXAMINATION = frozenset(
-    f"{of}{what}"
-    for of in ("Acquisition", "Content", "Series", "Study")
-    for what in ("Date", "Time")
-)
-_OF_A_PERSON = frozenset(
-    {"PatientSex", "PregnancyStatus", "SmokingStatus", "ResponsiblePersonRole"}
-)
 _CLASS_UIDS = frozenset({"SOPClassUID", "MediaStorageSOPClassUID"})
 
 
@@ -90,16 +78,9 @@ def headers(ctx: Context, study_uid: str, keywords: Sequence[str]) -> pd.DataFra
 
 
 def _check(keyword: str) -> None:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
+    if tag_for_keyword(keyword) is None:
         raise Invalid(f"{keyword[:64]} is no DICOM keyword.")
-    vr = dictionary_VR(tag)
-    allowed = (
-        vr in _NUMERIC
-        or (vr in ("CS", "UI") and keyword not in _OF_A_PERSON)
-        or keyword in _EQUIPMENT | _EXAMINATION
-    )
-    if not allowed:
+    if not is_told(keyword):
         raise Invalid(f"{keyword} may name a person or hold free text; it is not handed out.")
 
 

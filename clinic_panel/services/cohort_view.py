@@ -1,45 +1,22 @@
-"""A study's pictures for an analyst: under a pseudonym, one study at a time."""
+"""A study for an analyst: its pictures and papers under a pseudonym, one study at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
+from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.frame import Frame
-from clinic_panel.imaging.grid import Grid
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, frames, pseudonym, viewing
+from clinic_panel.services import audit, cohort_papers, frames, pseudonym, viewing
 from clinic_panel.services.cohort import find_study
-from clinic_panel.services.cohort_frames import code, sex
+from clinic_panel.services.cohort_frames import sex
+from clinic_panel.services.cohort_papers import CohortPapers
 from clinic_panel.services.lightbox import Lightbox
-
-
-@dataclass(frozen=True, slots=True)
-class CohortSeries:
-    """One series: (instance id, zero-based frame) of each image, in reading order."""
-
-    id: int
-    modality: str
-    number: int | None
-    frames: tuple[tuple[int, int], ...]
-    grid: Grid | None
-    no_volume: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as the viewer takes it."""
-        return {
-            "id": str(self.id),
-            "label": f"Series {self.number}" if self.number is not None else "Series",
-            "modality": self.modality,
-            "thumbnail_url": "",
-            "frames": [{"id": instance_id, "frame": frame} for instance_id, frame in self.frames],
-            "grid": self.grid.as_dict() if self.grid else None,
-            "no_volume": self.no_volume,
-        }
+from clinic_panel.services.viewing import SeriesView, StudyView
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +25,13 @@ class CohortStudy:
 
     patient_key: str
     patient_sex: str
-    series: tuple[CohortSeries, ...]
+    view: StudyView
     frame: Callable[[int, int], Frame]
+    papers: CohortPapers = field(repr=False)
 
 
 def open_study(ctx: Context, study_uid: str) -> CohortStudy:
-    """Describe the pictures of a study.
+    """Describe what a study holds.
 
     Raises
     ------
@@ -64,6 +42,7 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
     with ctx.read() as session:
         row = find_study(ctx, session, study_uid)
         study_id = row.id
+        papers = cohort_papers.papers_of(ctx, row)
     with ctx.begin() as session:
         audit.record(
             ctx, session, Action.VIEW, row, patient_pk=row.patient_pk, list="cohort pictures"
@@ -71,28 +50,58 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
     # Whose pictures they are stays here, so that an analyst needs no right to see patients.
     reader, lightbox = ctx.acting_as(system("cohort")), Lightbox()
     study = viewing.study(reader, lightbox, study_id)
-    series = tuple(
-        CohortSeries(
-            one.id,
-            code(one.modality),
-            one.number,
-            tuple((frame.instance_id, frame.frame) for frame in one.frames),
-            one.grid,
-            one.no_volume,
-        )
-        for one in study.series
-    )
-    ours = {instance_id for one in series for instance_id, _ in one.frames}
 
     def frame(instance_id: int, index: int) -> Frame:
-        if instance_id not in ours:
+        if instance_id not in papers.instances:
             raise NotFound("This image is not of this study.")
-        return frames.frame(reader, lightbox, instance_id, index)
+        return _unnamed(frames.frame(reader, lightbox, instance_id, index))
 
     patient = study.patient_pk or study_id
+    key = pseudonym.key(ctx, "patient" if study.patient_pk else "study", patient)
     return CohortStudy(
-        patient_key=pseudonym.key(ctx, "patient" if study.patient_pk else "study", patient),
+        patient_key=key,
         patient_sex=sex(study.patient_sex),
-        series=series,
+        view=_nameless(ctx, study, key),
         frame=frame,
+        papers=papers,
+    )
+
+
+def _unnamed(frame: Frame) -> Frame:
+    """A frame whose windows are numbered: what they are called is written freely."""
+    windows = tuple(
+        replace(window, label=f"Window {number}")
+        for number, window in enumerate(frame.info.windows, 1)
+    )
+    return replace(frame, info=replace(frame.info, windows=windows))
+
+
+def _nameless(ctx: Context, study: StudyView, patient_key: str) -> StudyView:
+    """Keep what is of the images; whose they are, and what was written of them, goes."""
+    return replace(
+        study,
+        patient_pk=None,
+        appointment_pk=None,
+        patient_name=patient_key,
+        patient_id="",
+        patient_birth_date=None,
+        patient_sex=sex(study.patient_sex),
+        study_description="",
+        accession_number="",
+        modalities=tuple(filter(None, map(code, study.modalities))),
+        series=tuple(_plain(ctx, one) for one in study.series),
+        discontinuation="",
+        earlier=(),
+    )
+
+
+def _plain(ctx: Context, series: SeriesView) -> SeriesView:
+    uid = series.frame_of_reference_uid
+    return replace(
+        series,
+        modality=code(series.modality),
+        description="",
+        body_part=code(series.body_part),
+        has_thumbnail=False,  # a picture of it has an address only where there is a web server
+        frame_of_reference_uid=pseudonym.uid(ctx, uid) if uid else "",
     )

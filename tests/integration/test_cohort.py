@@ -344,6 +344,7 @@ def test_headers_come_one_row_an_instance_in_order(analyst, planted):
         "PatientID",
         "PatientBirthDate",
         "PatientComments",
+        "PregnancyStatus",
         "StudyDescription",
         "SeriesDescription",
         "OperatorsName",
@@ -380,9 +381,11 @@ def test_pictures_come_without_their_patient(analyst, planted):
     opened = cohort_view.open_study(analyst, study_uid)
 
     assert leaks(planted, repr(opened).casefold()) == []
-    [series] = opened.series
-    instance_id, frame = series.frames[0]
-    assert opened.frame(instance_id, frame).info.rows == 64
+    [series] = opened.view.series
+    instance_id, frame = series.frames[0].instance_id, series.frames[0].frame
+    info = opened.frame(instance_id, frame).info
+    assert info.rows == 64
+    assert [window.label for window in info.windows] == ["Window 1", "Window 2"]
     assert (series.grid.size, series.no_volume) == ((64, 64, 4), "")
     with pytest.raises(NotFound):
         opened.frame(instance_id + 1000, 0)
