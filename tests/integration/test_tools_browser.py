@@ -241,14 +241,16 @@ def test_the_loupe_shows_each_pixel_as_it_is_while_the_key_is_held(desk, clinic)
     centre, edge = loupe.evaluate(
         """(canvas, times) => {
             const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            const row = Math.floor(canvas.height / 2) * canvas.width;
-            const line = Array.from({length: canvas.width}, (_, x) => data[4 * (row + x)]);
+            const middle = Math.floor(canvas.height / 2);
+            const grey = (x, y) => data[4 * (y * canvas.width + x)];
+            const below = middle + 6; // beside the strokes that aim at the middle
+            const line = Array.from({length: canvas.width}, (_, x) => grey(x, below));
             const runs = [];
             line.forEach((value, x) => {
                 if (value === line[x - 1]) runs[runs.length - 1] += 1;
                 else runs.push(1);
             });
-            return [line[Math.floor(canvas.width / 2)], runs.slice(1, -1)];
+            return [grey(Math.floor(canvas.width / 2), middle), runs.slice(1, -1)];
         }""",
         times,
     )
