@@ -364,11 +364,12 @@ class Recorder:
     def _write(self, items: dict[Notes, list[Request]]) -> None:
         if not items:
             return
-        flights = []
+        flights, over = [], []
         for notes, requests in items.items():
             asked = [asked_of(request) for request in requests]
             if notes.flight.ended_at is not None:
                 asked += [request.done() for request in notes.counted.values()]
+                over.append(notes)
             flights.append(notes.snapshot(asked))
         ids = self._guarded(lambda: self._keep(flights))
         if ids is None:
@@ -377,6 +378,8 @@ class Recorder:
         for notes, id_ in zip(items, ids, strict=True):
             notes.flight = replace(notes.flight, id=id_)
             notes.written_at = time.monotonic()
+        for notes in over:  # its end may be in the queue yet
+            notes.counted.clear()
 
     def _guarded[T](self, act: Callable[[], T]) -> T | None:
         try:

@@ -411,9 +411,9 @@ def test_while_the_shown_image_travels_slowly_no_other_is_asked_for(page, clinic
     expect(page.get_by_role("alert")).to_contain_text("Loading")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert {url for url in asked if "/frames/" in url} == {f"{clinic.origin}/frames/0/0"}
-    held[0].continue_()
+    with page.expect_request(f"{clinic.origin}/frames/1/0"):
+        held[0].continue_()
     shown(page, 0)
-    until(lambda: f"{clinic.origin}/frames/1/0" in asked)
 
 
 def test_identity_and_notice_stand_on_the_picture_as_text(page, viewport):
