@@ -374,7 +374,7 @@ def test_the_cross_hair_leads_all_sections_to_the_voxel_under_the_hand(page, cli
     stage.opened(page, clinic)
     page.keyboard.press("v")
     whole(page)
-    assert standing(page) == [16, 16, 10]
+    stage.until(lambda: standing(page) == [16, 16, 10])
     x, y = spot(page, "Axial", 16.5 / 32, 16.5 / 32)
     page.mouse.move(x, y)
     page.mouse.down()
@@ -384,7 +384,9 @@ def test_the_cross_hair_leads_all_sections_to_the_voxel_under_the_hand(page, cli
     page.mouse.click(*spot(page, "Sagittal", 20.5 / 32, 0.27))
     expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "20")
 
-    assert standing(page) == [10, 20, 14]  # a quarter down from the head: slice 14 of 20
+    stage.until(
+        lambda: standing(page) == [10, 20, 14]
+    )  # a quarter down from the head: slice 14 of 20
     page.mouse.move(*spot(page, "Coronal", 10.5 / 32, 0.27))
     stored = int(volume[14].pixel_array[20, 10])
     expect(section(page, "Coronal").locator(".values")).to_contain_text(f"{stored} HU")
@@ -416,7 +418,7 @@ def test_keys_wheel_and_slab_work_and_leaving_keeps_the_place(page, clinic, volu
     section(page, "Coronal").hover()
     page.mouse.wheel(0, -100)
     expect(section(page, "Coronal").locator("canvas")).to_have_attribute("data-shown", "14")
-    assert standing(page) == [15, 14, 12]
+    stage.until(lambda: standing(page) == [15, 14, 12])
     for name in "sca":  # from section to section, and the cross-hair in each
         for key in (name, "ArrowLeft", "ArrowUp"):
             page.keyboard.press(f"Shift+{key}")
@@ -448,7 +450,7 @@ def test_python_opens_moves_and_is_told_why_not(page, clinic):
     page.goto(f"{clinic.origin}/study")
     whole(page)
     expect(section(page, "Axial").locator(".place")).to_contain_text("15 / 16 · H 6.8 mm")
-    assert standing(page) == [10, 20, 14]
+    stage.until(lambda: standing(page) == [10, 20, 14])
     offered(clinic)
     clinic.change(**clinic.options)  # the last slices arrive
     expect(section(page, "Axial").locator(".place")).to_contain_text("15 / 20 · H 6.8 mm")
@@ -520,7 +522,7 @@ def test_on_a_phone_a_finger_leads_the_cross_hair(browser, clinic):
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     expect(section(page, "Sagittal").locator("canvas")).to_have_attribute("data-shown", "8")
-    assert standing(page) == [8, 20, 10]
+    stage.until(lambda: standing(page) == [8, 20, 10])
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("button", name="Length", exact=True).click()
     for kind, across in (("touchStart", 4.0), ("touchMove", 20.0), ("touchMove", 24.0)):
