@@ -30,6 +30,8 @@ pytestmark = pytest.mark.e2e
 FAMILY, GIVEN = "Ødegård", "Signe"
 SHOWN = f"{FAMILY}, {GIVEN}"
 IMPRESSION = "No sign of a fracture."
+INK = {"light": "#50615d", "dark": "#a3b6b1"}  # of axes, as in plot_theme.js
+DAYS = re.compile(r"^\d+ \w+ \d{4} to \d+ \w+ \d{4}$")
 LIVE_MS = 60_000  # generous for a loaded machine; how soon it really is, `make bench` tells
 
 
@@ -313,6 +315,32 @@ def test_every_page_is_for_everybody(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "it scrolls sideways"
     assert errors == []
     context.close()
+
+
+def painted(theme: str) -> str:
+    """A question to the page: are the axes of all plots in the colour of this theme?"""
+    return (
+        "() => { const axes = Bokeh.documents.flatMap(doc => [...doc.all_models])"
+        ".filter(model => model.type === 'LinearAxis');"
+        "return axes.length >= 3 && "  # Panel lets those of plots replaced go half a minute later
+        f"axes.every(one => one.major_label_text_color === '{INK[theme]}') }}"
+    )
+
+
+def test_the_axes_follow_the_theme_of_the_page(browser, clinic: Clinic, cookies):
+    with browser.new_context(color_scheme="light", storage_state=cookies("analyst")) as context:
+        page = context.new_page()
+        opened(page, f"{clinic.url}/analytics")
+        for theme, other in (("light", "dark"), ("dark", "light")):
+            page.wait_for_function(painted(theme))
+            expect(page.get_by_role("img", name="Studies by hour")).to_be_visible()
+            page.get_by_role("button", name=f"Use the {other} theme").click()
+        # A plot that comes later is painted too.
+        days = page.get_by_text(DAYS)
+        week = days.inner_text()
+        page.get_by_role("button", name="30 days").click()
+        expect(days).not_to_have_text(week)
+        page.wait_for_function(painted("light"))
 
 
 def opened(page: Page, address: str) -> None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 from datetime import timedelta
 
 import holoviews as hv
 import pandas as pd
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from panel.io.fastapi import add_applications
-from playwright.sync_api import expect, sync_playwright
 
 from clinic_panel.components import charts
 from clinic_panel.errors import Forbidden
@@ -22,12 +16,9 @@ from clinic_panel.models.user import Role
 from clinic_panel.pages import analytics as page_module
 from clinic_panel.services import analytics
 from clinic_panel.services.cohort_frames import frame
-from clinic_panel.web import page_resources
 from tests import factories
-from tests.conftest import free_port
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"])
-INK = {"light": "#50615d", "dark": "#a3b6b1"}
 
 
 @pytest.fixture
@@ -151,44 +142,3 @@ def test_plots_can_be_made_of_nothing(ctx):
     rooms = charts.utilisation_by_room(frame(ctx, [], analytics.UTILISATION))
     assert isinstance(rooms, pd.DataFrame)
     assert len(rooms) == 0
-
-
-def painted(theme):
-    """A question to the page: are the axes of all three plots in the colour of this theme?"""
-    return (
-        "() => { const axes = Bokeh.documents.flatMap(doc => [...doc.all_models])"
-        ".filter(model => model.type === 'LinearAxis');"
-        "return axes.length >= 3 && "  # Panel lets those of plots replaced go half a minute later
-        f"axes.every(one => one.major_label_text_color === '{INK[theme]}') }}"
-    )
-
-
-def test_the_axes_follow_the_theme_of_the_page(ctx, busy, as_role):
-    analyst = as_role(Role.ANALYST)
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    page_resources.remember()
-    pages = {"/analytics": lambda: page_module._Analytics(analyst).view()}
-    add_applications(pages, app=api, title="Clinic Panel", index_enabled=False)
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-            )
-            page = browser.new_page(color_scheme="light", viewport={"width": 1200, "height": 1400})
-            page.goto(f"http://127.0.0.1:{port}/analytics")
-            for theme, other in (("light", "dark"), ("dark", "light")):
-                page.wait_for_function(painted(theme))
-                expect(page.get_by_role("img", name="Studies by hour")).to_be_visible()
-                page.get_by_role("button", name=f"Use the {other} theme").click()
-            # A plot that comes later is painted too.
-            page.get_by_role("button", name="30 days").click()
-            expect(page.get_by_text("to 16 March 2026")).to_contain_text("15 February")
-            page.wait_for_function(painted("light"))
-            browser.close()
-    finally:
-        server.should_exit = True
-        thread.join(10)
