@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ START_S = 120
 
 
 @dataclass
-class Server:
+class Server(ABC):
     """One receiver: how it is started in a folder of its own, and what its Success means."""
 
     name: str
@@ -64,8 +65,8 @@ class Server:
             process.terminate()
             process.wait(60)
 
-    def command(self, folder: Path, port: int) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self, folder: Path, port: int) -> list[str]: ...
 
     def environ(self, folder: Path, port: int) -> dict[str, str]:
         # Orthanc and storescp answer in two writes: with Nagle on, each answer waits 40 ms.

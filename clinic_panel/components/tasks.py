@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -36,7 +37,7 @@ class Change:
     items: Sequence[dict[str, str]] = ()
 
 
-class Task:
+class Task(ABC):
     """One form: what it asks, what it does with the answers. It keeps what was typed."""
 
     title: ClassVar[str] = ""
@@ -48,15 +49,16 @@ class Task:
     # What is offered may have changed when a try fails: ask for the fields again.
     follows: ClassVar[bool] = False
 
+    @abstractmethod
     def fields(self) -> list[Field]:
         """Return what is asked."""
-        raise NotImplementedError
 
     def changed(self, name: str, values: Values, text: str) -> Change:
         """Answer a change of a live field; ``text`` is what stands in it."""
         del name, values, text
         return Change()
 
+    @abstractmethod
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Do it; a task is returned when another question follows.
 
@@ -70,7 +72,6 @@ class Task:
         ClinicError
             Nothing was done; the dialog stays as it is and says why.
         """
-        raise NotImplementedError
 
     def items(self, warning: Unconfirmed) -> list[dict[str, str]]:
         """Return what a warning is about, as dicts of `label` and `href`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -52,16 +52,11 @@ class PeerForm:
             raise Invalid("This is no host name or address.", field="host")
         if not 1 <= self.port <= 65535:
             raise Invalid("A port is between 1 and 65535.", field="port")
-        return PeerForm(
-            validation.short_text(self.peer_name, "peer_name", required=True),
-            validation.ae_title(self.ae_title),
-            host,
-            self.port,
-            self.forwards,
-            self.is_active,
-            self.uses_tls,
-            self.reports_on_same,
-            self.commits,
+        return replace(
+            self,
+            peer_name=validation.short_text(self.peer_name, "peer_name", required=True),
+            ae_title=validation.ae_title(self.ae_title),
+            host=host,
         )
 
 

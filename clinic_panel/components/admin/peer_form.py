@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from clinic_panel.components.admin.address import calling_fields, port_in, where_fields
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
-from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.errors import Unconfirmed
 from clinic_panel.services import peers
 from clinic_panel.services.peers import PeerForm, PeerRow
 
@@ -36,20 +37,7 @@ class EditPeer(Task):
                 "value": row.ae_title if row else "",
                 "width": "half",
             },
-            {
-                "name": "host",
-                "label": "Host name or address",
-                "value": row.host if row else "",
-                "width": "half",
-                "help": "Needed when we call it: to forward, or to report what is safe.",
-            },
-            {
-                "name": "port",
-                "label": "Port",
-                "kind": "number",
-                "value": str(row.port if row else 104),
-                "width": "half",
-            },
+            *where_fields(row, "Needed when we call it: to forward, or to report what is safe."),
             {
                 "name": "forwards",
                 "label": "Forward every new study there",
@@ -62,18 +50,7 @@ class EditPeer(Task):
                 "kind": "checkbox",
                 "value": bool(row and row.commits),
             },
-            {
-                "name": "uses_tls",
-                "label": "Encrypt when calling it (TLS)",
-                "kind": "checkbox",
-                "value": bool(row and row.uses_tls),
-            },
-            {
-                "name": "reports_on_same",
-                "label": "Wants storage commitment results on the association that asked",
-                "kind": "checkbox",
-                "value": bool(row and row.reports_on_same),
-            },
+            *calling_fields(row),
             {
                 "name": "is_active",
                 "label": "May call and be called",
@@ -85,13 +62,11 @@ class EditPeer(Task):
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Keep it."""
         del agreed
-        if not str(values["port"]).isdigit():
-            raise Invalid("A port is between 1 and 65535.", field="port")
         form = PeerForm(
             peer_name=values["peer_name"],
             ae_title=values["ae_title"],
             host=values["host"],
-            port=int(values["port"]),
+            port=port_in(values),
             forwards=bool(values["forwards"]),
             is_active=bool(values["is_active"]),
             uses_tls=bool(values["uses_tls"]),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from clinic_panel.components.admin.address import calling_fields, port_in, where_fields
 from clinic_panel.components.admin.examination_form import modality_field
 from clinic_panel.components.tasks import Done, Field, Task, Values
 from clinic_panel.context import Context
-from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.errors import Unconfirmed
 from clinic_panel.services import rooms
 from clinic_panel.services.rooms import RoomForm, Station
 
@@ -39,33 +40,11 @@ class EditRoom(Task):
                 "value": row.ae_title if row else "",
                 "help": "As set at the scanner: its worklist and its images come under this title.",
             },
-            {
-                "name": "host",
-                "label": "Host name or address",
-                "value": device.host if device else "",
-                "width": "half",
-                "help": "Needed when we call it: to send it earlier images, or to report what is "
-                "safe.",
-            },
-            {
-                "name": "port",
-                "label": "Port",
-                "kind": "number",
-                "value": str(device.port if device else 104),
-                "width": "half",
-            },
-            {
-                "name": "uses_tls",
-                "label": "Encrypt when calling it (TLS)",
-                "kind": "checkbox",
-                "value": bool(device and device.uses_tls),
-            },
-            {
-                "name": "reports_on_same",
-                "label": "It wants storage commitment results on the association that asked",
-                "kind": "checkbox",
-                "value": bool(device and device.reports_on_same),
-            },
+            *where_fields(
+                device,
+                "Needed when we call it: to send it earlier images, or to report what is safe.",
+            ),
+            *calling_fields(device),
             {
                 "name": "is_active",
                 "label": "In use: may be booked, and its station may call",
@@ -77,15 +56,13 @@ class EditRoom(Task):
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """Keep it."""
         del agreed
-        if not str(values["port"]).isdigit():
-            raise Invalid("A port is between 1 and 65535.", field="port")
         form = RoomForm(
             room_name=values["room_name"],
             modality=values["modality"] or "",
             ae_title=values["ae_title"],
             is_active=bool(values["is_active"]),
             host=values["host"],
-            port=int(values["port"]),
+            port=port_in(values),
             uses_tls=bool(values["uses_tls"]),
             reports_on_same=bool(values["reports_on_same"]),
         )

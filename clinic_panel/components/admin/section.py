@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from clinic_panel.context import Context
 from clinic_panel.models.site import Topic
 
 
-class Section:
+class Section(ABC):
     """One tab: its parts are built when it is opened for the first time."""
 
     id: ClassVar[str] = ""
@@ -29,13 +30,13 @@ class Section:
             self._parts = self.build()
         return self._parts
 
+    @abstractmethod
     def build(self) -> list[Any]:
         """Make the parts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reload(self) -> None:
         """Ask the services and show the answer."""
-        raise NotImplementedError
 
     def moment(self, at: datetime | None) -> str:
         """Return a moment in the clinic's zone; empty for none."""
