@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from clinic_panel.services.lightbox import Lightbox
 from tests import factories, papers
 from tests.conftest import free_port
 from tests.integration.archive import keep
-from tests.integration.test_viewer_browser import until
+from tests.integration.test_viewer_browser import InThread, until
 
 SECRET = "Plantedname"
 
@@ -107,7 +106,7 @@ def acting(ctx: Context, role: Role) -> Context:
     return ctx.acting_as(Actor(account.username, role, account.id))
 
 
-class serving:
+class serving(InThread):
     """Panel's own server in a thread: pages and websockets, nothing of ours."""
 
     def __init__(self, desk: Desk) -> None:
@@ -138,18 +137,9 @@ class serving:
             },
             app=api,
         )
-        config = uvicorn.Config(api, port=port, log_level="warning", ws="websockets-sansio")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-        until(lambda: self.server.started)
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.server.force_exit = True
-        self.thread.join(10)
+        super().__init__(
+            uvicorn.Config(api, port=port, log_level="warning", ws="websockets-sansio")
+        )
 
 
 def choose(page: Page, series: str) -> Locator:

@@ -103,7 +103,24 @@ def described(ds: Any) -> Picture:
     return describe(out.getvalue())
 
 
-class served:
+class InThread:
+    """A web server that runs as long as its block lasts."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+        until(lambda: self.server.started)
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.server.force_exit = True
+        self.thread.join(10)
+
+
+class served(InThread):
     """The clinic's web server in a thread, on a free port."""
 
     def __init__(self, clinic: Clinic) -> None:
@@ -145,18 +162,9 @@ class served:
         clinic.api = api
         clinic.origin = f"http://127.0.0.1:{port}"
         add_applications({"/study": page}, app=api)
-        config = uvicorn.Config(api, port=port, log_level="warning", ws="websockets-sansio")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-        until(lambda: self.server.started)
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.server.force_exit = True
-        self.thread.join(10)
+        super().__init__(
+            uvicorn.Config(api, port=port, log_level="warning", ws="websockets-sansio")
+        )
 
 
 def until(true: Callable[[], Any], seconds: float = 60) -> None:
