@@ -71,10 +71,6 @@ def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
     )
     form = FormDialog()
     _hang(ctx, live, lightbox, view, viewer, form, notice)
-    if view.patient_pk is None:
-        notice.say(
-            "This study matches no booking: the identity is what the modality sent.", "warning"
-        )
     return framed(
         ctx,
         TITLE,

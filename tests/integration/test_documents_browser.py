@@ -201,8 +201,19 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, m
     expect(sheet).to_contain_text("State: Partial · Verified: No")
     expect(sheet).to_contain_text(HOSTILE)
     expect(sheet).to_contain_text("Diameter12.5 mm")
-    sheet.get_by_role("button", name="Axial, image 2").click()
+    way = sheet.get_by_role("button", name="Axial, image 2")
+    assert way.evaluate("(way) => way.offsetHeight") < 36  # on one line
+    # Whose study it is stands above the sheet, not on it.
+    banner = page.locator(".banner em")
+    expect(banner).to_have_text("Matches no booking: identity as the device sent it")
+    ends = [one.bounding_box() for one in (banner, page.locator(".sheet"))]
+    assert ends[0]["y"] + ends[0]["height"] <= ends[1]["y"]
+    # Nothing of the tools for images can be pressed, and each document has its sign.
+    expect(page.locator(".group[inert]")).to_have_count(4)
+    expect(page.locator(".rail .thumb.sign svg")).to_have_count(5)
+    way.click()
     expect(canvas).to_have_attribute("data-shown", "1")
+    expect(page.locator(".group[inert]")).to_have_count(0)
 
     sheet = choose(clinic, "Chosen")
     expect(sheet.get_by_role("heading", level=2)).to_have_text("Best in set")
@@ -220,9 +231,14 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, m
     expect(sheet.locator("text.scale")).to_contain_text("25 mm/s   10 mm/mV")
     expect(sheet.get_by_text("Shown: 0 s to 8 s of 10 s.")).to_be_visible()
     sheet.get_by_role("button", name="Later part of the recording").click()
-    expect(sheet.get_by_text("Shown: 8 s to 10 s of 10 s.")).to_be_visible()
+    expect(sheet.get_by_text("Shown: 2 s to 10 s of 10 s.")).to_be_visible()  # a whole sheet
     sheet.get_by_label("Paper speed").select_option("50")
     expect(sheet.locator("text.scale")).to_contain_text("50 mm/s")
+    expect(sheet.get_by_text("Shown: 2 s to 7 s of 10 s.")).to_be_visible()
+    scale = "(svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
+    assert sheet.locator(".ecg svg").evaluate(scale) > 2.1  # a small square can be counted
+    sheet.get_by_label("Where in the recording").press("Home")
+    expect(sheet.get_by_text("Shown: 0 s to 5 s of 10 s.")).to_be_visible()
 
     sheet = choose(clinic, "Letter")
     expect(sheet.get_by_role("link", name="Download")).to_be_visible()

@@ -228,3 +228,12 @@ def test_a_reader_returns_to_the_image_they_left(home, as_role):
     after = Desk(doctor, study_id, images).viewer
     assert (after.index, after.window_center, after.window_width) == (1, 55.0, 310.0)
     assert (after.rotation, after.mirrored, after.colour_map) == (90, True, "PET")
+
+
+def test_the_window_of_a_presentation_state_is_not_kept_as_the_readers(home, as_role):
+    study_id, images = home
+    doctor = as_role(Role.CLINICIAN)
+    before = Desk(doctor, study_id, images)
+    before.viewer.param.update(index=1, window_center=5.0, window_width=9.0, document_id=4)
+    before.later[0]()
+    assert markup.of_study(doctor, study_id).look is None

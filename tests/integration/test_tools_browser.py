@@ -307,6 +307,12 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
     dialog.get_by_label("Level of preset 1").fill("-610")
     dialog.get_by_label("Width of preset 1").fill("1210")
     dialog.get_by_role("tab", name="Behaviour").click()
+    ends = dialog.locator(".setting").evaluate_all(
+        "(rows) => rows.map((row) => [row, row.firstElementChild])"
+        ".map((pair) => pair.map((one) => Math.round(one.getBoundingClientRect().right)).join())"
+    )
+    assert len(ends) == 7
+    assert len(set(ends)) == 1  # one below the other, each value at the same edge
     dialog.get_by_label("Wheel towards you").select_option("up")
     dialog.get_by_role("button", name="Save").click()
     stage.until(lambda: clinic.viewer.preferences)

@@ -38,6 +38,8 @@ const ICONS = {
   settings: '<path d="M4 7h9M17 7h3M4 12h3M11 12h9M4 17h11M19 17h1"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="12" r="2"/><circle cx="17" cy="17" r="2"/>',
   text: '<path d="M5 6V4.500h14V6M12 4.500v15M9 19.500h6"/>',
   header: '<rect x="4" y="3.500" width="16" height="17" rx="2"/><path d="M7.500 8h2M12 8h5M7.500 12h2M12 12h5M7.500 16h2M12 16h5"/>',
+  pdf: '<path d="M6 3.500h8l4.500 4.500v12.500h-12.500zM14 3.500v4.500h4.500M9 12.500h6M9 16h6"/>',
+  wave: '<path d="M2.500 12h4l2-3 2 3h1.500l2-8 3 16 1.500-8h3"/>',
   copy: '<rect x="8.500" y="8.500" width="11" height="12" rx="2"/><path d="M5 15.500H4.500v-11a1 1 0 0 1 1-1h10v1.500"/>',
   before: '<path d="m15 5-7 7 7 7"/>',
   after: '<path d="m9 5 7 7-7 7"/>',

@@ -2,6 +2,9 @@
 // drawing is one millimetre of paper.
 const ROW_MM = 22;
 const MARGIN_MM = 9; // room for the calibration pulse
+const SHEET_MM = 250; // of a long recording on one sheet: ten seconds at the usual speed
+const LEGIBLE_PX = 2.2; // a millimetre at least, however narrow the pane
+const LONG_S = 120; // from here on, times are as on a clock
 const STEPS_A_MM = 8; // columns in which a dense trace is drawn by its least and greatest value
 const TWELVE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]];
 
@@ -20,7 +23,7 @@ function samplesOf({data, scale}) {
 class Recording {
   constructor({groups, notes}, pane, entry) {
     Object.assign(this, {pane, entry});
-    this.groups = groups.map(withValues);
+    this.groups = groups.map(withValues).map((one) => ({...one, reach: heldOf(one)}));
     this.words = notes;
     this.group = makeSelect("Part of the recording");
     fillSelect(this.group, this.groups.map((one, i) => [String(i), `${one.label || `Part ${i + 1}`}, ${Number(one.seconds.toFixed(1))} s`]), "0");
@@ -32,46 +35,59 @@ class Recording {
     fillSelect(this.gain, [5, 10, 20].map((mm) => [String(mm), `${mm} mm/mV`]), "10");
     this.earlier = makeButton("before", "Earlier part of the recording", "", () => this.turn(-1));
     this.later = makeButton("after", "Later part of the recording", "", () => this.turn(1));
-    this.steps = makeGroup("Part", this.earlier, this.later);
+    this.seek = make("input", "seek");
+    Object.assign(this.seek, {type: "range", min: "0", step: "any", title: "Where in the recording"});
+    this.seek.setAttribute("aria-label", this.seek.title);
+    this.seek.addEventListener("change", () => this.go(Number(this.group.value), Number(this.seek.value)));
+    this.steps = makeGroup("Part", this.earlier, this.seek, this.later);
     this.bar = make("p", "paper-bar");
     this.bar.append(this.group, this.steps, this.layout, this.speed, this.gain);
     this.cut = make("p", "facts");
     this.cut.setAttribute("role", "status");
     this.paper = make("div", "ecg");
-    this.caliper = make("output", "caliper", "Drag over the paper to measure.");
+    const how = matchMedia("(pointer: coarse)").matches ? "Tap two places on the paper to measure." : "Drag over the paper to measure.";
+    this.caliper = make("output", "caliper", how);
     this.bar.append(this.caliper);
     this.group.addEventListener("change", () => this.choose());
     const {document_id: wished, waveform_group: group, waveform_start_s: start} = pane.area.model;
     const asked = wished === entry.id && this.groups[group]; // by Python, or when it was seen last
     if (asked) this.group.value = String(group);
-    for (const select of [this.layout, this.speed, this.gain]) select.addEventListener("change", () => this.draw());
+    for (const select of [this.layout, this.gain]) select.addEventListener("change", () => this.draw());
+    this.speed.addEventListener("change", () => this.go(Number(this.group.value), this.from));
     this.choose();
-    if (asked && start !== this.current.start) this.go(group, start);
+    if (asked && start !== this.from) this.go(group, start);
   }
 
   get place() {
-    return {waveform_group: Number(this.group.value), waveform_start_s: this.current.start};
+    return {waveform_group: Number(this.group.value), waveform_start_s: this.from};
   }
 
-  // As long as what is here, earlier or later.
+  // How many seconds of a group are on one sheet.
+  spanOf({seconds, reach}) {
+    return Math.min(SHEET_MM / Number(this.speed.value), seconds, reach);
+  }
+
+  // One sheet earlier or later.
   turn(by) {
-    const {start, channels, hz} = this.current;
-    return this.go(Number(this.group.value), start + (by * channels[0].values.length) / hz);
+    return this.go(Number(this.group.value), this.from + by * this.spanOf(this.current));
   }
 
-  // To a part of the recording: only what is on the paper is held.
+  // To a sheet of the recording: of a long one only a part is held, from here on or, on the way
+  // back, up to here.
   async go(number, start) {
     const group = this.groups[number];
     if (!group) return;
-    const from = Math.max(0, Math.min(start, group.seconds - 1 / group.hz));
+    const span = this.spanOf(group);
+    const from = Math.max(0, Math.min(start, group.seconds - span));
     this.asked = `${number}/${from}`;
     const mine = this.asked;
     let problem = "";
-    if (Math.abs(from - group.start) > 0.5 / group.hz) {
+    if (!isHeld(group, from, from + span)) {
       this.steps.toggleAttribute("data-busy", true);
+      const first = from >= group.start ? from : Math.max(0, from + span - group.reach);
       try {
-        const found = withValues(await this.pane.area.sources.part(this.entry, number, from));
-        if (this.asked === mine) this.groups[number] = found;
+        const found = withValues(await this.pane.area.sources.part(this.entry, number, first));
+        if (this.asked === mine) this.groups[number] = {...found, reach: group.reach};
       } catch (error) {
         problem = error.message;
       }
@@ -79,7 +95,7 @@ class Recording {
       this.steps.toggleAttribute("data-busy", false);
     }
     this.group.value = String(number);
-    this.choose();
+    this.choose(problem ? undefined : from);
     if (problem) this.cut.textContent = problem;
   }
 
@@ -88,17 +104,21 @@ class Recording {
   }
 
   // The usual sheet where the twelve leads are there, and long enough for four columns.
-  choose() {
-    const {channels, hz, seconds, start} = this.current;
-    const end = start + channels[0].values.length / hz;
-    const whole = start === 0 && end >= seconds;
-    this.cut.hidden = whole;
-    this.cut.textContent = `Shown: ${clockOf(start)} to ${clockOf(end)} of ${clockOf(seconds)}.`;
-    this.steps.hidden = whole;
-    this.earlier.disabled = start === 0;
-    this.later.disabled = end >= seconds;
+  choose(from = this.current.start) {
+    const {channels, hz, seconds} = this.current;
+    const span = this.spanOf(this.current);
+    const [end, last] = [Math.min(from + span, seconds), seconds - span];
+    const whole = last < 1 / hz;
+    const clock = (time) => clockOf(time, seconds >= LONG_S);
+    this.from = from;
+    this.cut.hidden = this.steps.hidden = whole;
+    this.cut.textContent = `Shown: ${clock(from)} to ${clock(end)} of ${clock(seconds)}.`;
+    this.earlier.disabled = from === 0;
+    this.later.disabled = from >= last;
+    Object.assign(this.seek, {max: String(last), value: String(from)});
+    this.seek.setAttribute("aria-valuetext", `${clock(from)} of ${clock(seconds)}`);
     const names = new Set(channels.map((one) => one.label));
-    const twelve = TWELVE.flat().every((name) => names.has(name)) && channels[0].values.length / hz >= 4;
+    const twelve = TWELVE.flat().every((name) => names.has(name)) && span >= 4;
     const usual = twelve ? [["sheet", "3 × 4 leads and rhythm"]] : [];
     fillSelect(this.layout, [...usual, ["rows", "All, one below the other"]], twelve ? "sheet" : "rows");
     this.layout.hidden = !twelve;
@@ -106,10 +126,10 @@ class Recording {
     this.draw();
   }
 
-  // Pieces of traces: which channel, from when to when, in which row.
+  // Pieces of traces: which channel, from when to when on the sheet, in which row.
   pieces() {
-    const {channels, hz} = this.current;
-    const seconds = channels[0].values.length / hz;
+    const {channels} = this.current;
+    const seconds = this.spanOf(this.current);
     if (this.layout.value !== "sheet") return channels.map((channel, row) => ({channel, row, from: 0, to: seconds}));
     const byName = new Map(channels.map((one) => [one.label, one]));
     const found = TWELVE.flatMap((names, row) => names.map((name, i) => (
@@ -119,14 +139,15 @@ class Recording {
   }
 
   draw() {
-    const {channels, hz} = this.current;
+    const {channels} = this.current;
     const [speed, gain] = [Number(this.speed.value), Number(this.gain.value)];
     const pieces = this.pieces();
-    const width = MARGIN_MM + (channels[0].values.length / hz) * speed + 2;
+    const width = MARGIN_MM + this.spanOf(this.current) * speed + 2;
     const height = (Math.max(...pieces.map((one) => one.row)) + 1) * ROW_MM + 6;
     const svg = svgOf("svg", {viewBox: `0 0 ${width} ${height}`, role: "img"});
     svg.setAttribute("aria-label", `${channels.length} channels on paper, ${speed} mm/s`);
     svg.style.width = `${width}mm`; // its size on paper, and on the screen where there is room
+    svg.style.minWidth = `${width * LEGIBLE_PX}px`;
     svg.append(gridOf(width, height));
     for (const row of new Set(pieces.map((one) => one.row))) {
       const {channel} = pieces.find((one) => one.row === row);
@@ -142,10 +163,11 @@ class Recording {
   }
 
   trace({channel, row, from, to}, speed, gain) {
-    const {hz} = this.current;
+    const {hz, start} = this.current;
     const {values, unit, skew} = channel;
-    const first = Math.round(from * hz);
-    const last = Math.min(values.length, Math.round(to * hz));
+    const before = this.from - start; // seconds that are held and not on the sheet
+    const first = Math.round((before + from) * hz);
+    const last = Math.min(values.length, Math.round((before + to) * hz));
     const middle = middleOf(row);
     let [perUnit, zero, range] = [gain, 0, ""];
     if (unit !== "mV") {
@@ -154,7 +176,7 @@ class Recording {
       zero = (least + most) / 2;
       range = ` ${shortOf(least)} to ${shortOf(most)} ${unit}`;
     }
-    const x = (i) => MARGIN_MM + (i / hz + skew) * speed;
+    const x = (i) => MARGIN_MM + (i / hz - before + skew) * speed;
     const y = (value) => middle - (value - zero) * perUnit;
     const path = svgOf("path", {d: pathOf(values, first, last, hz / speed, x, y), class: "trace"});
     const name = wordsOf(channel.label + range, MARGIN_MM + from * speed + 1, middle - ROW_MM / 2 + 4, "lead");
@@ -173,9 +195,17 @@ function withValues(group) {
   return {...group, channels: group.channels.map((one) => ({...one, values: samplesOf(one)}))};
 }
 
+const heldOf = ({channels, hz}) => channels[0].values.length / hz;
+
+// Whether these seconds are among those held of a group.
+function isHeld(group, from, to) {
+  const sample = 1 / group.hz;
+  return from > group.start - sample && to < group.start + heldOf(group) + sample;
+}
+
 // A time of a recording: in seconds, of a long one as on a clock.
-function clockOf(seconds) {
-  if (seconds < 120) return `${Number(seconds.toFixed(1))} s`;
+function clockOf(seconds, isLong) {
+  if (!isLong) return `${Number(seconds.toFixed(1))} s`;
   const two = (number) => String(number).padStart(2, "0");
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
@@ -238,36 +268,4 @@ function wordsOf(text, x, y, kind) {
   const node = svgOf("text", {x, y, class: kind});
   node.textContent = text;
   return node;
-}
-
-// A caliper: the time and the voltage between two points, and the rate that the time makes.
-function measureOn(svg, {speed, gain, say}) {
-  const box = svgOf("rect", {class: "caliper-box", width: 0, height: 0});
-  svg.append(box);
-  let from = null;
-  const at = (event) => {
-    const {left, width} = svg.getBoundingClientRect();
-    const {top} = svg.getBoundingClientRect();
-    const scale = svg.viewBox.baseVal.width / width;
-    return [(event.clientX - left) * scale, (event.clientY - top) * scale];
-  };
-  svg.addEventListener("pointerdown", (event) => {
-    from = at(event);
-    svg.setPointerCapture(event.pointerId);
-  });
-  svg.addEventListener("pointermove", (event) => {
-    if (!from) return;
-    const to = at(event);
-    const [x, y] = [Math.min(from[0], to[0]), Math.min(from[1], to[1])];
-    const [w, h] = [Math.abs(from[0] - to[0]), Math.abs(from[1] - to[1])];
-    for (const [name, value] of Object.entries({x, y, width: w, height: h})) box.setAttribute(name, value);
-    const seconds = w / speed;
-    const words = [`${Math.round(seconds * 1000)} ms`];
-    if (seconds > 0.15) words.push(`${Math.round(60 / seconds)} /min`);
-    if (gain) words.push(`${(h / gain).toFixed(2)} mV`);
-    say(words.join(" · "));
-  });
-  const done = () => (from = null);
-  svg.addEventListener("pointerup", done);
-  svg.addEventListener("pointercancel", done);
 }

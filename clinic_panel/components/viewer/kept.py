@@ -129,6 +129,8 @@ class Kept:
         stack = viewer.stack()
         if not 0 <= viewer.index < len(stack) or viewer.window_width <= 0:
             return
+        if viewer.document_id is not None:
+            return  # the window is that of a presentation state, not the reader's
         instance_id, frame = stack[viewer.index]
         if viewer.homes.get(instance_id) not in (None, "", str(self._study_id)):
             return  # they look at a prior now

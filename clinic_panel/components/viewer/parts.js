@@ -51,7 +51,7 @@ class Parts {
     this.headerButton = makeButton("header", "Header", "H", () => this.showHeader());
     this.sections = new SectionTools(this);
     this.cine = makeGroup("Cine", this.playButton, this.rate);
-    bar.append(
+    this.forImages = [
       makeGroup("Mouse tool", ...this.toolButtons.values()),
       makeGroup("Marks", this.marks.button, this.keyButton),
       makeGroup("Window", this.presets, this.invertButton, this.graphicsButton),
@@ -62,6 +62,9 @@ class Parts {
         makeButton("reset", "Reset view", "R", () => this.active.reset()),
         this.adjust.button,
       ),
+    ];
+    bar.append(
+      ...this.forImages,
       ...this.sections.groups,
       this.cine,
       this.layouts.group,
@@ -82,6 +85,8 @@ class Parts {
   // What follows every image of the active pane.
   follow() {
     const {active: pane} = this;
+    const isPaper = Boolean(pane.entry?.paper);
+    for (const group of this.forImages) if (group.inert !== isPaper) group.inert = isPaper;
     this.keyButton.setAttribute("aria-pressed", String(!pane.overlay.star.hidden));
     this.graphicsButton.hidden = !pane.shown?.info.overlay;
     this.graphicsButton.setAttribute("aria-pressed", String(this.graphics));

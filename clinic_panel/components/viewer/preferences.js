@@ -253,7 +253,7 @@ class Settings {
       const select = make("select");
       fillSelect(select, options, this.behaviour[name]);
       select.addEventListener("change", () => (this.behaviour[name] = select.value));
-      const field = make("label", "way", label);
+      const field = make("label", "setting", label);
       field.append(select);
       return field;
     });

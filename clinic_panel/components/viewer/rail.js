@@ -1,6 +1,7 @@
 // Rail: the series of the study, and of the patient's earlier ones under their dates. Buttons are
 // kept by id, so that arriving images disturb neither focus nor scroll.
 const SERIES_DRAG = "application/x-clinic-series";
+const SIGNS = {report: "header", "key images": "key", waveform: "wave", pdf: "pdf"}; // in place of a small picture
 
 class Rail {
   constructor({choose, ask}) {
@@ -72,6 +73,7 @@ class Rail {
     item.count.textContent = images;
     item.button.title = one.label || "Series";
     item.button.setAttribute("aria-label", `${one.modality} ${one.label}, ${images}`);
+    item.draw(signOf(one));
     if (item.url !== one.thumbnail_url) {
       item.url = one.thumbnail_url;
       item.picture.hidden = !one.thumbnail_url;
@@ -95,15 +97,29 @@ class Rail {
     const label = make("span", "label");
     const count = make("span", "count");
     button.append(frame, label, count);
+    function draw(sign) {
+      if (this.sign === sign) return;
+      this.sign = sign;
+      frame.querySelector("svg")?.remove();
+      frame.classList.toggle("sign", Boolean(sign));
+      if (sign) frame.prepend(iconOf(sign));
+    }
     button.addEventListener("click", () => this.choose(id));
     button.addEventListener("dragstart", ({dataTransfer}) => {
       dataTransfer.setData(SERIES_DRAG, id);
       dataTransfer.effectAllowed = "copy";
     });
-    const item = {button, picture, chip, label, count, url: null};
+    const item = {button, picture, chip, label, count, url: null, sign: "", draw};
     this.items.set(id, item);
     return item;
   }
+}
+
+// What stands for a series that has no picture of its own.
+function signOf({thumbnail_url: url, kind, stack: [first]}) {
+  if (url || !first) return "";
+  if (first.presentation) return "arrow";
+  return kind === "papers" ? SIGNS[first.paper] ?? "header" : "";
 }
 
 // A pane takes a series that is dragged onto it.

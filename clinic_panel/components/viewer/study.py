@@ -80,8 +80,10 @@ def banner_of(view: StudyView) -> dict[str, str]:
 
 
 def _state(view: StudyView) -> str:
-    """What whoever reads has to know: the examination is not over, or not all of it is here."""
+    """What whoever reads has to know: whose it is said to be, whether it is over and all here."""
     parts = []
+    if view.patient_pk is None:
+        parts.append("Matches no booking: identity as the device sent it")
     if view.exam_status is PerformedStatus.IN_PROGRESS:
         parts.append("Examination in progress")
     elif view.exam_status is PerformedStatus.DISCONTINUED:
