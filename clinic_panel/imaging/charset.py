@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pydicom.charset
-from pydicom.charset import CODES_TO_ENCODINGS, ENCODINGS_TO_CODES, python_encoding
+from pydicom.charset import (
+    CODES_TO_ENCODINGS,
+    ENCODINGS_TO_CODES,
+    convert_encodings,
+    python_encoding,
+)
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -23,12 +28,17 @@ _LATIN_9, _LATIN_9_ESCAPE = "iso8859_15", b"\x1b-b"
 python_encoding.update({"ISO_IR 203": _LATIN_9, "ISO 2022 IR 203": _LATIN_9})
 CODES_TO_ENCODINGS[_LATIN_9_ESCAPE] = _LATIN_9
 ENCODINGS_TO_CODES[_LATIN_9] = _LATIN_9_ESCAPE
+# The default repertoire where it is written: pydicom takes Latin-1 for it, with all its letters.
+_ASCII = "ascii"
+ENCODINGS_TO_CODES[_ASCII] = b"\x1b(B"
 
-__all__ = ["UTF_8", "declared", "fitting", "python_encoding"]
+__all__ = ["UTF_8", "declared", "encodings_to_write", "fitting", "python_encoding"]
 
 UTF_8 = "ISO_IR 192"
 _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _HALF_WIDTH_KATAKANA = range(0xFF61, 0xFFA0)
+_SEVERAL_SETS = ("iso2022_jp", "iso2022_jp_2")  # and escape sequences that were not declared
+_DOUBLE_BYTE = 2
 
 
 def declared(data: Dataset) -> tuple[str, ...]:
@@ -37,7 +47,17 @@ def declared(data: Dataset) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     parts = value if isinstance(value, MultiValue | list) else [value]
-    return tuple(str(part).strip() for part in parts)
+    names = tuple(str(part).strip() for part in parts)
+    if len(names) > 1:  # some devices name the first as if it stood alone
+        names = tuple(name.replace("ISO_IR ", "ISO 2022 IR ") for name in names)
+    return names
+
+
+def encodings_to_write(chosen: str | list[str]) -> list[str]:
+    """Return Python's names of the sets that an answer is in; the default one is ASCII alone."""
+    first, *others = convert_encodings(chosen)
+    name = chosen if isinstance(chosen, str) else chosen[0]
+    return [_ASCII if name in _ASCII_ONLY else first, *others]
 
 
 def fitting(names: Sequence[str], texts: Iterable[str]) -> str | list[str]:
@@ -86,8 +106,12 @@ def _has_code(name: str, character: str) -> bool:
         return False
     if name.endswith("IR 13"):  # JIS X 0201; its codec is that of all Shift JIS
         return ord(character) in _HALF_WIDTH_KATAKANA
+    codec = python_encoding[name]
     try:
-        character.encode(python_encoding[name])
+        encoded = character.encode(codec)
     except UnicodeEncodeError:
         return False
-    return True
+    if codec in _SEVERAL_SETS:
+        return encoded.startswith(ENCODINGS_TO_CODES[codec])
+    # Syllables that KS X 1001 lacks are spelled by Python in eight bytes, which few can read.
+    return codec != "euc_kr" or len(encoded) == _DOUBLE_BYTE

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pydicom.charset import convert_encodings, encode_string
+from pydicom.charset import encode_string
 from pydicom.valuerep import PersonName
 
 from clinic_panel.imaging import charset
@@ -209,7 +209,7 @@ def _filled(
 
 def _encoder(chosen: str | list[str]) -> Encode:
     """Return how text becomes bytes in a character set, with code extensions (PS3.5 6.1.2.5)."""
-    encodings = convert_encodings(chosen)
+    encodings = charset.encodings_to_write(chosen)
 
     def encode(text: str, vr: str) -> bytes:
         if vr in _NUMBERS:

@@ -7,6 +7,7 @@ matching; names match in any script without regard to case and accents.
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
+from itertools import zip_longest
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -52,12 +53,24 @@ def _wildcard(key: str) -> Callable[[str], bool]:
 
 
 def _person_name(key: str) -> Callable[[str], bool]:
-    """Match any component group, without regard to case, accents or separators."""
+    """Match any component group, without regard to case, accents or separators.
+
+    A key of several groups matches group by group; one that it leaves empty may be anything.
+    """
     pattern = validation.folded(key).strip()
+    groups_asked = (validation.folded(group) for group in key.split("="))
+    wanted = ["" if is_universal(group) else group for group in groups_asked]
+    is_grouped = "=" in key and any(wanted)
 
     def fits(have: str) -> bool:
-        groups = (_folded(group) for group in ((*have.split("="), have) if "=" in have else [have]))
-        return any(wildcard_matches(pattern, group) for group in groups if group)
+        groups = have.split("=")
+        if is_grouped and all(
+            not one or (part and wildcard_matches(one, _folded(part)))
+            for one, part in zip_longest(wanted, groups, fillvalue="")
+        ):
+            return True
+        folded = map(_folded, (*groups, have) if len(groups) > 1 else groups)
+        return any(wildcard_matches(pattern, group) for group in folded if group)
 
     return fits
 

@@ -45,7 +45,8 @@ def name_fits(
     key
         The column that refers to the table.
     """
-    pieces = validation.folded(pattern.replace("?", "*")).split("*")
+    told = max(pattern.replace("?", "*").split("="), key=lambda group: len(group.strip("*")))
+    pieces = validation.folded(told).split("*")
     if not pieces[0].strip():
         longest = max((piece.strip() for piece in pieces), key=len)
         return table.search_name.contains(longest, autoescape=True)

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from clinic_panel.imaging import charset
 from clinic_panel.imaging.encoding import Template
 from clinic_panel.imaging.identifiers import Asked, Key, date_text, time_text
-from clinic_panel.imaging.matching import days, is_universal, plain, text_of
+from clinic_panel.imaging.matching import days, is_universal, plain, text_of, values
 from clinic_panel.models.performed import PerformedStatus
 
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
@@ -163,17 +163,18 @@ class WorklistQuery:
     @property
     def narrowed(self) -> StepFilter:
         """What the database may leave out before the keys are compared."""
-        name = text_of(self.identifier, "PatientName")
+        names = values(self.identifier.get("PatientName"))
+        patient_ids = plain(self.identifier, "PatientID")
         first, last = days(text_of(self.step, START_DATE))
         return StepFilter(
             first_day=first,
             last_day=last,
             station_ae_titles=plain(self.step, "ScheduledStationAETitle"),
             modalities=plain(self.step, "Modality"),
-            patient_id=next(iter(plain(self.identifier, "PatientID")), ""),
+            patient_id=patient_ids[0] if len(patient_ids) == 1 else "",
             accession_number=next(iter(plain(self.identifier, "AccessionNumber")), ""),
             study_instance_uids=plain(self.identifier, "StudyInstanceUID"),
-            patient_name="" if is_universal(name) else name,
+            patient_name="" if len(names) > 1 or is_universal(names) else names[0],
         )
 
     def excluded_by(self, step: ScheduledStep) -> str:
