@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 HEADER = 6  # bytes of a PDU before its value, PS3.8 9.3.1
 _READ_BYTES = 1 << 16
 _INVALID_PDU = "Evt19"  # PS3.8 9.2.2
+_ASSOCIATE_RQ = 1  # its titles, called and calling, are bytes 11 to 42 (PS3.8 Table 9-11)
+_TITLE_BYTES = 16
+_BACKSLASH, _QUESTION_MARK = b"\\?"
 
 
 class BoundedDIMSE(DIMSEServiceProvider):
@@ -152,6 +155,8 @@ class BoundedDUL(DULServiceProvider):
 
     def take(self, pdu: bytes) -> None:
         """Hand one whole PDU to the library's state machine."""
+        if pdu[0] == _ASSOCIATE_RQ:
+            pdu = b"".join((pdu[:10], *map(_title, (pdu[10:26], pdu[26:42])), pdu[42:]))
         try:
             decoded, event = self._decode_pdu(bytearray(pdu))
         except Exception as error:  # noqa: BLE001 - whatever a hostile PDU breaks, the peer is told
@@ -160,3 +165,14 @@ class BoundedDUL(DULServiceProvider):
             return
         self._recv_pdu.put(decoded)
         self.event_queue.put(event)
+
+
+def _title(raw: bytes) -> bytes:
+    """Return an AE title as the library takes it, so that one it would abort over is answered.
+
+    Some devices pad with zeros. What no title may hold becomes a question mark, as does a title of
+    blanks: nobody is known by it.
+    """
+    text = raw.partition(b"\0")[0].strip()
+    tidy = bytes(c if 0x20 <= c < 0x7F and c != _BACKSLASH else _QUESTION_MARK for c in text)
+    return (tidy or b"?").ljust(_TITLE_BYTES) if len(raw) == _TITLE_BYTES else raw

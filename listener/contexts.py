@@ -28,6 +28,8 @@ from clinic_panel.services.query_levels import MODELS
 
 _NO_ENCODING_OF_IMAGES = {"1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2", "1.2.840.10008.1.20"}
 _COMPOSITE = "1.2.840.10008.5.1.4.1.1."
+# Retired, and from another root: hardcopy images, and the first RT instructions.
+_ELSEWHERE = {"1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30", "1.2.840.10008.5.1.4.34.1"}
 
 
 def transfer_syntaxes(further: Iterable[str] = ()) -> list[str]:
@@ -58,7 +60,7 @@ def storage_classes(further: Iterable[str] = ()) -> list[str]:
     retired = [
         uid
         for uid, entry in UID_dictionary.items()
-        if uid.startswith(_COMPOSITE)
+        if (uid.startswith(_COMPOSITE) or uid in _ELSEWHERE)
         and entry[1] == "SOP Class"
         and entry[3] == "Retired"
         and entry[4]  # one was retired before it had a name

@@ -22,10 +22,10 @@ import pynetdicom
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
 
 from clinic_panel.checkpoint import Checkpoint
-from listener import statuses
+from listener import misfits, statuses
 from listener.bounds import BoundedDIMSE, BoundedDUL
 from listener.limits import Limits
 from listener.reactor import WAIT_MS
@@ -62,40 +62,40 @@ class LibraryAssociation(Association):
         self._start_timers()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Answer what is served here, and a C-STORE that the library would abort over or pass in
-        silence; it has the rest.
+        """Answer what is served here, and what the library would abort over or pass in silence; it
+        has the rest.
 
         The service of a request is that of its presentation context (PS3.7 9.1.1.1.9).
         """
+        if isinstance(msg, C_CANCEL):
+            return  # one of many: the library keeps ten, and there is nothing to answer
         context, serve = self._accepted_cx.get(context_id), self.served.get(type(msg))
-        if serve is not None and context is not None and _is_request(msg):
+        if context is None or not _is_request(msg):
+            super()._serve_request(msg, context_id)
+            return
+        status = misfits.refusal(msg, context)
+        if isinstance(msg, C_STORE):
+            msg.Priority = 0 if msg.Priority is None else msg.Priority  # nothing depends on it
+            if msg._dataset_path is None:
+                status = statuses.MISTYPED
+        if status is not None:
+            self._refuse(msg, context_id, status)
+        elif serve is not None:
             self.dimse.cancel_req = {}
             self._is_paused = True
             serve(self, msg, context)
             self._is_paused = False
             self.dimse.cancel_req = {}
-            return
-        if isinstance(msg, C_STORE) and context is not None and msg.MessageID is not None:
-            msg.Priority = 0 if msg.Priority is None else msg.Priority  # nothing depends on it
-            if msg._dataset_path is None:
-                self._refuse_store(msg, context_id, statuses.MISTYPED)
-                return
-            if msg.AffectedSOPClassUID != context.abstract_syntax:
-                self._refuse_store(msg, context_id, statuses.CLASS_NOT_SUPPORTED)
-                return
-        super()._serve_request(msg, context_id)
+        else:
+            super()._serve_request(msg, context_id)
 
-    def _refuse_store(self, msg: Any, context_id: int, status: Status) -> None:
-        answer = C_STORE()
-        answer.MessageIDBeingRespondedTo = msg.MessageID
-        answer.AffectedSOPClassUID = msg.AffectedSOPClassUID
-        answer.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
-        answer.Status, answer.ErrorComment = int(status), status.comment
+    def _refuse(self, msg: Any, context_id: int, status: Status) -> None:
         if msg._dataset_file is not None:
             msg._dataset_file.close()
             msg._dataset_path.unlink(missing_ok=True)
-        log.warning("C-STORE from %s refused: 0x%04X", self.requestor.ae_title, status)
-        self.dimse.send_msg(answer, context_id)
+        what = type(msg).__name__.replace("_", "-")
+        log.warning("%s from %s refused: 0x%04X", what, self.requestor.ae_title, status)
+        self.dimse.send_msg(misfits.answer(msg, status), context_id)
 
     def _start_timers(self) -> None:
         # The base class gave its time-outs to a service provider that has been replaced since.
@@ -105,6 +105,9 @@ class LibraryAssociation(Association):
         """Run the association to its end, and say so."""
         try:
             super().run_reactor()
+        except Exception as error:  # noqa: BLE001 - the edge: the peer is told, the process lives
+            log.error("an association failed: %s", type(error).__name__)
+            self.abort()
         finally:
             self.dimse.discard()
             self._on_end(self)

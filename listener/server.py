@@ -23,7 +23,7 @@ from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.services import associations, dicom, flight
 from clinic_panel.services.ingest import Ingest
-from listener import handlers, mpps, query, receiver
+from listener import handlers, misfits, mpps, query, receiver
 from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
@@ -40,16 +40,19 @@ from listener.storage import Storage, StoreSink
 log = logging.getLogger(__name__)
 
 # Result, source and reason of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
+CONTEXT_NOT_SUPPORTED = (1, 1, 2)
 CALLING_NOT_RECOGNISED = (1, 1, 3)
 CALLED_NOT_RECOGNISED = (1, 1, 7)
 TEMPORARY_CONGESTION = (2, 3, 1)
 LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 REASONS = {
+    CONTEXT_NOT_SUPPORTED: "another application context than that of DICOM",
     CALLING_NOT_RECOGNISED: "unknown calling AE title",
     CALLED_NOT_RECOGNISED: "wrong called AE title",
     TEMPORARY_CONGESTION: "database not available",
     LOCAL_LIMIT_EXCEEDED: "too many associations",
 }
+APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 BACKLOG = 128
 HESITATE_S = 0.002  # for each connection a process has, before it accepts another
 HESITATE_AT_MOST_S = 0.05
@@ -188,7 +191,11 @@ class Node:
         request = association.requestor.primitive
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = association.requestor.address or ""
-        reason = self._refusal(calling, called)
+        reason = (
+            self._refusal(calling, called)
+            if request.application_context_name == APPLICATION_CONTEXT_NAME
+            else CONTEXT_NOT_SUPPORTED
+        )
         if reason is None:
             if self.admission.associate(address):
                 with self._lock:
@@ -299,6 +306,7 @@ class _Server(ThreadedAssociationServer):
                 (evt.EVT_RELEASED, node.recorder.released),
                 (evt.EVT_ABORTED, node.recorder.aborted),
                 (evt.EVT_ACSE_RECV, node.recorder.heard),
+                (evt.EVT_DIMSE_RECV, misfits.tidy),
                 (evt.EVT_DIMSE_RECV, node.recorder.received),
                 (evt.EVT_DIMSE_RECV, node.commitments.heard),
                 (evt.EVT_DIMSE_SENT, node.recorder.sent),

@@ -34,6 +34,7 @@ _KINDS: Final = {
 }
 _FAMILIES: Final = {
     "88.": Kind.REPORT,
+    "9.100.": Kind.OTHER,  # presentation states of waveforms
     "9.": Kind.WAVEFORM,
     "11.": Kind.OTHER,  # blending, volume rendering and other states that are not applied here
     "104.": Kind.OTHER,

@@ -27,6 +27,13 @@ _NUMBERS: Final = {
 }
 _PLAIN: Final = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 _TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+# SOP classes younger than pydicom's registry.
+_YOUNGER: Final = {
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,8 @@ def uid_name(uid: str) -> str:
     """Return what a UID of the standard is called; any other as it is."""
     if not uid.startswith("1.2.840.10008."):
         return uid
-    return str(UID(uid, validation_mode=IGNORE).name)  # a warning would quote the object
+    name = UID(uid, validation_mode=IGNORE).name  # a warning would quote the object
+    return _YOUNGER.get(uid, str(name))
 
 
 def meaning_of(found: Elements, tag: int, element: Element) -> Meaning:

@@ -6,11 +6,12 @@ from clinic_panel.imaging.charset import python_encoding
 from clinic_panel.imaging.elements import MAX_DEPTH
 from clinic_panel.imaging.opened import INFLATE_LIMIT_BYTES, INFLATE_RATIO
 from clinic_panel.services.worklist_keys import CODING_SCHEME
+from listener import misfits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.conformance import services, storing
 from listener.conformance.markup import table
 from listener.limits import Limits
-from listener.server import REASONS
+from listener.server import APPLICATION_CONTEXT_NAME, REASONS
 
 _CONFIGURED = ("ae_title", "dicom_host", "dicom_port", "unknown_ae", "duplicates")
 _FURTHER = ("private_storage_classes", "private_transfer_syntaxes")
@@ -90,7 +91,7 @@ def _association() -> str:
             table(
                 ("Association policy", "Value"),
                 [
-                    ("Application context", "1.2.840.10008.3.1.1.1"),
+                    ("Application context", APPLICATION_CONTEXT_NAME),
                     ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
                     ("Implementation Version Name", f"`{IMPLEMENTATION_VERSION_NAME}`"),
                     ("Asynchronous operations window", "not negotiated: one operation at a time"),
@@ -107,6 +108,14 @@ def _association() -> str:
             table(
                 ("Result, source, reason", "When"),
                 [(", ".join(map(str, code)), why) for code, why in REASONS.items()],
+            ),
+            "AE titles are taken without their padding, be it blanks or zeros. Another version of "
+            "the protocol is rejected with 1, 2, 2.",
+            "### Requests that do not fit\n\nThe service of a request is that of its presentation "
+            "context.",
+            table(
+                ("Status", "When"),
+                [(f"{int(code):04X}", when) for code, when in misfits.WHEN.items()],
             ),
             "What breaks the upper layer protocol is answered with A-ABORT (PS3.8 9.3.8), or the "
             "connection is closed; other associations go on.",

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.uid import UID
+
+from clinic_panel.imaging.legible import uid_name
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -18,7 +19,7 @@ def _cell(value: object) -> str:
 
 def named(uid: str) -> str:
     """Return the name of a UID in the standard's registry, or the UID."""
-    return str(UID(uid).name)
+    return uid_name(uid)
 
 
 def uid_table(uids: Iterable[str]) -> str:

@@ -92,7 +92,4 @@ def chapters() -> str:
 
 
 def _verification() -> str:
-    return (
-        "SCP: C-ECHO is answered with 0000 on any accepted association. SCU: an administrator "
-        "calls a device to test it."
-    )
+    return "SCP: C-ECHO is answered with 0000. SCU: an administrator calls a device to test it."

@@ -90,7 +90,9 @@ def storage_classes_annex() -> str:
     """Return the storage classes."""
     return (
         "PS3.4 B.5, and retired classes that older devices still send. A site adds further ones by "
-        "setting.\n\n" + uid_table(storage_classes())
+        "setting. Objects that belong to no patient (PS3.4 GG: hanging protocols, colour palettes, "
+        "implant templates, defined procedure protocols, inventories) are not stored.\n\n"
+        + uid_table(storage_classes())
     )
 
 

@@ -80,7 +80,15 @@ class RawPeer:
         """Ask for a CT storage context, number 1, and be accepted."""
         assert self.ask(syntax)[0] == 2, "the association was not accepted"
 
-    def ask(self, syntax=ExplicitVRLittleEndian):
+    def ask(
+        self,
+        syntax=ExplicitVRLittleEndian,
+        *,
+        called=b"CLINIC",
+        calling=b"CT_ONE",
+        application_context=b"1.2.840.10008.3.1.1.1",
+        version=1,
+    ):
         """Ask for a CT storage context, number 1; return the answer, whatever it is."""
 
         def item(kind, value):
@@ -89,8 +97,8 @@ class RawPeer:
         context = bytes([1, 0, 0, 0]) + item(0x30, CTImageStorage.encode())
         context += item(0x40, str(syntax).encode())
         user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4")
-        body = struct.pack(">HH16s16s32x", 1, 0, b"CLINIC".ljust(16), STATION.encode().ljust(16))
-        body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, user)
+        body = struct.pack(">HH16s16s32x", version, 0, called.ljust(16), calling.ljust(16))
+        body += item(0x10, application_context) + item(0x20, context) + item(0x50, user)
         self.send(pdu(1, body))
         return self.answer()
 

@@ -1,5 +1,6 @@
 """The conformance statement says what the program does, and the committed one is current."""
 
+import re
 from pathlib import Path
 
 from clinic_panel.config import Settings
@@ -28,4 +29,5 @@ def test_every_class_the_listener_accepts_is_in_the_statement():
 def test_it_is_a_document_without_gaps():
     text = statement()
     assert "| None" not in text
+    assert not re.search(r"\| ([0-9.]+) \| `\1`", text)  # each class and syntax has a name
     assert all(len(line.split("|")) > 3 for line in text.splitlines() if line.startswith("|"))

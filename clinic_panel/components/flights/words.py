@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.uid import UID
 
 from clinic_panel.context import Context
+from clinic_panel.imaging import legible
 from clinic_panel.models.flight import Service
 from clinic_panel.services.worklist_keys import NOT_SCHEDULED
 
@@ -127,7 +127,7 @@ def _time(text: str) -> str:
 
 def uid_name(text: str) -> str:
     """Return the standard's name of a UID; a private one as it is."""
-    name = UID(text).name
+    name = legible.uid_name(text)
     return "Private" if name == text else name.split(" (Default")[0].split(":")[0]
 
 
