@@ -202,7 +202,7 @@ def shell(
     body = [*top, *main]
     if aside:
         body = [*top, _column(main), _column(aside)]
-    return ui.Page(
+    page = ui.Page(
         title="",
         meta_title=f"{title} · Clinic Panel",
         header=[bar],
@@ -214,6 +214,21 @@ def shell(
         favicon=_favicon(),
         template=page_template(),
     )
+    _leave_alone(page)
+    return page
+
+
+def _leave_alone(page: ui.Page) -> None:
+    """Let the page not show that the process is busy.
+
+    Panel ties every page to one flag of the whole process. With that each press anywhere changes
+    all pages that were ever opened, none of them leaves memory, and the press is lost when it meets
+    one that closes at that moment.
+    """
+    for watcher in list(pn.state.param.watchers["busy"]["value"]):
+        follower = getattr(watcher.fn, "__self__", None)
+        if getattr(follower, "self", None) is page:
+            pn.state.param.unwatch(watcher)
 
 
 def _frame(wide: int | None, overlays: int, aside_px: int) -> dict[str, Any]:

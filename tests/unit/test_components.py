@@ -1,7 +1,9 @@
 """The visible parts as Python sees them: what they take, what they let through, what they keep."""
 
+import gc
 import importlib
 import pkgutil
+import weakref
 from types import SimpleNamespace
 
 import param
@@ -220,6 +222,22 @@ def test_a_page_names_itself_and_not_its_user():
 
     assert page.meta.title == "Schedule · Clinic Panel"
     assert state.curdoc is None
+
+
+def test_a_page_is_forgotten_with_its_visit_and_no_press_elsewhere_changes_it():
+    page = shell("Schedule", user="Ruth", role="clinician", active="schedule", main=[Heading()])
+    state._add_busy_event("a press on another page")
+    try:
+        assert state.busy
+        assert not page.busy
+    finally:
+        state._remove_busy_event("a press on another page")
+
+    visit = weakref.ref(page)
+    del page
+    gc.collect()
+
+    assert visit() is None
 
 
 def plan(**changes) -> DayGrid:
