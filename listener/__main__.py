@@ -3,7 +3,6 @@
 import argparse
 import gc
 import logging
-import signal
 import socket
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from clinic_panel.config import Settings
 from clinic_panel.context import Context, system
 from clinic_panel.errors import ClinicError
 from clinic_panel.resources import open_context
+from clinic_panel.signals import on_stop
 from listener.limits import Limits
 from listener.processes import Workers, end_with_parent
 from listener.server import Node, adopt, bound_socket
@@ -37,8 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     logs.configure()
     warnings.simplefilter("ignore")  # pydicom's warnings quote the values of patients
     accelerated, stop = not options.library_receiver, threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(stop.set)
     try:
         settings = Settings.read()
         with open_context(settings, system("listener")) as ctx:

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import logging
 import queue
-import signal
 import socket
 import threading
 import time
@@ -36,6 +35,7 @@ from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
+from clinic_panel.signals import on_stop
 from clinic_panel.tasks import commitment, confirm, evidence, fetch, handout, report, sync
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
@@ -127,7 +127,7 @@ class Runner:
             self._inbox.put(Wake())
 
     def stop(self) -> None:
-        """Make ``run`` return; safe in a signal handler."""
+        """Make ``run`` return; from any thread."""
         self._inbox.put(Stop())
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -371,8 +371,7 @@ def work(settings: Settings, tell: Callable[[str], Any] = AT_ONCE) -> None:
         closing.callback(engine.dispose)
         check_schema(engine)
         runner = Runner(build_context(settings, engine, system("worker")), cluster, owner(settings))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: runner.stop())
+        on_stop(runner.stop)
         feed.subscribe(runner.wake)
         feed.start()
         closing.callback(feed.stop)

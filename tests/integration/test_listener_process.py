@@ -17,6 +17,7 @@ from clinic_panel.models.imaging import Instance
 from listener.__main__ import main
 from tests import factories
 from tests.integration.peer import STATION, wait_for
+from tests.threads import end_by_another_thread
 
 IMAGES = 12
 STORESCU = ["storescu", "-v", "-aet", STATION, "-aec", "CLINIC", "127.0.0.1"]
@@ -82,7 +83,7 @@ def test_dcmtk_verifies_stores_and_the_end_is_clean(ctx, settings, station, imag
         sent = listener.dcmtk("storescu", "+sd", images)
         assert sent.returncode == 0, sent.stderr
 
-        listener.process.send_signal(signal.SIGTERM)
+        end_by_another_thread(listener.process.pid, signal.SIGTERM)
         _, log = listener.process.communicate(timeout=60)
 
     assert listener.process.returncode == 0
@@ -253,6 +254,7 @@ def test_an_empty_database_is_one_clear_line(tmp_path, monkeypatch, capsys, data
     finally:
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), previous, strict=True):
             signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
     assert capsys.readouterr().err == (
         "The listener cannot start: The database is empty: run `clinic db upgrade`.\n"
     )
