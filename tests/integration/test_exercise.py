@@ -222,7 +222,7 @@ def test_the_administrator_checks_a_peer_and_keeps_the_result_on_screen(ctx, as_
 
 @only_sqlite
 def test_the_administrator_checks_this_clinic_under_a_title_that_may_be_switched_off(
-    ctx, as_role, node, today
+    ctx, as_role, node, today, worker
 ):
     page = Administration(as_role(Role.ADMIN))
     section = check(page, 0)
