@@ -13,8 +13,9 @@ from clinic_panel.evidence import concepts
 from clinic_panel.evidence.equipment import common, observers
 from clinic_panel.evidence.order import DocumentOrder, Mark
 from clinic_panel.evidence.outlines import Graphic, line, outline, outlines
+from clinic_panel.evidence.sections import OnSection
 from clinic_panel.evidence.sources import Sources, frame_numbers
-from clinic_panel.imaging.figures import Figure, long_axis_first, read_shape
+from clinic_panel.imaging.figures import Figure, Reading, long_axis_first, read_shape
 from clinic_panel.imaging.measure import Shape
 
 SERIES_NUMBER = 9901
@@ -23,6 +24,8 @@ DIGITS = 10  # of a value: more than any screen shows, fewer than a decimal stri
 
 def build(order: DocumentOrder, sources: Sources) -> Dataset:
     """Return the report of all marks of an order, in their order.
+
+    What lies on sections is placed in the patient, which takes a SOP class of its own.
 
     Raises
     ------
@@ -38,7 +41,8 @@ def build(order: DocumentOrder, sources: Sources) -> Dataset:
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    return hd.ComprehensiveSR(
+    is_spatial = any(mark.section is not None for mark in order.marks)
+    return (hd.Comprehensive3DSR if is_spatial else hd.ComprehensiveSR)(
         evidence=images,
         content=content,
         series_number=SERIES_NUMBER,
@@ -51,40 +55,64 @@ def build(order: DocumentOrder, sources: Sources) -> Dataset:
 
 
 def _previous(order: DocumentOrder, image: Dataset) -> list[Dataset] | None:
-    if order.identity.predecessor_uids is None:
+    identity = order.identity
+    if identity.predecessor_uids is None:
         return None
     previous = Dataset()
-    previous.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    previous.SOPClassUID = identity.predecessor_class_uid
     previous.StudyInstanceUID = image.StudyInstanceUID
-    previous.SeriesInstanceUID, previous.SOPInstanceUID = order.identity.predecessor_uids
+    previous.SeriesInstanceUID, previous.SOPInstanceUID = identity.predecessor_uids
     return [previous]
+
+
+class _OnImage:
+    """One shape on an image: what it says, and its graphics on that."""
+
+    words = ""
+
+    def __init__(self, mark: Mark, sources: Sources) -> None:
+        header = sources.header(mark.path)
+        self._mark, self.frame = mark, sources.frame(mark.path, mark.frame)
+        self._image = hd.SourceImageForRegion(
+            header.SOPClassUID, header.SOPInstanceUID, frame_numbers(header, [mark.frame])
+        )
+
+    def read(self) -> Reading:
+        mark = self._mark
+        return read_shape(mark.kind, mark.points, self.frame, mark.known)
+
+    def region(self, graphic: Graphic) -> hd.ImageRegion:
+        return hd.ImageRegion(*graphic, self._image)
+
+    def coordinates(self, graphics: Sequence[Graphic]) -> list[Any]:
+        return [hd.CoordinatesForMeasurement(kind, data, self._image) for kind, data in graphics]
 
 
 def _group(mark: Mark, place: int, sources: Sources) -> Any:
     """Return the measurement group of one mark: of a region (TID 1410) or of others (TID 1501)."""
-    header, frame = sources.header(mark.path), sources.frame(mark.path, mark.frame)
-    reading = read_shape(mark.kind, mark.points, frame, mark.known)
-    image = hd.SourceImageForRegion(
-        header.SOPClassUID, header.SOPInstanceUID, frame_numbers(header, [mark.frame])
+    here: _OnImage | OnSection
+    here = (
+        _OnImage(mark, sources) if mark.section is None else OnSection(mark, mark.section, sources)
     )
+    reading = here.read()
     tracking = hd.TrackingIdentifier(mark.tracking_uid, f"{mark.kind.value.capitalize()} {place}")
-    modality = str(header.get("Modality", ""))
-    words = " · ".join(filter(None, (mark.text, reading.problem)))
+    modality = str(sources.header(mark.path).get("Modality", ""))
+    words = " · ".join(filter(None, (mark.text, reading.problem, here.words)))
     if mark.kind.is_region:
         group = hd.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
-            referenced_region=hd.ImageRegion(*outline(mark.kind, mark.points), image),
+            referenced_region=here.region(outline(mark.kind, mark.points)),
             measurements=[_number(one, modality, reading.source) for one in reading.figures],
         )
         return _with_words(group, words)
     lines = outlines(mark.kind, mark.points)
     if mark.kind is Shape.BIDIRECTIONAL:
-        long, short = long_axis_first(mark.points, frame, mark.known)
+        long, short = long_axis_first(mark.points, here.frame, mark.known)
         by_figure = [[line(long)], [line(short)]]
     else:
         by_figure = [lines] * len(reading.figures)
     numbers = [
-        _number(figure, modality, reading.source, _coordinates(own, image))
+        _number(figure, modality, reading.source, here.coordinates(own))
         for figure, own in zip(reading.figures, by_figure, strict=True)
         if concepts.has_name(figure)
     ]
@@ -93,11 +121,7 @@ def _group(mark: Mark, place: int, sources: Sources) -> Any:
     )
     if numbers:
         return _with_words(group, words)
-    return _with_words(group, words or "Marked, without words", _coordinates(lines, image))
-
-
-def _coordinates(graphics: Sequence[Graphic], image: Any) -> list[Any]:
-    return [hd.CoordinatesForMeasurement(kind, data, image) for kind, data in graphics]
+    return _with_words(group, words or "Marked, without words", here.coordinates(lines))
 
 
 def _number(

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from pydicom.uid import (
     UID,
     ColorSoftcopyPresentationStateStorage,
+    Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
 )
 
 from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.measure import Point, Shape
 
 
@@ -30,7 +32,7 @@ class DocumentKind(StrEnum):
 
 
 SOP_CLASSES: Final[dict[DocumentKind, tuple[UID, ...]]] = {
-    DocumentKind.MEASUREMENTS: (ComprehensiveSRStorage,),
+    DocumentKind.MEASUREMENTS: (ComprehensiveSRStorage, Comprehensive3DSRStorage),
     DocumentKind.PRESENTATION: (
         GrayscaleSoftcopyPresentationStateStorage,
         ColorSoftcopyPresentationStateStorage,
@@ -51,7 +53,10 @@ class KeyTitle(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Mark:
-    """One shape that was drawn, and the UID it is followed by from document to document."""
+    """One shape that was drawn, and the UID it is followed by from document to document.
+
+    One on a ``section`` of a volume has its points there; ``slices`` are all images of its series.
+    """
 
     kind: Shape
     path: Path
@@ -60,6 +65,8 @@ class Mark:
     text: str
     tracking_uid: str
     known: Known | None = None  # the calibration by hand that holds for it
+    section: Cut | None = None
+    slices: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,12 +102,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The UIDs of a document, and of the one it replaces, if it does."""
+    """The UIDs of a document, and what it replaces, if it does."""
 
     series_instance_uid: str
     sop_instance_uid: str
     number: int
     predecessor_uids: tuple[str, str] | None = None  # of series and instance
+    predecessor_class_uid: str = ComprehensiveSRStorage
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -10,8 +10,10 @@ from pydicom.valuerep import DA, TM
 
 from clinic_panel.errors import NotUnderstood
 from clinic_panel.imaging.frame import Frame
+from clinic_panel.imaging.grid import Grid, Slice
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.volume import stack_of
 
 # What every document repeats of its study: type 2, so absent in none, though senders leave it out.
 _REPEATED = (
@@ -29,6 +31,7 @@ class Sources:
         self._headers: dict[Path, Dataset] = {}
         self._pictures: dict[Path, Picture] = {}
         self._frames: dict[tuple[Path, int], Frame] = {}
+        self._stacks: dict[tuple[Path, ...], tuple[list[Slice], Grid]] = {}
 
     def header(self, path: Path) -> Dataset:
         """Return the data set of an image without its pixels, ready to be referred to.
@@ -53,6 +56,12 @@ class Sources:
         if (path, frame) not in self._frames:
             self._frames[path, frame] = read_frame(self.picture(path), frame)
         return self._frames[path, frame]
+
+    def stack(self, paths: tuple[Path, ...]) -> tuple[list[Slice], Grid]:
+        """Order the slices of a series; raises as ``imaging.volume.stack_of``."""
+        if paths not in self._stacks:
+            self._stacks[paths] = stack_of(map(self.picture, paths))
+        return self._stacks[paths]
 
 
 def frame_numbers(header: Dataset, frames: list[int]) -> list[int] | None:

@@ -103,8 +103,9 @@ def _edges(points: Sequence[Point]) -> list[tuple[Point, Point]]:
 
 
 def statistics(values: NDArray[np.generic], inside: NDArray[np.bool_]) -> Statistics | None:
-    """Describe the values (rows, columns) of a region; None when it holds no pixel."""
+    """Describe the numbers (rows, columns) in a region; None when it holds none."""
     chosen = values[inside].astype(np.float64)
+    chosen = chosen[np.isfinite(chosen)]
     if not chosen.size:
         return None
     return Statistics(

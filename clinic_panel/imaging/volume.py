@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.geometry import slice_order
-from clinic_panel.imaging.grid import Slice, grid_of
-from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.grid import Grid, Slice, grid_of
+from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
 
 MAX_VOLUME_BYTES: Final = 8 * 2**30
@@ -114,6 +114,22 @@ def load_volume(sources: Iterable[Path | bytes]) -> Volume:
     return open_volume(sources).load()
 
 
+def stack_of(pictures: Iterable[Picture]) -> tuple[list[Slice], Grid]:
+    """Return the frames of one series in order along their normal, and the grid they form.
+
+    Raises
+    ------
+    NotDisplayable
+        They form no volume (`grid.grid_of`).
+    """
+    slices = [(picture, frame) for picture in pictures for frame in range(picture.frames)]
+    planes = [picture.frame_traits(frame).plane for picture, frame in slices]
+    placed = [plane for plane in planes if plane is not None]
+    if len(placed) == len(slices):
+        slices = [slices[i] for i in slice_order(placed)]
+    return slices, grid_of(slices)
+
+
 def open_volume(sources: Iterable[Path | bytes]) -> LazyVolume:
     """Stack the frames of one series without decoding them; as ``load_volume`` otherwise.
 
@@ -124,15 +140,7 @@ def open_volume(sources: Iterable[Path | bytes]) -> LazyVolume:
     import dask
     import dask.array as da
 
-    slices: list[Slice] = []
-    for source in sources:
-        picture = describe(source)
-        slices += [(picture, frame) for frame in range(picture.frames)]
-    planes = [picture.frame_traits(frame).plane for picture, frame in slices]
-    placed = [plane for plane in planes if plane is not None]
-    if len(placed) == len(slices):
-        slices = [slices[i] for i in slice_order(placed)]
-    grid = grid_of(slices)
+    slices, grid = stack_of(map(describe, sources))
     columns, rows, count = grid.size
     each = max(1, _BLOCK_BYTES // (rows * columns * 4))
     decode = dask.delayed(_decoded, pure=False)  # named by chance: a key tells nothing of the file

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
 from clinic_panel.evidence.order import (
+    SOP_CLASSES,
     DocumentKind,
     DocumentOrder,
     Identity,
@@ -23,6 +24,7 @@ from clinic_panel.evidence.order import (
     Seen,
 )
 from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.kinds import Kind, kind_of
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.evidence import Evidence
 from clinic_panel.models.imaging import Instance, Series
@@ -53,24 +55,21 @@ def compose(
     )
     home = home_of(session, study_id)
     shapes = shapes_of(row, home) if row else []
+    aside = sections_of(row, home) if row else []
     chosen = [place for place in dict.fromkeys(places) if place[0] in home]
     drawn_on = [(one["instance_id"], one["frame"]) for one in shapes]
     windows = _Windows(session, study_id, row, home)
     seen = [windows.of(place) for place in dict.fromkeys([*drawn_on, *chosen])]
     key = [windows.of(place) for place in chosen]
     return {
-        DocumentKind.MEASUREMENTS: {"shapes": shapes} if shapes else {},
+        DocumentKind.MEASUREMENTS: {"shapes": [*shapes, *aside]} if shapes or aside else {},
         DocumentKind.PRESENTATION: {"shapes": shapes, "seen": seen} if seen else {},
         DocumentKind.KEY_OBJECTS: {"seen": key, "title": title.value} if key else {},
     }
 
 
 def shapes_of(row: Markup, home: dict[int, int]) -> list[Content]:
-    """Return what was measured on images, each with the calibration by hand that holds for it.
-
-    A section is no image of the study that a document could refer to, so what lies on one is left
-    out.
-    """
+    """Return what was measured on images, each with the calibration by hand that holds for it."""
     drawn = [Drawn.of(one) for one in row.shapes if one["instance_id"] in home]
     shapes = []
     for one in drawn:
@@ -80,6 +79,12 @@ def shapes_of(row: Markup, home: dict[int, int]) -> list[Content]:
         known = calibration_of(drawn, one.instance_id, series)
         shapes.append(one.as_dict() | ({"known": asdict(known)} if known else {}))
     return shapes
+
+
+def sections_of(row: Markup, home: dict[int, int]) -> list[Content]:
+    """Return what was measured on sections of volumes, which no image of the study shows."""
+    drawn = [Drawn.of(one) for one in row.shapes if one["instance_id"] in home]
+    return [one.as_dict() for one in drawn if one.section is not None]
 
 
 def signature(ctx: Context, session: Session) -> Content:
@@ -108,6 +113,7 @@ def order(
     paths = {id_: ctx.store.path(path) for id_, path in session.execute(query)}
     if wanted - paths.keys():
         raise NotFound("An image that was measured is no longer in the archive.")
+    stacks = _stacks(ctx, session, [one["instance_id"] for one in shapes if one.get("section")])
     replaces = row.kind is DocumentKind.MEASUREMENTS and previous is not None
     return DocumentOrder(
         kind=row.kind,
@@ -118,6 +124,7 @@ def order(
             (previous.series_instance_uid, previous.sop_instance_uid)
             if replaces and previous is not None
             else None,
+            _report_class(previous.content if previous is not None else {}),
         ),
         origin=Origin(
             observer=content["observer"],
@@ -128,7 +135,12 @@ def order(
             zone=ctx.settings.timezone,
         ),
         marks=tuple(
-            mark_of(one, paths[one["instance_id"]], _tracking_uid(ctx, row, one["id"]))
+            mark_of(
+                one,
+                paths[one["instance_id"]],
+                _tracking_uid(ctx, row, one["id"]),
+                stacks.get(one["instance_id"], ()),
+            )
             for one in shapes
         ),
         seen=tuple(_seen(one, paths[one["instance_id"]]) for one in seen),
@@ -136,7 +148,31 @@ def order(
     )
 
 
-def mark_of(kept: Content, path: Path, tracking_uid: str) -> Mark:
+def _stacks(
+    ctx: Context, session: Session, instance_ids: Sequence[int]
+) -> dict[int, tuple[Path, ...]]:
+    """Return by instance the images of its series, in the order they were taken up."""
+    query = select(Instance.id, Instance.series_pk).where(Instance.id.in_(instance_ids))
+    homes = {row.id: row.series_pk for row in session.execute(query)}
+    images = (
+        select(Instance.series_pk, Instance.path, Instance.sop_class_uid)
+        .where(Instance.series_pk.in_(set(homes.values())))
+        .order_by(Instance.id)
+    )
+    found: dict[int, list[Path]] = {series: [] for series in homes.values()}
+    for series, path, sop_class_uid in session.execute(images):
+        if kind_of(sop_class_uid) is Kind.IMAGE:
+            found[series].append(ctx.store.path(path))
+    return {id_: tuple(found[series]) for id_, series in homes.items()}
+
+
+def _report_class(content: Content) -> str:
+    """The SOP class of a report: another where it places something in the patient."""
+    plain, spatial = SOP_CLASSES[DocumentKind.MEASUREMENTS]
+    return spatial if any(one.get("section") for one in content.get("shapes", ())) else plain
+
+
+def mark_of(kept: Content, path: Path, tracking_uid: str, slices: tuple[Path, ...] = ()) -> Mark:
     """Read one shape back from JSON."""
     drawn, known = Drawn.of(kept), kept.get("known")
     return Mark(
@@ -147,6 +183,8 @@ def mark_of(kept: Content, path: Path, tracking_uid: str) -> Mark:
         text=drawn.text,
         tracking_uid=tracking_uid,
         known=_known(known) if known else None,
+        section=drawn.section,
+        slices=slices,
     )
 
 

@@ -4,8 +4,9 @@ from clinic_panel.evidence.order import SOP_CLASSES, DocumentKind
 from listener.conformance.markup import named, table
 
 _WHAT = {
-    DocumentKind.MEASUREMENTS: "A reader's measurements: template TID 1500, regions as SCOORD, "
-    "units in UCUM, where millimetres come from as text; a later version names its predecessor.",
+    DocumentKind.MEASUREMENTS: "A reader's measurements: template TID 1500, regions as SCOORD, on "
+    "sections of a volume as SCOORD3D (then Comprehensive 3D SR), units in UCUM, where millimetres "
+    "come from as text; a later version names its predecessor.",
     DocumentKind.PRESENTATION: "Window, inversion, and the measurements as graphics and text.",
     DocumentKind.KEY_OBJECTS: "Key images with a title of CID 7010: template TID 2010.",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import select
 
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -146,23 +147,45 @@ def test_saving_again_makes_nothing_and_a_change_makes_the_next_version(ctx, ct,
     assert "PredecessorDocumentsSequence" not in first
 
 
-def test_a_calibration_is_no_measurement_and_a_section_no_image(ctx, ct, as_role):
+def test_a_calibration_is_no_measurement_and_a_section_stands_in_the_report_alone(ctx, ct, as_role):
     study_id, image_id = ct
     coronal = Cut("Coronal", (0, 6, 0), (1, 0, 0, 0, 0, -1), (1.5, 0.75), "slice", 0.75)
     aside = replace(line(image_id, "s"), section=coronal)
     doctor = as_role(Role.CLINICIAN)
     known = Drawn("k", Shape.CALIBRATION, image_id, 0, ((0.0, 0.0), (0.0, 50.0)), known_mm=100.0)
-    draw(doctor, ct, known, aside)
+    draw(doctor, ct, known)
     with pytest.raises(Invalid):
         evidence.save(doctor, study_id)
     draw(doctor, ct, known, line(image_id), aside)
     evidence.save(doctor, study_id)
     with ctx.read() as session:
-        rows = session.scalars(select(Evidence.id)).all()
-    for id_ in rows:
-        [mark] = evidence.order(ctx, id_).marks
+        rows = {row.kind: row.id for row in session.scalars(select(Evidence))}
+        path = ctx.store.path(session.scalar(select(Instance.path)))
+    orders = {kind: evidence.order(ctx, id_) for kind, id_ in rows.items()}
+    [shown] = orders[DocumentKind.PRESENTATION].marks
+    first, second = orders[DocumentKind.MEASUREMENTS].marks
+    for mark in (shown, first):
         assert mark.kind is Shape.LENGTH
         assert mark.known.source == "Calibrated by Clinician on 100 mm"
+    assert (second.section, second.slices, second.known) == (coronal, (path,), None)
+    work(ctx)  # one slice is no volume
+    kind = DocumentKind.MEASUREMENTS
+    [failed] = [one for one in evidence.standing(doctor, study_id) if one.kind is kind]
+    assert failed.error == "A volume needs at least two slices."
+
+    draw(doctor, ct, line(image_id))
+    evidence.save(doctor, study_id)
+    work(ctx)
+    draw(doctor, ct, line(image_id), aside)
+    evidence.save(doctor, study_id)
+    draw(doctor, ct, line(image_id, end=20.0))
+    evidence.save(doctor, study_id)
+    with ctx.read() as session:
+        query = select(Evidence.id).where(Evidence.kind == kind).order_by(Evidence.number.desc())
+        newest = evidence.order(ctx, session.scalar(query.limit(1)))
+    assert (
+        newest.identity.predecessor_class_uid == ComprehensiveSRStorage
+    )  # the last that was saved
 
 
 def test_a_worker_that_died_after_the_archive_ends_with_one_object(ctx, ct, as_role):

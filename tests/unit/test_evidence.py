@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pydicom.sr.codedict import codes
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from clinic_panel.errors import NotUnderstood
+from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.evidence.build import build
 from clinic_panel.evidence.order import (
     SOP_CLASSES,
@@ -31,6 +31,7 @@ from clinic_panel.evidence.order import (
     Seen,
 )
 from clinic_panel.imaging.calibration import Known
+from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.measure import Shape, length, mask, statistics
 from clinic_panel.imaging.pixels import read_frame
@@ -368,3 +369,145 @@ def test_an_image_of_a_private_kind_is_refused_in_a_sentence(tmp_path):
     dataset.save_as(path)
     with pytest.raises(NotUnderstood, match="of a kind"):
         build(ordered(DocumentKind.MEASUREMENTS, path))
+
+
+FOR = dcmread(CT).FrameOfReferenceUID
+SLICES, STEP_MM = 9, 2.0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Slices 2 mm apart whose values are known everywhere, one with padding, out of order."""
+    folder, paths = tmp_path_factory.mktemp("stack"), []
+    chance = np.random.default_rng(7)
+    for place in chance.permutation(SLICES):
+        ds = dcmread(CT)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"2.25.9{place}"
+        ds.ImagePositionPatient = [-40.0, -60.0, 100.0 + STEP_MM * int(place)]
+        ds.PixelSpacing, ds.PixelPaddingValue = [0.5, 0.5], -2000
+        pixels = chance.integers(0, 2000, (128, 128)).astype("<i2")
+        pixels[:, :20] = -2000 if place == 4 else 0
+        ds.PixelData = pixels.tobytes()
+        paths.append(folder / f"{place}.dcm")
+        ds.save_as(paths[-1])
+    return tuple(paths)
+
+
+def volume_of(stack):
+    """Values as (z, y, x), padding as NaN."""
+    slices = sorted((dcmread(path) for path in stack), key=lambda ds: ds.ImagePositionPatient[2])
+    values = np.stack([ds.pixel_array.astype(float) for ds in slices])
+    values[values == -2000] = np.nan
+    return values + float(slices[0].RescaleIntercept)
+
+
+def on(name, stack, kind=Shape.RECTANGLE, points=((10.0, 10.0), (30.0, 30.0)), **more):
+    """A shape on a section of the stack, as the viewer keeps it."""
+    most = (SLICES - 1) * STEP_MM + 100
+    cuts = {  # between slices there are as many rows as make the pixels square
+        "Axial": Cut(name, (-40, -60, 110), (1, 0, 0, 0, 1, 0), (0.5, 0.5), "slice", 2.0),
+        "Coronal": Cut(
+            name, (-40, -30, most + 0.75), (1, 0, 0, 0, 0, -1), (0.5, 0.5), "slice", 0.5
+        ),
+        "Sagittal": Cut(name, (-20, -60, most + 0.75), (0, 1, 0, 0, 0, -1), (0.5, 0.5), "slice", 1),
+    }
+    return Mark(
+        kind, stack[0], 0, points, "", "2.25.5", section=replace(cuts[name], **more), slices=stack
+    )
+
+
+def rows_between(values):
+    """Rows from the topmost slice down, four for each, as linear interpolation has them."""
+    places = np.clip((np.arange(4 * SLICES) + 0.5) / 4 - 0.5, 0, SLICES - 1)[::-1]
+    low = np.floor(places).astype(int)
+    share = (places - low)[:, None]
+    high = np.minimum(low + 1, SLICES - 1)
+    one, other = values[low], values[high]
+    mixed = one * (1 - share) + other * share
+    mixed = np.where(share == 0, one, mixed)
+    return np.where(np.isnan(mixed), np.where(share < 0.5, one, other), mixed)
+
+
+def spatial(*marks):
+    order = ordered(DocumentKind.MEASUREMENTS, CT, marks=marks)
+    return build(order)[0], highdicom.sr.Comprehensive3DSR.from_dataset(objects(order)[0]).content
+
+
+TRUTHS = {
+    "Axial": (lambda v: v[5], {}),
+    "Axial slab": (lambda v: np.nanmin(v[4:7], axis=0), {"slab_mode": "min", "slab_mm": 6.0}),
+    "Coronal": (lambda v: rows_between(v[:, 60]), {}),
+    "Coronal slab": (
+        lambda v: rows_between(np.nanmean(v[:, 58:63], axis=1)),
+        {"slab_mode": "mean", "slab_mm": 2.5},
+    ),
+    "Sagittal": (lambda v: rows_between(v[:, :, 40]), {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
+@pytest.mark.parametrize("case", TRUTHS)
+def test_what_a_section_shows_is_measured_as_numpy_does(case, stack, tmp_path):
+    truth, more = TRUTHS[case]
+    kinds = (Shape.RECTANGLE, Shape.ELLIPSE, Shape.POLYGON)
+    box = ((8.25, 3.0), (44.0, 30.5))
+    drawn = {kind: box if kind.takes(2) else (*box, (60.0, 12.0)) for kind in kinds}
+    part10, report = spatial(
+        *(on(case.split()[0], stack, kind, points, **more) for kind, points in drawn.items())
+    )
+    assert complaints(part10, tmp_path) == []
+    picture = truth(volume_of(stack))
+    groups = report.get_planar_roi_measurement_groups()
+    for group, (kind, points) in zip(groups, drawn.items(), strict=True):
+        inside = mask(kind, points, *picture.shape) & ~np.isnan(picture)
+        expected = statistics(picture, inside)
+        found = numbers_of(group)
+        said = [found[name][0] for name in ("Mean", "Standard Deviation", "Minimum", "Maximum")]
+        assert said == pytest.approx(
+            [expected.mean, expected.sd, expected.min, expected.max], rel=1e-4, abs=1e-3
+        )
+
+
+def test_a_shape_on_a_section_is_placed_in_the_patient(stack, tmp_path):
+    region = on("Coronal", stack, slab_mode="max", slab_mm=2.5)
+    long = on("Sagittal", stack, Shape.LENGTH, ((20.0, 2.0), (20.0, 34.0)))
+    flat = Mark(Shape.LENGTH, stack[0], 0, BOX, "", "2.25.6")
+    part10, report = spatial(region, long, flat)
+    assert complaints(part10, tmp_path) == []
+    [roi] = report.get_planar_roi_measurement_groups()
+    assert roi.roi.frame_of_reference_uid == FOR
+    corner = roi.roi.value[0]
+    assert corner == pytest.approx([-40 + 9.5 * 0.5, -30, 116.75 - 9.5 * 0.5])
+    one, other = report.get_image_measurement_groups()
+    [through] = one.get_measurements()
+    assert through.value == pytest.approx(16.0)  # from head to feet, over the slices
+    [ends] = through.referenced_coordinates
+    assert np.linalg.norm(np.subtract(*ends.value)) == pytest.approx(16.0)
+    assert other.get_measurements()[0].referenced_coordinates[0].graphic_type.value == "POLYLINE"
+    [covered, *_] = roi.get_measurements()
+    assert texts(covered[0], "Calibration Method") == [
+        "Pixel Spacing, resampled; slices 2 mm apart"
+    ]
+    said = "Coronal section; Values interpolated between slices, MIP of 2.5 mm"
+    assert texts(roi[0], "Comment") == [said]
+
+
+def test_a_section_that_is_none_is_refused_in_a_sentence(stack, tmp_path):
+    elsewhere = on("Axial", stack, position=(-40, -60, 400))
+    askew = on("Axial", stack, orientation=(0.8, 0.6, 0, -0.6, 0.8, 0))
+    tiny = on("Axial", stack, spacing=(1e-6, 1e-6))
+    lone = replace(on("Axial", stack), slices=stack[:1])
+    for mark in (elsewhere, askew, tiny, lone):
+        with pytest.raises(NotDisplayable):
+            spatial(mark)
+    placeless = dcmread(stack[0])
+    del placeless.FrameOfReferenceUID
+    placeless.save_as(tmp_path / "placeless.dcm")
+    with pytest.raises(NotDisplayable, match="no frame of reference"):
+        spatial(replace(on("Axial", stack), path=tmp_path / "placeless.dcm"))
+
+
+def test_a_shape_beside_the_section_has_an_area_and_no_values(stack):
+    _, report = spatial(on("Axial", stack, points=((-40.0, -40.0), (-20.0, -20.0))))
+    [group] = report.get_planar_roi_measurement_groups()
+    assert [number.name.meaning for number in group.get_measurements()] == ["Area"]

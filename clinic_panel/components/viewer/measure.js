@@ -108,7 +108,7 @@ function statisticsOf(kind, points, {info, pixels, absent}) {
     for (let at = row * info.columns + from, end = row * info.columns + to; at <= end; at += 1) {
       const value = pixels[at];
       if (value >= coloured) continue; // stands for a colour
-      if (value >= leastAbsent && value <= mostAbsent) continue;
+      if ((value >= leastAbsent && value <= mostAbsent) || !Number.isFinite(value)) continue;
       count += 1;
       sum += value;
       squares += value * value;

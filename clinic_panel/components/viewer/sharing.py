@@ -97,12 +97,10 @@ class Dicom(Offer):
         fields: list[dict[str, Any]] = [
             {"kind": "note", "label": self._line(holding)} for holding in holdings
         ]
-        drawn = markup.of_study(desk.ctx, desk.study_id).shapes
-        left_out = sum(one.section is not None for one in drawn)
-        if left_out:
-            what = _count(left_out, "measurement")
+        if any(one.section for one in markup.of_study(desk.ctx, desk.study_id).shapes):
             text = (
-                f"{what} on sections: kept in the viewer only, as no image of the study shows them."
+                "Measurements on sections: placed in the patient, in the structured report only; "
+                "their values are taken from the original slices."
             )
             fields.append({"kind": "note", "label": text})
         if desk.places:
