@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.lut import Palette
 from clinic_panel.imaging.regions import Region
+from clinic_panel.imaging.shutters import Shutter
 from clinic_panel.imaging.window import Window
 
 type Format = Literal["int16", "uint16", "uint8", "int32", "uint32", "float32", "rgb8"]
@@ -36,7 +37,9 @@ class FrameInfo:
     runs (``lut.curve_of``) and Base64. ``slope`` and ``intercept`` turn stored values into
     ``unit``; those that ``colours`` says are no values. ``spacing`` is (row, column) in
     millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
-    itself. ``edges`` are the letters at left, right, top and bottom, or None. ``note`` is what a
+    itself. ``edges`` are the letters at left, right, top and bottom, or None. ``shutters`` say what
+    of the frame is to be seen, all of it where there are none. ``frame_time_ms`` is how long it
+    stands in a recording. ``note`` is what a
     reader has to know of how the frame is shown.
     """
 
@@ -62,6 +65,7 @@ class FrameInfo:
     edges: tuple[str, str, str, str] | None = None
     position: tuple[float, float, float] | None = None
     orientation: tuple[float, ...] | None = None
+    shutters: tuple[Shutter, ...] = ()
     frame_time_ms: float | None = None
     lossy: bool = False
     note: str = ""

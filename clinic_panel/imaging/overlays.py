@@ -1,7 +1,8 @@
 """Overlay planes: graphics of one bit a pixel that lie over an image (PS3.3 C.9.2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -9,12 +10,12 @@ from numpy.typing import NDArray
 
 from clinic_panel.imaging.elements import Element, Elements
 
-_GROUPS: Final = tuple(range(0x6000, 0x6020, 2))
+PLANE_GROUPS: Final = tuple(range(0x6000, 0x6020, 2))
 _ROWS, _COLUMNS, _FRAMES, _ORIGIN, _FIRST_FRAME = 0x0010, 0x0011, 0x0015, 0x0050, 0x0051
 _BITS_ALLOCATED, _BIT_POSITION, _DATA = 0x0100, 0x0102, 0x3000
 OVERLAY_TAGS: Final = frozenset(
     group << 16 | element
-    for group in _GROUPS
+    for group in PLANE_GROUPS
     for element in (
         *(_ROWS, _COLUMNS, _FRAMES, _ORIGIN, _FIRST_FRAME),
         *(_BITS_ALLOCATED, _BIT_POSITION, _DATA),
@@ -55,7 +56,7 @@ def planes_of(found: Elements, rows: int, columns: int) -> tuple[OverlayPlane, .
     found
         The data set's top level, scanned for ``OVERLAY_TAGS``.
     """
-    planes = (_plane(found, group << 16, rows, columns) for group in _GROUPS)
+    planes = (_plane(found, group << 16, rows, columns) for group in PLANE_GROUPS)
     return tuple(plane for plane in planes if plane is not None)
 
 
@@ -84,6 +85,28 @@ def _plane(found: Elements, group: int, rows: int, columns: int) -> OverlayPlane
         data=data,
         swapped=found.syntax.big and data is not None and data.vr == b"OW",
     )
+
+
+def bits_of(found: Elements, group: int) -> tuple[int, int, int, int, bytes] | None:
+    """A plane that an object without pixels brings: top, left, rows, columns and its bits.
+
+    Of several frames the first. None where there is none, or it holds fewer bits than it says.
+
+    Parameters
+    ----------
+    group
+        0x6000 to 0x601E.
+    """
+    plane = _plane(found, group << 16, 0, 0)
+    raw = found.raw(group << 16 | _DATA, _MOST_PIXELS // 8 + 2)
+    if plane is None or plane.data is None or raw is None:
+        return None
+    here = replace(plane, data=replace(plane.data, start=0, length=len(raw)))
+    bits = _own_bits(here, BytesIO(raw), here.first_frame)
+    if bits is None:
+        return None
+    packed = np.packbits(bits, bitorder="little").tobytes()
+    return plane.top, plane.left, plane.rows, plane.columns, packed
 
 
 def _signed(value: int) -> int:

@@ -24,12 +24,16 @@ _MODALITY_LUT: Final = 0x00283000
 _FRAME_OF_REFERENCE: Final = 0x00200052
 _ICC_PROFILE, _COLOR_SPACE, _OPTICAL_PATHS = 0x00282000, 0x00282002, 0x00480105
 _ENHANCED_PALETTE: Final = 0x0028140B
+_TIME_VECTOR, _RECOMMENDED_RATE = 0x00181065, 0x00082144
+_MASKS, _VIEWING_MODE = 0x00286100, 0x00281090
+_LONGEST_MS: Final = 60_000
 _SRGB: Final = (b"sRGB", "sRGB".encode("utf-16-be"))
 _FLOATS: Final = (0x7FE00008, 0x7FE00009)
 _BYTE_WIDTHS: Final = (8, 16, 32, 64)
 PICTURE_TAGS: Final = (
     frozenset(
         {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
+        | {_TIME_VECTOR, _RECOMMENDED_RATE, _MASKS, _VIEWING_MODE}
         | {0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011}
         | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121}
         | {0x00280122, 0x00280123, 0x00280124, 0x00280125}
@@ -67,7 +71,7 @@ class Picture:
     modality: str
     body_part: str
     frame_of_reference_uid: str
-    frame_time_ms: float | None
+    frame_times_ms: tuple[float, ...]  # of each frame, one of all, or none
     padding: tuple[float, float] | None  # least and greatest stored value outside the picture
     lossy: bool
     inverted: bool
@@ -95,6 +99,11 @@ class Picture:
     def frame_traits(self, frame: int) -> FrameTraits:
         """The traits of one zero-based frame; objects may describe fewer frames than they hold."""
         return self.traits[min(frame, len(self.traits) - 1)]
+
+    def frame_time(self, frame: int) -> float | None:
+        """How long one zero-based frame stands, in ms, or None."""
+        times = self.frame_times_ms
+        return times[min(frame, len(times) - 1)] if times else None
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -167,7 +176,7 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         modality=found.text(0x00080060)[:16],
         body_part=found.text(0x00180015)[:16],
         frame_of_reference_uid=found.text(_FRAME_OF_REFERENCE)[:64],
-        frame_time_ms=_frame_time(found),
+        frame_times_ms=_frame_times(found),
         padding=_padding(found, signed=signed),
         lossy=found.text(0x00282110) == "01",
         inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
@@ -224,6 +233,8 @@ def _note(found: Elements) -> str:
     """What is deliberately not done to an image, in a line beside it."""
     if _ENHANCED_PALETTE in found:
         return "Enhanced palette not applied"
+    if _MASKS in found and found.text(_VIEWING_MODE) == "SUB":
+        return "Without the subtraction of its mask"
     holder = found if _ICC_PROFILE in found else found.first(_OPTICAL_PATHS)
     profile = holder.raw(_ICC_PROFILE, 2**16) if holder else None
     is_grey = found.text(0x00280004).startswith("MONOCHROME")
@@ -250,10 +261,18 @@ def _as_stored(value: int, *, signed: bool) -> int:
     return value - 0x10000 if signed and 0x8000 <= value < 0x10000 else value
 
 
-def _frame_time(found: Elements) -> float | None:
-    """Milliseconds a frame, from Frame Time or Cine Rate."""
+def _frame_times(found: Elements) -> tuple[float, ...]:
+    """How long the frames of a recording stand, in ms (PS3.3 C.7.6.5).
+
+    By Frame Time, else the times from frame to frame, else the rate to play them at.
+    """
     time_ms = next(iter(found.numbers(0x00181063)), 0.0)
-    rate = next(iter(found.numbers(0x00180040)), 0.0)
-    if time_ms <= 0 and rate > 0:
-        time_ms = 1000 / rate
-    return time_ms if 0 < time_ms < 60_000 else None
+    if 0 < time_ms < _LONGEST_MS:
+        return (time_ms,)
+    # What is told of a frame is the time since the one before; the last stands as long as it did.
+    later = found.numbers(_TIME_VECTOR)[1 : MAX_FRAMES + 1]
+    if later and all(0 <= one < _LONGEST_MS for one in later) and any(later):
+        return (*later, later[-1])
+    rates = (*found.numbers(0x00180040)[:1], *found.numbers(_RECOMMENDED_RATE)[:1])
+    rate = next((one for one in rates if one > 0), 0.0)
+    return (1000 / rate,) if rate > 1000 / _LONGEST_MS else ()

@@ -185,7 +185,8 @@ def _info(picture: Picture, frame: int, kind: Format) -> FrameInfo:
         edges=orientation_letters(plane.orientation) if plane else None,
         position=plane.position if plane else None,
         orientation=plane.orientation if plane else None,
-        frame_time_ms=picture.frame_time_ms,
+        shutters=traits.shutters,
+        frame_time_ms=picture.frame_time(frame),
         lossy=picture.lossy,
         note=picture.note,
     )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.annotations import (
-    MOST_POINTS,
     Annotations,
     Graphic,
     Label,
     Style,
-    cielab,
-    grey,
     meant,
-    pairs,
     read_annotations,
     references,
 )
@@ -26,20 +23,31 @@ from clinic_panel.imaging.displayed import Area, Point, Turn, areas_of, turn_of
 from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.header import encodings_of, parse_date
 from clinic_panel.imaging.opened import opened_elements
+from clinic_panel.imaging.overlays import PLANE_GROUPS, bits_of
+from clinic_panel.imaging.shutters import Shutter, colour_said, shapes_said, shutters_of
 from clinic_panel.imaging.structured import Reference, Words
 from clinic_panel.imaging.tones import Tones, read_tones
 from clinic_panel.validation import display_name
 
 MOST_IMAGES: Final = 5_000
+_SHUTTER_GROUP: Final = 0x00181623
+_ACTIVATION_LAYER: Final = 0x1001
 
 
 @dataclass(frozen=True, slots=True)
-class Shutter:
-    """What of the image is to be seen: corners in image coordinates, or a circle."""
+class Bitmap:
+    """One bit a pixel, the first in the lowest bit of its byte, at its place on the image.
 
-    shape: str
-    points: tuple[Point, ...]
-    radius: float = 0.0
+    One without a layer is a shutter: it covers where its bits are set (PS3.3 C.7.6.15).
+    """
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+    bits: bytes = field(repr=False)
+    layer: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Presentation:
     areas: tuple[tuple[frozenset[str], Area], ...] = field(repr=False)
     annotations: Annotations
     shutters: tuple[Shutter, ...]
-    shutter_colour: str  # as a screen writes it; empty for black
+    bitmaps: tuple[Bitmap, ...] = field(repr=False)
     turn: Turn
     left_out: tuple[str, ...]  # what the state asks for and this viewer does not do
 
@@ -98,6 +106,7 @@ def read_presentation(source: Path | bytes, reader: type[Words] = Words) -> Pres
         if not images:
             raise NotDisplayable("The presentation state refers to no image.")
         annotations = read_annotations(words)
+        bitmaps = tuple(_bitmaps(found))
         return Presentation(
             label=words.text(0x00700080),
             description=words.text(0x00700081),
@@ -107,10 +116,10 @@ def read_presentation(source: Path | bytes, reader: type[Words] = Words) -> Pres
             tones=read_tones(found),
             areas=tuple((meant(item), area) for item, area in areas_of(found)),
             annotations=annotations,
-            shutters=tuple(_shutters(found)),
-            shutter_colour=cielab(found.integers(0x00181624)) or grey(found.integer(0x00181622)),
+            shutters=shutters_of(found),
+            bitmaps=bitmaps,
             turn=turn_of(found),
-            left_out=(*_left_out(found), *annotations.left_out),
+            left_out=(*_left_out(found, bitmaps), *annotations.left_out),
         )
 
 
@@ -137,24 +146,24 @@ def _images(found: Elements) -> Iterator[Reference]:
             yield reference
 
 
-def _shutters(found: Elements) -> Iterator[Shutter]:
-    shapes = found.text(0x00181600).split("\\")
-    edges = [found.numbers(tag) for tag in (0x00181602, 0x00181606, 0x00181604, 0x00181608)]
-    if "RECTANGULAR" in shapes and all(edges):
-        left, top, right, bottom = (edge[0] for edge in edges)
-        # The edges are pixels counted from one that still belong to what is seen.
-        yield Shutter("rectangle", ((left - 1, top - 1), (right, bottom)))
-    center, radius = found.numbers(0x00181610), found.numbers(0x00181612)
-    if "CIRCULAR" in shapes and len(center) >= 2 and radius and radius[0] > 0:
-        yield Shutter("circle", ((center[1] - 0.5, center[0] - 0.5),), radius[0])
-    corners = tuple((column - 0.5, row - 0.5) for row, column in pairs(found.numbers(0x00181620)))
-    if "POLYGONAL" in shapes and 3 <= len(corners) <= MOST_POINTS:
-        yield Shutter("polygon", corners)
+def _bitmaps(found: Elements) -> Iterator[Bitmap]:
+    """Planes of bits that the state brings: its shutter, and those that it puts on a layer."""
+    shutter = None
+    if "BITMAP" in shapes_said(found):
+        shutter = found.integer(_SHUTTER_GROUP)
+    for group in PLANE_GROUPS:
+        layer = found.text(group << 16 | _ACTIVATION_LAYER)
+        if (group == shutter or layer) and (plane := bits_of(found, group)) is not None:
+            colour = colour_said(found) if group == shutter else ""
+            yield Bitmap(*plane, layer="" if group == shutter else layer, colour=colour)
 
 
-def _left_out(found: Elements) -> Iterator[str]:
-    if "BITMAP" in found.text(0x00181600):
+def _left_out(found: Elements, bitmaps: tuple[Bitmap, ...]) -> Iterator[str]:
+    shapes, shutters = shapes_said(found), shutters_of(found)
+    if "BITMAP" in shapes and all(one.layer for one in bitmaps):
         yield "a bitmap shutter"
+    if len(shutters) < len({"RECTANGULAR", "CIRCULAR", "POLYGONAL"} & set(shapes)):
+        yield "a shutter"
     if found.first(0x00286100):
         yield "a subtracted mask"
 
@@ -170,15 +179,8 @@ def as_dict(state: Presentation, shown: Shown) -> dict[str, Any]:
         "inverse": state.tones.is_inverse,
         "rotation": state.turn.quarters * 90,
         "flipped": state.turn.flipped,
-        "shutters": [
-            {
-                "shape": one.shape,
-                "points": one.points,
-                "radius": one.radius,
-                "colour": state.shutter_colour,
-            }
-            for one in state.shutters
-        ],
+        "shutters": [asdict(one) for one in state.shutters],
+        "bitmaps": drawing.bitmaps(),
         "graphics": drawing.graphics(),
         "labels": drawing.labels(),
     }
@@ -246,6 +248,25 @@ class _Drawing:
                 "style": self._style(one.layer, one.style),
             }
             for one in self._drawn
+        ]
+
+    def bitmaps(self) -> list[dict[str, Any]]:
+        """The shutter first, then planes in the order of their layers."""
+        annotations = self.state.annotations
+        ordered = sorted(
+            self.state.bitmaps, key=lambda one: (one.layer != "", annotations.order(one.layer))
+        )
+        return [
+            {
+                "top": one.top,
+                "left": one.left,
+                "rows": one.rows,
+                "columns": one.columns,
+                "bits": b64encode(one.bits).decode(),
+                "is_shutter": not one.layer,
+                "colour": annotations.style(one.layer, Style()).colour if one.layer else one.colour,
+            }
+            for one in ordered
         ]
 
     def labels(self) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from clinic_panel.imaging.frame import ColourRange, Frame
 from clinic_panel.imaging.lut import Palette, curve_of
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.shutters import cover
 from clinic_panel.imaging.window import VoiFunction, apply
 
 EDGE_PX: Final = 256
@@ -89,7 +90,7 @@ def render(
     # Whole pixels are left out first, so that windowing costs what the small picture has.
     step = max(1, min(info.rows // height, info.columns // width) // 2)
     window = window_center, window_width
-    shown = _drawn(frame, frame.stored[::step, ::step], *window, inverted=inverted)
+    shown = _drawn(frame, frame.stored[::step, ::step], *window, inverted=inverted, step=step)
     image = Image.fromarray(np.ascontiguousarray(shown))
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BOX)
@@ -111,6 +112,23 @@ def draw(
 
 
 def _drawn(
+    frame: Frame,
+    stored: NDArray[Any],
+    center: float | None,
+    width: float | None,
+    *,
+    inverted: bool,
+    step: int = 1,
+) -> NDArray[np.uint8]:
+    info = frame.info
+    shown = _shades(frame, stored, center, width, inverted=inverted)
+    if info.shutters:
+        shown = shown.copy()
+        cover(shown, info.shutters, info.aspect, step)
+    return shown
+
+
+def _shades(
     frame: Frame,
     stored: NDArray[Any],
     center: float | None,

@@ -10,6 +10,7 @@ from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.geometry import Plane, Spacing, plane_of, spacing_of
 from clinic_panel.imaging.lut import table_of
 from clinic_panel.imaging.realworld import REAL_WORLD_TAGS, mapping_of, rescale_unit
+from clinic_panel.imaging.shutters import SHUTTER_TAGS, Shutter, shutters_of
 from clinic_panel.imaging.window import VoiFunction, Window
 
 MAX_FRAMES: Final = 20_000
@@ -18,6 +19,7 @@ _FRAME_GROUPS: Final = 0x52009230
 _DOSE_UNITS, _DOSE_OFFSETS, _DOSE_SCALING = 0x30040002, 0x3004000C, 0x3004000E
 _MODALITY_LUT, _VOI_LUT = 0x00283000, 0x00283010
 _PIXEL_PRESENTATION: Final = 0x00089205
+_FRAME_SHUTTERS: Final = 0x00189472
 # MR, CT, PET and Parametric Map Image Frame Type Sequences say it frame by frame.
 _FRAME_TYPES: Final = (0x00189226, 0x00189329, 0x00189751, 0x00409092)
 _COLOURED: Final = ("COLOR", "MIXED")
@@ -27,7 +29,7 @@ _FUNCTIONS: Final[dict[str, VoiFunction]] = {  # a table has a sequence of its o
 }
 _MOST: Final = 1e12  # of a number that takes part in arithmetic on pixels; greater ones are noise
 
-TRAIT_TAGS: Final = REAL_WORLD_TAGS | {
+TRAIT_TAGS: Final = (REAL_WORLD_TAGS | SHUTTER_TAGS) | {
     *(0x00080060, 0x00541001, _PIXEL_PRESENTATION),
     *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281054, 0x00281055, 0x00281056),
     *(_DOSE_UNITS, _DOSE_OFFSETS, _DOSE_SCALING, _MODALITY_LUT, _VOI_LUT),
@@ -49,6 +51,7 @@ class FrameTraits:
     voi_curve: bytes  # of a VOI LUT: brightness over its window, in runs (``lut.curve_of``)
     spacing: Spacing
     plane: Plane | None
+    shutters: tuple[Shutter, ...] = ()
     coloured: bool = False  # some of its values stand for colours (supplemental palette)
 
 
@@ -119,6 +122,7 @@ def _frame_traits(
         voi_curve=curve,
         spacing=spacing_of(found, group),
         plane=plane_of(found, group(0x00209113), group(0x00209116)),
+        shutters=shutters_of(group(_FRAME_SHUTTERS) or found),
         coloured=_coloured(found, group),
     )
 

@@ -21,6 +21,7 @@ from clinic_panel.imaging.frame import Frame, FrameInfo
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.shutters import Shutter
 from tests import hostile
 from tests.unit import test_millimetres as echoes
 
@@ -137,6 +138,27 @@ def test_padding_is_black_whatever_the_window_and_polarity(page):
         assert not painted(page, shown, **view)[outside].any()
     assert not drawn(shown, inverted=True)[outside].any()
     assert drawn(shown, inverted=True)[~outside].any()
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_what_a_shutter_covers_is_covered_until_graphics_are_hidden(page, colour):
+    name = "SC_rgb_rle.dcm" if colour else "CT_small.dcm"
+    shown = read_frame(describe(Path(get_testdata_file(name))))
+    size, aspect = shown.info.columns, 1.0 if colour else 2.0
+    shutters = (
+        Shutter("rectangle", ((0.1 * size, 0.1 * size), (0.8 * size, 0.9 * size))),
+        Shutter("circle", ((size / 2, size / 2),), 0.4 * size),
+        Shutter("polygon", ((0, 0), (size, 0), (0, size)), colour="#204060"),
+    )
+    shown = replace(shown, info=replace(shown.info, shutters=shutters, aspect=aspect))
+    found, expected = painted(page, shown, graphics=True).astype(int), drawn(shown).astype(int)
+    if not colour:  # Python draws grey pictures in grey
+        found[(found == (0x20, 0x40, 0x60)).all(axis=2)] = 0x40
+    different = (np.abs(found - expected) > 1).any(axis=2)
+    assert different.mean() < 0.05  # the browser's edges are soft
+    assert (found == 0).all(axis=2).mean() > 0.1
+    plain = replace(shown, info=replace(shown.info, shutters=()))
+    np.testing.assert_array_equal(painted(page, shown), painted(page, plain))
 
 
 def test_values_that_stand_for_colours_are_painted_in_them(page):

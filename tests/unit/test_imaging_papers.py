@@ -261,7 +261,7 @@ def test_shutters_turns_and_polarity_are_read_and_what_is_not_applied_is_said():
     assert polygon.points == ((0.5, 0.5), (100.5, 0.5), (100.5, 100.5))
     said = said_of(state)
     assert (said["inverse"], said["rotation"], said["flipped"]) == (True, 270, True)
-    assert state.left_out == ("a bitmap shutter",)
+    assert state.left_out == ("a bitmap shutter",)  # it brings no bits
 
 
 def test_the_annotations_of_a_state_are_bounded(monkeypatch):

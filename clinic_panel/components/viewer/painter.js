@@ -42,7 +42,23 @@ class Painter {
     context.imageSmoothingEnabled = view.smooth !== false && view.scale < 6;
     context.setTransform(...view.matrix.map((each) => each * ratio));
     context.drawImage(this.sheet.canvas, 0, 0);
-    if (view.graphics) this.planes.draw(context, frame);
+    if (view.graphics) {
+      for (const one of info.shutters ?? []) this.shut(one, info);
+      this.planes.draw(context, frame);
+    }
+  }
+
+  // All but what is to be seen of an image, in black or its own colour; hidden with its graphics.
+  shut(shutter, {columns, rows, aspect}) {
+    const {context} = this;
+    const [first, ...rest] = openingOf(shutter, aspect);
+    context.fillStyle = shutter.colour || "#000";
+    context.beginPath();
+    context.rect(-1, -1, columns + 2, rows + 2);
+    context.moveTo(...first);
+    for (const point of rest) context.lineTo(...point);
+    context.closePath();
+    context.fill("evenodd");
   }
 
   sketch(bitmap, info, view) {
@@ -144,6 +160,16 @@ class Painter {
         | (lut[pixels[j + 1]] & 0xff00) | (lut[pixels[j]] & 0xff);
     }
   }
+}
+
+// The corners of what a shutter leaves open, in image coordinates; a circle's radius counts columns.
+function openingOf({shape, points, radius}, aspect = 1) {
+  const [[left, top], [right, bottom] = []] = points;
+  if (shape === "rectangle") return [[left, top], [right, top], [right, bottom], [left, bottom]];
+  if (shape !== "circle") return points;
+  return Array.from({length: 180}, (_, i) => (
+    [left + radius * Math.cos((i * Math.PI) / 90), top + (radius / (aspect || 1)) * Math.sin((i * Math.PI) / 90)]
+  ));
 }
 
 function bytesOf(text) {

@@ -46,10 +46,10 @@ class Presented {
     this.pane.report();
   }
 
-  // The frame with the grey levels that the state asks for, to be painted.
+  // The frame with the grey levels that the state asks for, to be painted; its shutters are the state's.
   toned(frame, entry) {
     const said = this.of(entry);
-    if (!said || said.problem || frame.info.format === "rgb8") return frame;
+    if (!said || said.problem) return frame;
     if (this.held?.frame !== frame || this.held.said !== said) this.held = {frame, said, seen: tonedOf(frame, said)};
     return this.held.seen;
   }
@@ -65,7 +65,8 @@ class Presented {
     }
     const screen = (point) => onScreen(place, point);
     this.node.replaceChildren(
-      ...said.shutters.map((one) => shutterOf(one, screen, this.pane.size)),
+      ...said.shutters.map((one) => shutterOf(one, screen, this.pane.size, frame.info.aspect)),
+      ...said.bitmaps.map((one) => bitmapOf(one, place)),
       ...said.graphics.flatMap((one) => graphicOf(one, screen)),
       ...said.labels.map((one) => labelOf(one, screen)),
     );
@@ -98,7 +99,8 @@ function remarksOn(area, info) {
 }
 
 function tonedOf(frame, {tones, modality}) {
-  const info = {...frame.info};
+  const info = {...frame.info, shutters: []};
+  if (info.format === "rgb8") return {...frame, info};
   if (tones.function) Object.assign(info, {voi_function: tones.function, voi_curve: tones.curve});
   if (modality?.entries) info.modality = modality;
   else if (modality) Object.assign(info, modality);
@@ -187,16 +189,33 @@ function labelOf({text, box, anchor, pointing, justified, style}, screen) {
 }
 
 // All but what is to be seen, in black or the state's colour.
-function shutterOf({shape, points, radius, colour}, screen, [width, height]) {
-  let ring = points;
-  if (shape === "rectangle") {
-    const [[left, top], [right, bottom]] = points;
-    ring = [[left, top], [right, top], [right, bottom], [left, bottom]];
-  } else if (shape === "circle") {
-    ring = ringOf({shape, points: [points[0], [points[0][0] + radius, points[0][1]]]});
-  }
-  const hole = ring.map((point) => screen(point).join(" ")).join("L");
+function shutterOf(one, screen, [width, height], aspect) {
+  const hole = openingOf(one, aspect).map((point) => screen(point).join(" ")).join("L");
   const drawn = svgOf("path", {d: `M0 0H${width}V${height}H0ZM${hole}Z`, class: "shutter", "fill-rule": "evenodd"});
-  if (colour) drawn.style.fill = colour;
+  if (one.colour) drawn.style.fill = one.colour;
   return drawn;
+}
+
+// Bits that lie on the image as its pixels do, in one colour.
+function bitmapOf(one, {matrix}) {
+  const {left, top, columns, rows} = one;
+  one.picture ??= pictureOf(one);
+  const place = {x: left, y: top, width: columns, height: rows, preserveAspectRatio: "none", transform: `matrix(${matrix.join(" ")})`};
+  const node = svgOf("image", {...place, class: "bitmap", href: (one.address ??= one.picture.toDataURL())});
+  return Object.assign(node, {picture: one.picture}); // for a picture that leaves
+}
+
+function pictureOf({rows, columns, bits, colour, is_shutter: isShutter}) {
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, {width: columns, height: rows});
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  const words = new Uint32Array(image.data.buffer);
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  const word = colour ? BLACK | (blue << 16) | (green << 8) | red : isShutter ? BLACK : PLANE_COLOUR;
+  bytesOf(bits).forEach((byte, i) => {
+    for (let bit = 0; byte >> bit; bit += 1) if ((byte >> bit) & 1) words[8 * i + bit] = word;
+  });
+  context.putImageData(image, 0, 0);
+  return canvas;
 }

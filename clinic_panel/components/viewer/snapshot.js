@@ -28,6 +28,7 @@ function snapshotOf(pane, {identity, marks}) {
   context.drawImage(image, 0, beside, width, height);
   who.forEach((line, i) => writeOn(context, line, STRIP.pad, below + STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
   context.translate(0, beside);
+  drawPresented(context, pane.presented?.node, marks);
   if (marks) drawMarks(context, pane.shapes.node);
   if (earlier) drawBadge(context, earlier, width / 2);
   const letters = {left: [12, height / 2, "left"], right: [width - 36, height / 2, "right"], top: [width / 2, earlier ? 42 : 20, "center"], bottom: [width / 2, height - 44, "center"]};
@@ -76,6 +77,35 @@ function drawMarks(context, svg) {
     const lines = [...span.parentNode.children];
     const y = number(span.parentNode, "y") + lines.indexOf(span) * 17;
     writeOn(context, span.textContent, number(span, "x"), y, {ink: INK.text, bold: true});
+  }
+}
+
+// What a presentation state puts over the image: its shutters always, what it draws and writes as marks.
+function drawPresented(context, svg, marks) {
+  const size = (node, name) => Number(node.getAttribute(name));
+  for (const node of svg?.querySelectorAll("path, image, tspan") ?? []) {
+    const style = getComputedStyle(node);
+    if (node.tagName === "image") {
+      context.save();
+      context.transform(...node.getAttribute("transform").match(/[-\d.e]+/g).map(Number));
+      context.imageSmoothingEnabled = false;
+      context.drawImage(node.picture, size(node, "x"), size(node, "y"), size(node, "width"), size(node, "height"));
+      context.restore();
+    } else if (node.classList.contains("shutter")) {
+      context.fillStyle = style.fill;
+      context.fill(new Path2D(node.getAttribute("d")), "evenodd");
+    } else if (marks && node.tagName === "path") {
+      const path = new Path2D(node.getAttribute("d"));
+      Object.assign(context, {lineWidth: parseFloat(style.strokeWidth), strokeStyle: style.stroke, fillStyle: style.fill});
+      context.setLineDash(style.strokeDasharray.match(/[\d.]+/g)?.map(Number) ?? []);
+      if (style.fill !== "none") context.fill(path);
+      context.stroke(path);
+      context.setLineDash([]);
+    } else if (marks && node.tagName === "tspan") {
+      const align = {start: "left", middle: "center", end: "right"}[style.textAnchor];
+      const y = size(node.parentNode, "y") + [...node.parentNode.children].indexOf(node) * 16.25 - 4;
+      writeOn(context, node.textContent, size(node, "x"), y, {align, ink: style.fill, bold: true});
+    }
   }
 }
 
