@@ -36,6 +36,8 @@ NO_DCMTK_CODEC = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20", "1.2.840.10
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 LOSSY_JPEG = tuple(f"1.2.840.10008.1.2.4.{process}" for process in (50, 51, 53, 55))
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
+# Signed by their header, unsigned by their stream: GDCM gives the bits as they stand there.
+WITHOUT_SIGN = {"J2K_pixelrep_mismatch.dcm": 0x1FFF}
 
 
 def files() -> Iterator[Path]:
@@ -133,9 +135,20 @@ def test_compressed_frames_are_those_of_gdcm(pictures):
     for path, _, frame in shown(pictures):
         expected = GOLDEN.get(digest(path.read_bytes()))
         if expected is not None:
-            assert digest(frame.stored.astype("<i4").tobytes()) == expected, path.name
+            stored = frame.stored.astype("<i4") & WITHOUT_SIGN.get(path.name, -1)
+            assert digest(stored.tobytes()) == expected, path.name
             compared += 1
     assert compared > 10
+
+
+def test_a_number_of_frames_that_is_none_leaves_the_first_as_it_is():
+    """Of 15 frames whose number is written "1A": pydicom refuses it, DCMTK draws nothing."""
+    path = Path(pydicom.data.get_testdata_file("badVR.dcm"))
+    frame = read_frame(describe(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        held = np.frombuffer(dcmread(path).PixelData, "<u4").reshape(15, 10, 10)
+    np.testing.assert_array_equal(frame.stored, held[0])
 
 
 @pytest.mark.parametrize(
