@@ -142,9 +142,11 @@ class Clinic:
     def view(self, study_uid: str) -> StudyViewer:
         """Return the clinicians' viewer on a study, under its pseudonym.
 
-        Keys, presets and ways are those of the account with this person's name, where there is one.
-        Pixels, headers and documents come over the notebook's own channel: the latter without
-        texts, names and dates of a person; text burned into pixels is not removed.
+        A cell before has to say ``pn.extension(inline=True)``; without ``inline`` Panel asks the
+        internet for its scripts. Keys, presets and ways are those of the account with this person's
+        name, where there is one. Pixels, headers and documents come over the notebook's own
+        channel: the latter without texts, names and dates of a person; text burned into pixels is
+        not removed.
         """
         from clinic_panel.components.viewer.preferred import as_params
         from clinic_panel.components.viewer.study import series_of
@@ -156,6 +158,8 @@ class Clinic:
             banner={"name": opened.patient_key, "sex": opened.patient_sex},
             source=opened.frame,
             papers=opened.papers,
+            notice=self._ctx.settings.notice,
+            cache_mb=self._ctx.settings.viewer_cache_mb,
             preload=False,
             **as_params(preferences.mine(self._ctx)),
         )

@@ -18,6 +18,18 @@ class Script(JSComponent):
     def _get_properties(self, doc: Document | None) -> dict[str, Any]:
         return super()._get_properties(doc) | {"bundle": self._digest()}
 
+    def _comm_change(  # Bokeh asks for these names
+        self, doc: Document, ref: str, comm: Any, subpath: str | None, attr: str, old: Any, new: Any
+    ) -> None:
+        """Take in one of the changes that a notebook sends together.
+
+        Panel 1.10 leaves the document held behind the first, and the others never arrive.
+        """
+        is_held = doc.callbacks.hold_value is not None
+        super()._comm_change(doc, ref, comm, subpath, attr, old, new)
+        if not is_held:
+            doc.unhold()
+
     @classmethod
     @functools.cache
     def _digest(cls) -> str:

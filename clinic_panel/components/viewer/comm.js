@@ -1,8 +1,10 @@
 // Comm: what comes over the connection of the page where no HTTP route exists, as in a notebook: pixels,
 // and by errands whatever else is asked for.
 class Comm {
-  constructor(model) {
+  constructor(model, heard) {
     this.model = model;
+    this.heard = heard; // told of the first answer
+    this.isHeard = Boolean(model.frame_url); // in a notebook what is said before that is lost
     this.waiting = new Map(); // key of a frame, or number of an errand -> who waits for it
     this.errands = 0;
   }
@@ -29,6 +31,10 @@ class Comm {
   received({key, errand, info, pixels, found, bytes, problem}) {
     const waiting = this.waiting.get(errand ?? key);
     this.waiting.delete(errand ?? key);
+    if (!this.isHeard) {
+      this.isHeard = true;
+      this.heard();
+    }
     if (!waiting) return;
     try {
       if (problem) throw new Error(problem);

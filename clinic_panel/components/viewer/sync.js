@@ -97,7 +97,7 @@ class Sync {
   report() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.tell(this.stand());
+      if (this.area.comm.isHeard) this.tell(this.stand());
       const {active: {state, count}, live} = this.area;
       const spoken = state ? `Image ${state.index + 1} of ${count}` : "";
       if (live.textContent !== spoken) live.textContent = spoken;

@@ -17,7 +17,7 @@ class ReadingArea extends Wall {
     this.wishesSections = model.mpr;
     this.scheduled = 0;
     this.sync = new Sync(this);
-    this.comm = new Comm(model);
+    this.comm = new Comm(model, () => this.report());
     this.sources = new Sources(this);
     this.graphics = true; // whether to paint those that images bring along
     this.ledger = new Ledger({

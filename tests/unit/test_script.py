@@ -1,0 +1,17 @@
+"""Components in a notebook: what the browser changes in one go arrives whole."""
+
+from bokeh.document import Document
+from pyviz_comms import Comm
+
+from clinic_panel.components.viewer.viewer import StudyViewer
+
+
+def test_changes_that_a_notebook_sends_together_all_arrive():
+    viewer, document = StudyViewer(), Document()
+    model = viewer.get_root(document, Comm())
+    document.add_root(model)
+    document.hold()  # as Panel does while it applies a message
+    model.data.update(selected_series="7", index=3, window_center=40.0, window_width=400.0)
+    document.unhold()
+    assert (viewer.selected_series, viewer.index) == ("7", 3)
+    assert (viewer.window_center, viewer.window_width) == (40, 400)
