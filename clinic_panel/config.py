@@ -18,6 +18,7 @@ from platformdirs import user_data_path
 from clinic_panel.errors import SettingsError
 
 PREFIX = "CLINIC_"
+NOTICE = "Not for primary diagnosis"
 # Read by the test suite only; known here so that it does not stop a start.
 TEST_ONLY = frozenset({"CLINIC_CORPUS"})
 
@@ -117,6 +118,17 @@ class Settings(param.Parameterized):
         constant=True,
         doc="MiB of decoded images the web server keeps for all who look at the same study.",
     )
+    viewer_cache_mb = param.Integer(
+        default=256,
+        bounds=(16, 4096),
+        constant=True,
+        doc="MiB of decoded images that a reader's browser keeps.",
+    )
+    viewer_notice = param.String(
+        default=NOTICE,
+        constant=True,
+        doc="Stands on every image on a screen, in print and in pictures; `none` shows nothing.",
+    )
     secret_key = param.String(
         default="",
         constant=True,
@@ -178,6 +190,11 @@ class Settings(param.Parameterized):
             return cls(**values)
         except ValueError as error:
             raise SettingsError(f"A setting is not valid: {error}") from None
+
+    @property
+    def notice(self) -> str:
+        """What stands on every image; empty for nothing."""
+        return "" if self.viewer_notice.lower() == "none" else self.viewer_notice
 
     @classmethod
     def names(cls) -> list[str]:

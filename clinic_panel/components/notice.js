@@ -21,6 +21,11 @@ export function render({ model, el }) {
   const stack = h("div", { class: "stack" });
   const show = () => {
     stack.replaceChildren(...(model.message?.text ? [toast(model, model.message)] : []));
+    // Of a page whose viewer fills the screen only the top layer is seen.
+    stack.popover = null;
+    if (!document.fullscreenElement || !stack.firstChild) return;
+    stack.popover = "manual";
+    stack.showPopover();
   };
   show();
   model.on("message", show);

@@ -57,6 +57,8 @@ def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
     notice = Notice()
     viewer = StudyViewer(
         banner=banner_of(view),
+        notice=ctx.settings.notice,
+        cache_mb=ctx.settings.viewer_cache_mb,
         frame_url=FRAME_URL,
         preview_url=PREVIEW_URL,
         reader=ctx.actor.display_name or ctx.actor.username,

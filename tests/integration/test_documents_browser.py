@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -26,8 +27,10 @@ from tests import factories, papers
 from tests.conftest import free_port
 from tests.integration.archive import keep
 from tests.integration.test_web import serving
+from tests.unit.test_imaging_shutters import plane
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+NOTICE = "For teaching only"
 
 
 @dataclass
@@ -55,7 +58,8 @@ class Clinic:
 def clinic(sqlite_template, tmp_path_factory) -> Iterator[Clinic]:
     home = tmp_path_factory.mktemp("documents")
     shutil.copy(sqlite_template, home / "clinic.db")
-    settings = Settings.read({}, home=home, http_port=free_port(), dicom_port=free_port())
+    ports = {"http_port": free_port(), "dicom_port": free_port()}
+    settings = Settings.read({}, home=home, viewer_notice=NOTICE, **ports)
     engine = build_engine(settings)
     ctx = build_context(settings, engine, system("web"))
     factories.user(ctx, Role.CLINICIAN)
@@ -270,11 +274,17 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     state = of_study(papers.presentation(second, f"{HOSTILE}\nsecond line"), first, 7, "Marked")
     other = of_study(papers.presentation(ct(), "lost"), first, 8, "Elsewhere")
     turned = papers.presentation(second, "x", ImageRotation=90, ImageHorizontalFlip="Y")
+    turned.ShutterShape, turned.ShutterOverlayGroup = "BITMAP", 0x6000
+    left = np.zeros((128, 128), bool)
+    left[:, :60] = True
+    plane(turned, 0x6000, left)
+    turned[0x60000050].value = [1, 1]
     turned = of_study(turned, first, 9, "Turned")
     clinic.open(first, second, state, other, turned)
     page, port = clinic.page, clinic.port
     canvas = page.locator(".port canvas")
     expect(canvas).to_have_attribute("data-shown", "0")
+    expect(port.locator(".notice")).to_have_text(NOTICE)
 
     rail = page.get_by_role("navigation", name="Series")
     rail.get_by_role("button", name="Marked, 1 image").click()
@@ -288,6 +298,22 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     circle = drawn.locator("path:not(.under):not(.shutter)").first.bounding_box()
     assert circle["width"] == pytest.approx(16 * height / 64, rel=0.03)
 
+    # A picture that leaves shows what the state covers, draws and writes.
+    port.focus()
+    page.keyboard.press("Shift+H")
+    page.get_by_role("menuitem", name="Picture of this view…").click()
+    with page.expect_download() as leaving:
+        page.get_by_role("button", name="Save picture").click()
+    picture = np.asarray(Image.open(leaving.value.path()).convert("RGB")).astype(int)
+    cyan = np.abs(picture - (0x67, 0xE8, 0xF9)).max(axis=2) < 40
+    across = np.nonzero(cyan.any(axis=0))[0]
+    assert np.ptp(across) > 16 * height / 64
+    middle = picture[len(picture) // 2]
+    edge = round(middle.shape[0] / 2 - height / 2)  # of the area, which the shutter covers
+    assert middle[edge + 8 : edge + round(7 * height / 64)].max() == 0
+    assert middle[edge + round(10 * height / 64) :].max() > 60
+
+    page.get_by_role("application").focus()
     page.keyboard.press("r")  # the reader's own ways stay
     expect(port.get_by_text("WW 300 WL 40")).to_be_hidden()
     expect(drawn.locator("text")).to_have_count(1)
@@ -297,6 +323,21 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     rail.get_by_role("button", name="Turned").click()  # first turned clockwise, then flipped
     expect(port.locator(".overlay .top")).to_have_text("R")
     expect(port.locator(".overlay .left")).to_have_text("A")
+    # The left of the image lies at the top, and is covered there.
+    covered = drawn.locator(".bitmap").bounding_box()
+    assert covered["width"] == pytest.approx(covered["height"], rel=0.01)
+    assert drawn.locator(".bitmap").evaluate(
+        """async (node) => {
+          const picture = new Image();
+          picture.src = node.getAttribute("href");
+          await picture.decode();
+          const canvas = document.createElement("canvas");
+          Object.assign(canvas, {width: picture.width, height: picture.height});
+          const context = canvas.getContext("2d");
+          context.drawImage(picture, 0, 0);
+          return [59, 60].map((x) => [...context.getImageData(x, 127, 1, 1).data]);
+        }"""
+    ) == [[0, 0, 0, 255], [0, 0, 0, 0]]
     rail.get_by_role("button", name="Elsewhere").click()
     expect(port.get_by_role("alert")).to_contain_text("not in this study")
 
@@ -345,3 +386,15 @@ def test_a_presentation_state_is_painted_with_its_tables_size_and_colours(clinic
     [seen] = 255 * window.apply(np.array([stored - 1000.0]), 40, 300)
     assert 20 < seen < 235  # neither black nor white: a wrong table would show
     assert painted == pytest.approx([255 - seen] * 3, abs=1)
+
+    # Over the whole screen menus, dialogs and what is said of them are seen as well.
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement !== null")
+    port.focus()
+    page.keyboard.press("Shift+H")
+    page.get_by_role("menuitem", name="Save as DICOM…").click()
+    said = page.locator(".stack", has_text="Nothing to save yet")
+    expect(said).to_be_visible()
+    assert said.evaluate("node => node.matches(':popover-open')")  # above what fills the screen
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement === null")

@@ -314,7 +314,7 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
     assert len(ends) == 7
     assert len(set(ends)) == 1  # one below the other, each value at the same edge
     dialog.get_by_label("Wheel towards you").select_option("up")
-    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_role("button", name="Save", exact=True).click()
     stage.until(lambda: clinic.viewer.preferences)
     kept = Preferences.of(clinic.viewer.preferences)  # as the account would keep it
     assert kept.keys == {"length": ("a",), "angle": ()}
@@ -338,7 +338,7 @@ def test_a_reader_chooses_keys_presets_and_ways_and_is_told_of_conflicts(desk, c
 
     page.get_by_role("button", name="Settings of the viewer").click()
     dialog.get_by_role("button", name="Reset to defaults").click()
-    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_role("button", name="Save", exact=True).click()
     stage.until(lambda: clinic.viewer.preferences["keys"] == {})
     page.keyboard.press("l")
     page.keyboard.press("a")

@@ -52,6 +52,12 @@ def test_an_unknown_name_stops_the_start_and_others_are_nobodys_business():
     assert Settings.read({"PATH": "/bin", "CLINICAL": "x"}).http_port == 5006
 
 
+def test_the_notice_on_images_is_the_clinics_own_or_none():
+    assert Settings.read({}).notice == "Not for primary diagnosis"
+    assert Settings.read({"CLINIC_VIEWER_NOTICE": "Bench test"}).notice == "Bench test"
+    assert Settings.read({"CLINIC_VIEWER_NOTICE": "None"}).notice == ""
+
+
 def test_what_is_empty_counts_as_not_given():
     assert Settings.read({"CLINIC_HTTP_PORT": " "}).http_port == 5006
 

@@ -10,6 +10,8 @@ const ACTIONS = [
   {group: "Images", id: "previous_series", label: "Previous series", keys: ["["], run: ({pane}) => pane.nextSeries(-1)},
   {group: "Images", id: "next_series", label: "Next series", keys: ["]"], run: ({pane}) => pane.nextSeries(1)},
   {group: "Images", id: "play", label: "Play or pause", keys: [" "], run: ({pane}) => pane.play(!pane.playing)},
+  {group: "Images", id: "faster", label: "Play faster", keys: [], run: ({viewer}) => viewer.pace(1)},
+  {group: "Images", id: "slower", label: "Play slower, at last as recorded", keys: [], run: ({viewer}) => viewer.pace(-1)},
   {group: "Images", id: "key_image", label: "Mark as key image", keys: ["k"], run: ({viewer}) => viewer.toggleKey()},
 
   {group: "Mouse", id: "window", label: "Drag sets the window", keys: ["w"], run: ({viewer}) => viewer.use("window")},
@@ -31,6 +33,8 @@ const ACTIONS = [
   {group: "View", id: "magnify", label: "Magnifier, while held", keys: ["q"], run: ({pane}) => pane.magnify()},
   {group: "View", id: "graphics", label: "Graphics that an image brings", keys: ["y"], run: ({viewer}) => viewer.toggleGraphics()},
   {group: "View", id: "full_screen", label: "Full screen", keys: [], run: ({viewer}) => viewer.fullScreen()},
+  {group: "View", id: "second_window", label: "Second window", keys: [], run: ({viewer}) => viewer.windows.open()},
+  {group: "View", id: "share", label: "Save and hand out", keys: ["Shift+h"], run: ({viewer}) => viewer.share.toggle()},
 
   {group: "Sections", id: "sections", label: "Axial, coronal and sagittal sections", keys: ["v"], run: ({viewer}) => viewer.showSections(!viewer.mpr)},
   ...["Axial", "Coronal", "Sagittal"].map((name) => ({

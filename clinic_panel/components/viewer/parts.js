@@ -82,13 +82,19 @@ class Parts {
     return bar;
   }
 
+  // Another speed of the recording, as the list has them.
+  pace(by) {
+    const {rate} = this;
+    rate.selectedIndex = Math.max(0, Math.min(rate.length - 1, rate.selectedIndex + by));
+  }
+
   // What follows every image of the active pane.
   follow() {
     const {active: pane} = this;
     const isPaper = Boolean(pane.entry?.paper);
     for (const group of this.forImages) if (group.inert !== isPaper) group.inert = isPaper;
     this.keyButton.setAttribute("aria-pressed", String(!pane.overlay.star.hidden));
-    this.graphicsButton.hidden = !pane.shown?.info.overlay;
+    this.graphicsButton.hidden = !(pane.shown?.info.overlay || pane.shown?.info.shutters?.length);
     this.graphicsButton.setAttribute("aria-pressed", String(this.graphics));
     const {state} = pane;
     const chosen = pane.windows.findIndex((one) => one.center === state?.center && one.width === state?.width);

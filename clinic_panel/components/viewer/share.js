@@ -2,7 +2,7 @@
 // was chosen, and does it; only a picture of the view is made here, where the view is.
 class Share extends Popup {
   constructor(viewer) {
-    super(viewer, {kind: "share", label: "Save and hand out", icon: "share", role: "menu"});
+    super(viewer, {kind: "share", label: "Save and hand out", icon: "share", role: "menu", keys: "Shift+H"});
     this.button.setAttribute("aria-haspopup", "menu");
     this.group = makeGroup("Save and hand out", this.button);
     this.foot = make("button", "save", "Save as DICOM…"); // for the list of measurements
@@ -30,6 +30,7 @@ class Share extends Popup {
   }
 
   open() {
+    if (this.group.hidden) return; // nothing is offered
     super.open();
     document.addEventListener("pointerdown", this.outside, true);
   }

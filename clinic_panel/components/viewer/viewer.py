@@ -13,6 +13,7 @@ from param.parameterized import discard_events
 from clinic_panel.components.script import Script
 from clinic_panel.components.viewer import errands, plots
 from clinic_panel.components.viewer.palettes import PALETTES, USUAL, packed
+from clinic_panel.config import NOTICE
 from clinic_panel.errors import ClinicError, NotDisplayable
 from clinic_panel.imaging.calibration import pixel_size
 from clinic_panel.imaging.frame import Frame
@@ -40,7 +41,6 @@ _STYLES: Final = ("viewer.css", "mpr.css")
 HEADER_COLUMNS: Final = (
     *("depth", "tag", "vr", "keyword", "name", "value", "length", "note", "private"),
 )
-NOTICE: Final = "Not for primary diagnosis"
 
 
 class StudyViewer(Script):

@@ -17,6 +17,7 @@ class Windows {
   }
 
   open() {
+    if (this.button.hidden) return;
     const {availWidth: width, availHeight: height} = screen;
     window.open(this.model.second_url, SECOND, `popup,width=${width},height=${height}`)?.focus();
   }
