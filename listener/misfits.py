@@ -42,7 +42,8 @@ WHEN: dict[int, str] = {  # for the conformance statement
     CLASS_NOT_SUPPORTED: "C-service: the same, or its operation is none of that SOP class; "
     "C-FIND, C-MOVE, C-GET: it names none",
     UNRECOGNISED: "N-service: its operation is none of the SOP class",
-    INCOMPLETE: "Others: it lacks its SOP class, or an instance, action or event that it must name",
+    INCOMPLETE: "C-ECHO and N-services: it lacks its SOP class, or an instance, action or event "
+    "that it must name",
 }
 _COMPOSITE = (C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE)
 _OPERATIONS: dict[str, tuple[type, ...]] = {  # of all other contexts: storage

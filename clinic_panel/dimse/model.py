@@ -64,6 +64,20 @@ class Remote:
     uses_tls: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Available:
+    """A study that is here: its objects by series, and the performed steps that made them."""
+
+    study_instance_uid: str
+    series: tuple[tuple[str, tuple[Reference, ...]], ...]
+    steps: tuple[str, ...] = ()
+
+    @property
+    def number_of_instances(self) -> int:
+        """How many objects it has."""
+        return sum(len(references) for _, references in self.series)
+
+
 # Event Type ID of a storage commitment result (PS3.4 Table J.3-2).
 SUCCESSFUL, FAILURES_EXIST = 1, 2
 PROCESSING_FAILURE = 0x0110

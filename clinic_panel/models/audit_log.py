@@ -42,6 +42,7 @@ class Action(StrEnum):
     HAND_OUT = "hand out"
     RETRY = "retry"
     COMMIT = "commit"
+    NOTIFY = "notify"
     FETCH = "fetch"
     REFUSED = "association refused"
     EXERCISE = "check service"

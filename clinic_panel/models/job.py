@@ -20,6 +20,7 @@ class JobKind(StrEnum):
     SETTLE_STUDY = "settle study"
     COMMITMENT = "commitment"
     CONFIRM = "confirm"
+    NOTIFY = "notify"
     FETCH = "fetch"
     EVIDENCE = "evidence"
     HANDOUT = "handout"

@@ -26,6 +26,8 @@ class Peer(Base):
     forwards: Mapped[bool] = mapped_column(default=False)
     # Whether it is asked by storage commitment for what it was sent.
     commits: Mapped[bool] = mapped_column(default=False)
+    # Whether it is told of studies that are here (Instance Availability Notification).
+    notifies: Mapped[bool] = mapped_column(default=False)
     # Encrypted when we call; and where it wants the results of its storage commitment requests.
     uses_tls: Mapped[bool] = mapped_column(default=False)
     reports_on_same: Mapped[bool] = mapped_column(default=False)
@@ -52,6 +54,23 @@ class Confirmation(Base):
     peer_pk: Mapped[int] = mapped_column(ForeignKey("peer.id"), index=True)
     transaction_uid: Mapped[str] = mapped_column(String(64), unique=True)
     asked_at: Mapped[datetime]
+
+
+class AvailabilityNotice(Base):
+    """A study that a peer is told of; once, unless more of it comes (PS3.4 R)."""
+
+    __tablename__ = "availability_notice"
+    __table_args__ = (UniqueConstraint("peer_pk", "study_pk"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    peer_pk: Mapped[int] = mapped_column(ForeignKey("peer.id"))
+    study_pk: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    # How many objects it was told of last.
+    number_of_instances: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)  # that it refused
+    last_status: Mapped[int | None]
+    asked_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
 
 
 class Forwarding(Base):

@@ -32,7 +32,7 @@ from clinic_panel.models.imaging import (
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import announced, audit, changes, jobs
+from clinic_panel.services import announced, audit, availability, changes, jobs
 from clinic_panel.services.indexing import Batch
 from clinic_panel.services.received import Duplicates, Outcome, Received, Verdict
 
@@ -123,6 +123,7 @@ def settle_study(ctx: Context, study_id: int) -> bool:
             return False
         visit = study.appointment
         announced.complete_all(session, announced.recount(session, study))
+        availability.enqueue(ctx, session, study)
         if visit is not None:
             _complete(ctx, session, visit, study)
             changes.announce(session, Topic.SCHEDULE, Topic.STUDIES)

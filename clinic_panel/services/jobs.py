@@ -30,7 +30,7 @@ LEASE = timedelta(seconds=60)
 # Images of one series keep arriving: what was asked for again meanwhile waits this long.
 AGAIN_AFTER = timedelta(seconds=1)
 # These wait for someone else's machine, which comes back some day: tries are not counted.
-ENDLESS = frozenset({JobKind.FORWARD, JobKind.COMMITMENT, JobKind.CONFIRM})
+ENDLESS = frozenset({JobKind.FORWARD, JobKind.COMMITMENT, JobKind.CONFIRM, JobKind.NOTIFY})
 
 
 def _asking(insert: Any) -> Any:

@@ -36,6 +36,7 @@ class PeerForm:
     uses_tls: bool = False
     reports_on_same: bool = False
     commits: bool = False
+    notifies: bool = False
 
     def checked(self) -> PeerForm:
         """Return the form as it is kept.
@@ -46,8 +47,10 @@ class PeerForm:
             A rule is broken; the error names the field.
         """
         host = self.host.strip()
-        if (self.forwards or self.commits) and not host:
-            raise Invalid("A peer that studies go to needs an address.", field="host")
+        if (self.forwards or self.commits or self.notifies) and not host:
+            raise Invalid(
+                "A peer that studies go to, or are told to, needs an address.", field="host"
+            )
         if len(host) > 255 or not host.isascii() or any(c.isspace() for c in host):
             raise Invalid("This is no host name or address.", field="host")
         if not 1 <= self.port <= 65535:
@@ -77,6 +80,7 @@ class PeerRow:
     uses_tls: bool
     reports_on_same: bool
     commits: bool
+    notifies: bool
     version: int
     room_name: str = ""
 
@@ -170,6 +174,8 @@ def keep_changed(ctx: Context, session: Session, peer: Peer, values: Mapping[str
         jobs.enqueue(ctx, session, JobKind.FORWARD, [peer.id])
     if peer.commits and peer.is_active:
         jobs.enqueue(ctx, session, JobKind.CONFIRM, [peer.id])
+    if peer.notifies and peer.is_active:
+        jobs.enqueue(ctx, session, JobKind.NOTIFY, [peer.id])
     commitments.wake(ctx, session, peer.ae_title)
     audit.record(ctx, session, Action.CHANGE, peer, fields=changed)
     changes.announce(session, Topic.ADMIN)

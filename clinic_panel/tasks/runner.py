@@ -36,7 +36,7 @@ from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
 from clinic_panel.signals import on_stop
-from clinic_panel.tasks import commitment, confirm, evidence, fetch, handout, report, sync
+from clinic_panel.tasks import commitment, confirm, evidence, fetch, handout, notify, report, sync
 from clinic_panel.tasks import dicom as pictures
 from clinic_panel.tasks.cluster import Cluster
 from clinic_panel.tasks.turns import Turn, too_slow
@@ -50,6 +50,7 @@ CARRIED: Mapping[JobKind, Callable[[Context, int, threading.Event], None]] = {
     JobKind.FORWARD: sync.forward,
     JobKind.COMMITMENT: commitment.settle,
     JobKind.CONFIRM: confirm.confirm,
+    JobKind.NOTIFY: notify.notify,
     JobKind.FETCH: fetch.carry,
 }
 LOCAL = (JobKind.SETTLE_STUDY, *CARRIED)

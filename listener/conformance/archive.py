@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_panel.services import query, query_keys
+from clinic_panel.services import availability, query, query_keys
 from clinic_panel.services.fetching import MOST_FOUND
 from clinic_panel.services.query_levels import MODELS
 from listener.conformance.markup import attribute, table
@@ -62,9 +62,10 @@ def retrieval() -> str:
             "which it took the SCP role (PS3.7 D.3.3.4).",
             "**Encoding.** Objects go out in the transfer syntax they are kept in, byte for byte. "
             "Where that is not accepted they are written anew as Explicit or Implicit VR Little "
-            "Endian: values keep their bytes; RLE, JPEG, JPEG-LS, JPEG 2000 are decoded frame by "
-            "frame (colour as RGB), and icons, padding and signatures behind the pixels are left "
-            "out. What cannot be decoded, such as video and single bits, counts as failed.",
+            "Endian: values keep their bytes; RLE, JPEG, JPEG-LS and JPEG 2000, also in its "
+            "high-throughput form, are decoded frame by frame (colour as RGB), and icons, padding "
+            "and signatures behind the pixels are left out. What cannot be decoded, such as video "
+            "and single bits, counts as failed.",
             f"Pending responses come after {PENDING_EVERY} sub-operations and each second. What "
             "was sent is audited, an entry a study.",
             table(
@@ -92,4 +93,18 @@ def find_statuses(most: int) -> str:
             ("C001", "An error that is ours"),
             ("FE00", "Cancelled by C-CANCEL"),
         ],
+    )
+
+
+def notification() -> str:
+    """Return the chapter of Instance Availability Notification."""
+    return (
+        "SCU (PS3.4 R): the worker tells peers marked for it (N-CREATE) of each study once no "
+        f"object of it has come for {availability.AT_REST.seconds} s, and again of the whole study "
+        "when more has come. A notification has an instance UID of its own, and names the study, "
+        "its Modality Performed Procedure Steps, and each object with Instance Availability "
+        "ONLINE and our AE title as Retrieve AE Title; no patient. Success, warnings and 0111 "
+        "count as told; a peer that does not answer, or says 0213, is told later; what it refuses "
+        f"otherwise is tried with further notifications, {availability.MOST_ATTEMPTS} times in "
+        "all, and shown to the administrator."
     )

@@ -101,6 +101,7 @@ def _association() -> str:
             ),
             "### Limits\n\nAll are checked before anything is parsed.",
             table(("Limit", "Value", "Beyond it"), bounds),
+            f"### Association initiation\n\n{services.initiation()}",
             "### Association acceptance\n\nThe called AE title must be ours; the calling one that "
             "of a room or peer, unless the site accepts any. A presentation context is accepted "
             "when SOP class and one transfer syntax are supported (result 3 or 4 otherwise, PS3.8 "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.sop_class import (
+    InstanceAvailabilityNotification,
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
@@ -13,6 +14,8 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from clinic_panel.dimse import echo, find, move
+from clinic_panel.dimse.association import ANSWER_S, CONNECT_S, PLAIN
 from clinic_panel.services.query_levels import MODELS
 from listener.conformance import archive, steps, storing
 from listener.conformance.created import created
@@ -47,6 +50,12 @@ def offered() -> tuple[Offered, ...]:
         Offered("Modality Performed Procedure Step", performed, "yes", "no"),
         Offered("Query", find, "yes", "yes, Study Root"),
         Offered("Retrieve", fetch, "yes", "yes, C-MOVE in Study Root"),
+        Offered(
+            "Instance Availability Notification",
+            (str(InstanceAvailabilityNotification),),
+            "no",
+            "yes",
+        ),
     )
 
 
@@ -74,6 +83,40 @@ def overview() -> str:
     )
 
 
+def initiation() -> str:
+    """Return the associations that we ask for (PS3.2 A.4.2, association initiation)."""
+    plain = ", ".join(named(uid) for uid in PLAIN)
+    stored = "that of the object"
+    rows = [
+        ("A device is tested", named(Verification), plain, "SCU"),
+        ("Objects are forwarded", "those of the objects", stored, "SCU"),
+        ("Sub-operations of C-MOVE", "those of the objects", f"{stored}; {plain}", "SCU"),
+        (
+            "Another archive is searched, or asked for an object",
+            named(find.STUDY_ROOT),
+            plain,
+            "SCU",
+        ),
+        ("A study is fetched", named(move.MODEL), plain, "SCU"),
+        ("Forwarded objects are to be confirmed", named(StorageCommitmentPushModel), plain, "SCU"),
+        (
+            "A commitment request is answered",
+            named(StorageCommitmentPushModel),
+            plain,
+            "SCP, by role selection",
+        ),
+        ("A study is here", named(InstanceAvailabilityNotification), plain, "SCU"),
+    ]
+    return "\n\n".join(
+        [
+            f"Connection and association are given up after {CONNECT_S:g} s, a message without an "
+            f"answer after {ANSWER_S:g} s (C-MOVE {move.ANSWER_S:g}, C-ECHO {echo.ANSWER_S:g} s). "
+            "An association is released when its work is done.",
+            table(("Activity", "SOP classes", "Transfer syntaxes proposed", "Our role"), rows),
+        ]
+    )
+
+
 def chapters() -> str:
     """Return what each service does (PS3.2 A.4.2)."""
     told = (
@@ -84,6 +127,7 @@ def chapters() -> str:
         ("Modality Performed Procedure Step", steps.performed_steps),
         ("Query", archive.search),
         ("Retrieve", archive.retrieval),
+        ("Instance Availability Notification", archive.notification),
         ("Objects made here", created),
     )
     return "\n\n".join(

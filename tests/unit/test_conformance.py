@@ -18,7 +18,12 @@ def test_the_committed_statement_is_current():
 
 def test_every_class_the_listener_accepts_is_in_the_statement():
     accepted = {str(context.abstract_syntax) for context in supported_contexts(Settings.read({}))}
-    said = {uid for service in services.offered() for uid in service.sop_class_uids}
+    said = {
+        uid
+        for service in services.offered()
+        if service.scp != "no"
+        for uid in service.sop_class_uids
+    }
 
     assert accepted - set(storage_classes()) == said
     text = statement()

@@ -24,7 +24,7 @@ PEER_COLUMNS: list[dict[str, Any]] = [
         "label": "Studies",
         "kind": "chip",
         "width": "130px",
-        "tones": {"Forwarded": "blue"},
+        "tones": {"Forwarded": "blue", "Announced": "blue"},
     },
     {
         "id": "state",
@@ -209,7 +209,7 @@ def _peer_line(row: PeerRow, test: str) -> dict[str, Any]:
         else row.ae_title,
         "address": f"{row.host}:{row.port}" if row.host else "",
         "test": test,
-        "forwards": "Forwarded" if row.forwards else "",
+        "forwards": "Forwarded" if row.forwards else "Announced" if row.notifies else "",
         "state": "Active" if row.is_active else "Off",
         "tone": "" if row.is_active else "muted",
         "actions": [call, edit] if row.host else [edit],

@@ -37,7 +37,9 @@ class EditPeer(Task):
                 "value": row.ae_title if row else "",
                 "width": "half",
             },
-            *where_fields(row, "Needed when we call it: to forward, or to report what is safe."),
+            *where_fields(
+                row, "Needed when we call it: to forward, to tell, or to report what is safe."
+            ),
             {
                 "name": "forwards",
                 "label": "Forward every new study there",
@@ -49,6 +51,12 @@ class EditPeer(Task):
                 "label": "Ask it to confirm what it was sent (storage commitment)",
                 "kind": "checkbox",
                 "value": bool(row and row.commits),
+            },
+            {
+                "name": "notifies",
+                "label": "Tell it of every study that is here (availability notification)",
+                "kind": "checkbox",
+                "value": bool(row and row.notifies),
             },
             *calling_fields(row),
             {
@@ -72,6 +80,7 @@ class EditPeer(Task):
             uses_tls=bool(values["uses_tls"]),
             reports_on_same=bool(values["reports_on_same"]),
             commits=bool(values["commits"]),
+            notifies=bool(values["notifies"]),
         )
         if self.row is None:
             peers.add(self.ctx, form)
