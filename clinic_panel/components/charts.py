@@ -14,8 +14,32 @@ from bokeh.models import NoOverlap
 
 COLOURS = {"CT": "#0e9384", "DX": "#c4680a", "CR": "#c4680a", "US": "#3b82f6", "MR": "#9b6bdf"}
 OTHER = "#7c8d89"
+OTHER_KINDS = "Other"
+MOST_KINDS = 7  # that a stack, its legend and the table below can tell apart
 HEIGHT_PX = 260
 _INK, _LINE = "#76878a", "#76878a44"
+
+
+def with_fewer_kinds(by_hour: pd.DataFrame) -> pd.DataFrame:
+    """Return the counts with the rarest modalities as one, where there are many.
+
+    Parameters
+    ----------
+    by_hour
+        As `analytics.studies_by_hour` returns it.
+    """
+    totals = by_hour.groupby("modality")["studies"].sum()
+    if len(totals) <= MOST_KINDS:
+        return by_hour
+    kept = totals.sort_values(ascending=False, kind="stable").index[: MOST_KINDS - 1]
+    named = by_hour["modality"].where(by_hour["modality"].isin(kept), OTHER_KINDS)
+    joined = by_hour.assign(modality=named).groupby(["modality", "hour"], as_index=False)
+    return joined["studies"].sum()
+
+
+def kinds_of(by_hour: pd.DataFrame) -> list[str]:
+    """Return the modalities counted, by name; those taken together stand last."""
+    return sorted(set(by_hour["modality"]), key=lambda name: (name == OTHER_KINDS, name))
 
 
 def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> hv.Bars:
@@ -30,7 +54,7 @@ def hours_chart(by_hour: pd.DataFrame, *, opens: int = 7, closes: int = 19) -> h
     """
     hours = [int(hour) for hour in by_hour["hour"]]
     first, last = min([opens, *hours]), max([closes - 1, *hours])
-    modalities = sorted(set(by_hour["modality"])) or [""]  # bars of no kind cannot be stacked
+    modalities = kinds_of(by_hour) or [""]  # bars of no kind cannot be stacked
     counts = {
         (row["modality"], int(row["hour"])): int(row["studies"])
         for row in by_hour.to_dict("records")

@@ -80,7 +80,7 @@ class _Analytics:
     def show(self, days: Days) -> None:
         """Fill every part with the numbers of these days."""
         try:
-            by_hour = analytics.studies_by_hour(self.ctx, days)
+            by_hour = charts.with_fewer_kinds(analytics.studies_by_hour(self.ctx, days))
             visits = analytics.turnaround(self.ctx, days)
             rooms = analytics.utilisation(self.ctx, days)
         except ClinicError as error:
@@ -99,7 +99,7 @@ class _Analytics:
         for plot, element, table, found in zip(self.plots, drawn, self.tables, rows, strict=True):
             plot.param.update(object=element, visible=element is not None)
             table.rows = found
-        self.tables[0].columns = _hour_columns(sorted(set(by_hour["modality"])))
+        self.tables[0].columns = _hour_columns(charts.kinds_of(by_hour))
         self.theme.painted += 1
 
     def view(self) -> Any:

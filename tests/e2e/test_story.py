@@ -327,6 +327,23 @@ def painted(theme: str) -> str:
     )
 
 
+# How many pixels of each plot are as dark on paper as its title is there.
+ON_PAPER = """() => addEventListener("beforeprint", () => {
+  const models = Bokeh.documents.flatMap((doc) => [...doc.all_models]);
+  const figures = models.filter((model) => model.type === "Figure");
+  const plots = figures.map((figure) => Bokeh.index.find_one(figure)).filter(Boolean);
+  window.onPaper = plots.map(({shadow_el: {children}}) => {
+    const copy = [...children].find((node) => node.localName === "canvas");
+    const {data} = copy.getContext("2d").getImageData(0, 0, copy.width, copy.height);
+    let dark = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3] > 250 && data[i] + data[i + 1] + data[i + 2] < 110) dark += 1;
+    }
+    return dark;
+  });
+})"""
+
+
 def test_the_axes_follow_the_theme_of_the_page(browser, clinic: Clinic, cookies):
     with browser.new_context(color_scheme="light", storage_state=cookies("analyst")) as context:
         page = context.new_page()
@@ -334,6 +351,13 @@ def test_the_axes_follow_the_theme_of_the_page(browser, clinic: Clinic, cookies)
         for theme, other in (("light", "dark"), ("dark", "light")):
             page.wait_for_function(painted(theme))
             expect(page.get_by_role("img", name="Studies by hour")).to_be_visible()
+            if theme == "dark":  # paper is white nevertheless, and the screen stays as it is
+                page.evaluate(ON_PAPER)
+                page.pdf()
+                found = page.evaluate("window.onPaper")
+                assert len(found) >= 3
+                assert min(found) > 20
+                page.wait_for_function(painted("dark"))
             page.get_by_role("button", name=f"Use the {other} theme").click()
         # A plot that comes later is painted too.
         days = page.get_by_text(DAYS)

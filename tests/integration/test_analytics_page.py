@@ -133,6 +133,23 @@ def test_plots_have_a_name_and_keep_their_colours_apart(ctx, busy, shown):
     assert len(set(charts.COLOURS.values())) == 4
 
 
+def test_many_kinds_of_studies_are_told_apart_by_the_most_frequent(ctx):
+    kinds = ["CR", "CT", "DX", "ECG", "MG", "MR", "OT", "SM", "US"]
+    rows = [
+        {"modality": kind, "hour": hour, "studies": 20 - number}
+        for number, kind in enumerate(kinds)
+        for hour in (9, 10)
+    ]
+    by_hour = frame(ctx, rows, analytics.BY_HOUR)
+    fewer = charts.with_fewer_kinds(by_hour)
+    assert charts.kinds_of(fewer) == [*kinds[:6], charts.OTHER_KINDS]
+    assert fewer["studies"].sum() == by_hour["studies"].sum()
+    assert set(fewer[fewer["modality"] == charts.OTHER_KINDS]["studies"]) == {14 + 13 + 12}
+    columns = page_module._hour_columns(charts.kinds_of(fewer))
+    assert [column["id"] for column in columns][-2:] == [charts.OTHER_KINDS, "all"]
+    hv.render(charts.hours_chart(fewer), backend="bokeh")
+
+
 def test_plots_can_be_made_of_nothing(ctx):
     nothing = [
         charts.hours_chart(frame(ctx, [], analytics.BY_HOUR)),
