@@ -1,3 +1,4 @@
+const MOST_BUTTONS = 8;  // that a filter has side by side; more are a list
 const ROW_EVENTS = "button, a, input, [role=menu]";
 
 function text(row, column) {
@@ -100,7 +101,7 @@ class Table {
 
   facet(facet) {
     const made = this.options(facet);
-    const node = facet.kind === "list" ? this.picker(facet, made) : this.strip(facet, made);
+    const node = facet.kind === "list" || made.length > MOST_BUTTONS ? this.picker(facet, made) : this.strip(facet, made);
     node.made = made.join("\n");
     return node;
   }
@@ -122,7 +123,7 @@ class Table {
 
   picker(facet, options) {
     const select = h("select", { class: "facet pick", "aria-label": facet.label },
-      h("option", { value: "" }, facet.all || "All"), options.map((option) => h("option", { value: option }, option)));
+      h("option", { value: "" }, facet.all || `${facet.label}: all`), options.map((option) => h("option", { value: option }, option)));
     select.value = this.chosen[facet.id] ?? "";
     select.addEventListener("change", () => { this.chosen[facet.id] = select.value || undefined; this.arrange(); });
     return select;

@@ -38,7 +38,7 @@ class Board(Part):
     facets = param.List(
         item_type=dict,
         doc="Filters: dicts of `id` (row key, of one value or a list), `label`, and optionally "
-        "`all`, `options` and `kind`: `list` for one to unfold, else buttons.",
+        "`all`, `options` and `kind`: `list` for one to unfold, as many values do; else buttons.",
     )
     buttons = param.List(item_type=dict, doc="Actions beside the heading; their row id is None.")
     searchable = param.Boolean(default=False, doc="Show a field that filters the rows by text.")

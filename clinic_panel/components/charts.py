@@ -34,7 +34,7 @@ def with_fewer_kinds(by_hour: pd.DataFrame) -> pd.DataFrame:
     kept = totals.sort_values(ascending=False, kind="stable").index[: MOST_KINDS - 1]
     named = by_hour["modality"].where(by_hour["modality"].isin(kept), OTHER_KINDS)
     joined = by_hour.assign(modality=named).groupby(["modality", "hour"], as_index=False)
-    return joined["studies"].sum()
+    return joined.agg({"studies": "sum"})
 
 
 def kinds_of(by_hour: pd.DataFrame) -> list[str]:

@@ -48,7 +48,7 @@ def page(ctx: Context, live: Live) -> Any:
     board = Board(
         title="Reading list",
         columns=COLUMNS,
-        facets=[{"id": "pile", "label": "Status"}, {"id": "modality", "label": "Modality"}],
+        facets=[{"id": "pile", "label": "Status"}, {"id": "kinds", "label": "Modality"}],
         searchable=True,
         row_action="open",
         empty_text="Nothing to read. New studies appear here as soon as their images are complete.",
@@ -112,6 +112,7 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
         "patient": row.patient_name,
         "ident": " · ".join(filter(None, (row.patient_id, str(row.patient_birth_date or "")))),
         "modality": ", ".join(row.modalities),
+        "kinds": list(row.modalities),
         "study": row.study_description or "Study",
         "images": "1 image"
         if row.number_of_instances == 1

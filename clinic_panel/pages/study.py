@@ -38,8 +38,10 @@ TITLE = "Study"
 PERMISSION = Permission.IMAGE_READ
 EDITOR_PX = 420
 BELOW_THE_BAR = "calc(100dvh - var(--clinic-around))"
-_SHOWN, _HIDDEN = {"display": "block", "flex": "none"}, {"display": "none"}
-_ASIDE = {"gap": "12px", "max-height": BELOW_THE_BAR, "flex-wrap": "nowrap"}
+# Their distance is a margin of the files: a gap would stand below the report without any, too.
+_SHOWN = {"display": "block", "flex": "none", "margin-top": "12px"}
+_HIDDEN = {"display": "none"}
+_ASIDE = {"gap": "0", "max-height": BELOW_THE_BAR, "flex-wrap": "nowrap"}
 
 
 def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
@@ -148,7 +150,12 @@ def _report(
         study_id=view.id,
         modalities="\\".join(view.modalities),
         description=view.study_description,
-        styles={"flex": "0 1 auto", "min-height": "0", "overflow-y": "auto"},
+        styles={
+            "flex": "0 1 auto",
+            "min-height": "0",
+            "overflow-y": "auto",
+            "border-radius": "10px",
+        },
     )
     viewer.key_images = _marked(viewer, editor.key_images)
 

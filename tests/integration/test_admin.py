@@ -170,7 +170,7 @@ def test_what_came_twice_is_shown_and_acknowledged(page, ctx):
                 )
             )
     warnings = section(page, "archive")
-    [later] = shown(warnings.board, what="a later object with other content", size="0.5 MB")
+    [later] = shown(warnings.board, what="a later object with other content", size="525 kB")
     [earlier] = shown(warnings.board, what="the earlier object, which was replaced", source="CT1")
 
     press(warnings.board, later["id"], "seen")

@@ -330,6 +330,17 @@ def test_rows_are_filtered_without_accents_and_sorted_by_a_heading(desk):
     expect(heading).to_have_attribute("aria-sort", "descending")
     expect(desk.page.locator("tbody tr").first).to_contain_text("Tanaka")
 
+    # Many kinds are a list, in which the one chosen before is still chosen.
+    table = desk.desk.board
+    kinds = [row(60 + number, "Kind", modality=f"K{number}") for number in range(7)]
+    desk.desk.later(lambda: table.param.update(rows=[*table.rows, *kinds]))
+    chooser = desk.page.get_by_role("combobox", name="Modality")
+    expect(chooser).to_have_value("MR")
+    chooser.select_option("K6")
+    expect(desk.page.locator("tbody tr")).to_have_count(1)
+    chooser.select_option(label="Modality: all")
+    expect(desk.page.locator("tbody tr")).to_have_count(47)
+
 
 def test_a_form_is_filled_by_its_labels_refused_and_accepted(desk):
     page = desk.page

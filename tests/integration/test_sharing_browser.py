@@ -200,6 +200,9 @@ def test_a_measurement_is_saved_as_dicom_from_the_page(site, page):
     page.get_by_role("button", name="Start report").click()
     sign = page.get_by_role("button", name="Sign report")
     sign.click()
+    files = page.get_by_role("region", name="Prepared files")
+    last = files if files.is_visible() else page.locator(".report footer")
+    until(lambda: abs(bottom(last) - bottom(page.locator(".reading"))) < 1.5)  # on one line
     wrong = page.get_by_text("The impression is empty.")
     expect(wrong).to_be_visible()
     until(lambda: bottom(wrong) < sign.bounding_box()["y"])  # not below the bar with the button

@@ -6,6 +6,7 @@ from typing import Any
 
 from clinic_panel.components.admin.section import Section
 from clinic_panel.components.board import Board
+from clinic_panel.components.flights.words import size
 from clinic_panel.components.tasks import Done
 from clinic_panel.models.site import Topic
 from clinic_panel.services import dicom
@@ -50,7 +51,7 @@ class ArchiveWarnings(Section):
                 "instance": f"instance {row.instance_id}",
                 "what": _what(row),
                 "source": row.source_ae_title or "a file",
-                "size": f"{row.size_bytes / 1e6:.1f} MB",
+                "size": size(row.size_bytes),
                 "size_sort": row.size_bytes,
                 "actions": [{"id": "seen", "label": "Acknowledge", "icon": "check"}],
             }
