@@ -20,6 +20,7 @@ from clinic_panel.errors import PeerUnavailable
 from clinic_panel.exercise.lines import Line, Outcome, Target
 
 TIMEOUT_S = 20.0
+ENDED = "no answer: the association has ended"
 SUCCESS = 0x0000
 PENDING = (0xFF00, 0xFF01)
 
@@ -51,6 +52,7 @@ class Bench:
         *contexts: tuple[str, Sequence[str]],
         roles: Sequence[str] = (),
         handlers: Sequence[Any] = (),
+        silence_s: float = TIMEOUT_S,
     ) -> Iterator[Association]:
         """Open an association; released at the end.
 
@@ -60,6 +62,8 @@ class Bench:
             Abstract syntaxes with the transfer syntaxes offered.
         roles
             Classes whose SCP we are, as C-GET needs (PS3.7 D.3.3.4).
+        silence_s
+            For how long the other side may say nothing.
 
         Raises
         ------
@@ -69,7 +73,8 @@ class Bench:
         target = self.target
         self._reach()
         ae = AE(ae_title=target.ae_title)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
+        ae.acse_timeout = ae.dimse_timeout = TIMEOUT_S
+        ae.network_timeout = max(TIMEOUT_S, silence_s)
         ae.connection_timeout = TIMEOUT_S
         # Verification as well: else an association without any context is aborted, as if refused.
         ae.add_requested_context(Verification)
@@ -121,7 +126,9 @@ class Bench:
             came = act()
         except (Broken, PeerUnavailable) as error:
             came = Came(str(error), is_expected=False)
-        except (RuntimeError, ValueError) as error:  # what pynetdicom makes of a lost association
+        except RuntimeError:  # what pynetdicom makes of a lost association
+            came = Came(ENDED, is_expected=False)
+        except ValueError as error:
             came = Came(f"no answer ({type(error).__name__})", is_expected=False)
         outcome = Outcome.PASSED if came.is_expected else Outcome.FAILED
         took = round((time.perf_counter() - began) * 1000)
@@ -152,7 +159,7 @@ def status_of(answer: Dataset) -> int:
         There is none.
     """
     if "Status" not in answer:
-        raise Broken("no answer: the association was ended by the other side")
+        raise Broken(ENDED)
     return int(answer.Status)
 
 

@@ -36,7 +36,8 @@ def commitment(bench: Bench) -> Iterator[Line]:
 
     handlers = [(evt.EVT_N_EVENT_REPORT, heard)]
     context = (StorageCommitmentPushModel, NATIVE)
-    with bench.associated(context, handlers=handlers) as association:
+    silence_s = 2 * PATIENCE_S  # it is we who would hang up while a report is on its way
+    with bench.associated(context, handlers=handlers, silence_s=silence_s) as association:
         if not accepts(association, StorageCommitmentPushModel):
             yield bench.not_offered(COMMITMENT, "J.3", "stored objects")
             return

@@ -11,6 +11,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -24,6 +25,7 @@ FIND, MOVE, GET = "C-FIND", "C-MOVE", "C-GET"
 NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 UNKNOWN_DESTINATION = 0xA801
 SERIES_UID, INSTANCE_UID = fixed_uid("series ct"), fixed_uid("ct")
+PATIENT = ("PATIENT", {"PatientID": PATIENT_ID})
 LEVELS: tuple[tuple[str, dict[str, str]], ...] = (
     ("STUDY", {"StudyInstanceUID": STUDY_UID}),
     ("SERIES", {"StudyInstanceUID": STUDY_UID, "SeriesInstanceUID": SERIES_UID}),
@@ -56,7 +58,11 @@ def find_any(bench: Bench) -> Iterator[Line]:
 def find(bench: Bench) -> Iterator[Line]:
     """Ask for the test study at each level, and without the key that a level needs."""
     yield from find_any(bench)
-    with bench.associated((StudyRootQueryRetrieveInformationModelFind, NATIVE)) as association:
+    models = (
+        StudyRootQueryRetrieveInformationModelFind,
+        PatientRootQueryRetrieveInformationModelFind,
+    )
+    with bench.associated(*((model, NATIVE) for model in models)) as association:
         if not accepts(association, StudyRootQueryRetrieveInformationModelFind):
             return
         for level, keys in LEVELS:
@@ -67,6 +73,16 @@ def find(bench: Bench) -> Iterator[Line]:
                 "one answer, then 0x0000",
                 partial(_one, association, level, keys),
             )
+        if accepts(association, PatientRootQueryRetrieveInformationModelFind):
+            yield bench.check(
+                FIND,
+                "the test patient, Patient Root",
+                "C.6.1",
+                "one answer, then 0x0000",
+                partial(_one, association, *PATIENT, PatientRootQueryRetrieveInformationModelFind),
+            )
+        else:
+            yield bench.not_offered(FIND, "C.6.1", "Patient Root")
         yield bench.check(
             FIND,
             "a level that does not exist",
@@ -132,11 +148,13 @@ def _identifier(level: str, keys: dict[str, str]) -> Dataset:
     return ds
 
 
-def _answers(association: Association, identifier: Dataset) -> tuple[list[Dataset], int]:
+def _answers(
+    association: Association,
+    identifier: Dataset,
+    model: str = StudyRootQueryRetrieveInformationModelFind,
+) -> tuple[list[Dataset], int]:
     found, final = [], SUCCESS
-    for answer, data in association.send_c_find(
-        identifier, StudyRootQueryRetrieveInformationModelFind
-    ):
+    for answer, data in association.send_c_find(identifier, model):
         final = status_of(answer)
         if final in PENDING and data is not None:
             found.append(data)
@@ -151,8 +169,13 @@ def _studies(association: Association) -> Came:
     return Came(text, not others and final == SUCCESS)
 
 
-def _one(association: Association, level: str, keys: dict[str, str]) -> Came:
-    found, final = _answers(association, _identifier(level, keys))
+def _one(
+    association: Association,
+    level: str,
+    keys: dict[str, str],
+    model: str = StudyRootQueryRetrieveInformationModelFind,
+) -> Came:
+    found, final = _answers(association, _identifier(level, keys), model)
     fits = all(str(one.get(k, "")) == value for one in found for k, value in keys.items())
     return Came(f"{some(len(found))}, 0x{final:04X}", len(found) == 1 and fits and final == SUCCESS)
 

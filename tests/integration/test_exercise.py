@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from clinic_panel.__main__ import main
 from clinic_panel.errors import Unavailable
-from clinic_panel.exercise import specimens
+from clinic_panel.exercise import bench, commitment, specimens
 from clinic_panel.exercise.lines import TESTER, Outcome, Target
 from clinic_panel.exercise.run import exercise
 from clinic_panel.models.audit_log import Action, AuditEntry
@@ -107,10 +107,10 @@ def test_our_own_node_passes_every_check_and_keeps_one_study(ctx, node, today, w
     assert {name: len(found) for name, found in by_service(lines).items()} == {
         "C-ECHO": 1,
         "Worklist": 5,
-        "MPPS": 6,
+        "MPPS": 9,
         "C-STORE": 8,
         "Commitment": 2,
-        "C-FIND": 5,
+        "C-FIND": 6,
         "C-GET": 1,
         "C-MOVE": 1,
     }
@@ -148,6 +148,19 @@ def test_a_node_that_takes_what_it_must_not_fails(broken):
     ]
     offered = {line.service for line in lines if line.outcome is Outcome.NOT_OFFERED}
     assert offered >= {"Worklist", "MPPS", "Commitment", "C-FIND", "C-GET", "C-MOVE"}
+
+
+def test_the_tester_waits_for_a_report_as_long_as_it_says(broken, monkeypatch):
+    called = []
+
+    class Recorded(AE):
+        def associate(self, *args, **options):
+            called.append(self)
+            return super().associate(*args, **options)
+
+    monkeypatch.setattr(bench, "AE", Recorded)
+    list(commitment.commitment(bench.Bench(broken)))
+    assert [ae.network_timeout > commitment.PATIENCE_S for ae in called] == [True]
 
 
 def test_nobody_there_is_one_line_and_an_exit_code():
