@@ -81,10 +81,12 @@ class Appointment(Base):
         Index("ix_appointment_status_start_at", "status", "start_at"),
         # A station's own days.
         Index("ix_appointment_room_pk_start_at", "room_pk", "start_at"),
+        # A person's visits; to one station that asks for a name, without reading the others.
+        Index("ix_appointment_patient_pk_room_pk", "patient_pk", "room_pk"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    patient_pk: Mapped[int] = mapped_column(ForeignKey("patient.id"), index=True)
+    patient_pk: Mapped[int] = mapped_column(ForeignKey("patient.id"))
     room_pk: Mapped[int] = mapped_column(ForeignKey("room.id"))
     procedure_pk: Mapped[int] = mapped_column(ForeignKey("procedure.id"))
     start_at: Mapped[datetime] = mapped_column(index=True)
