@@ -55,6 +55,7 @@ def build_engine(settings: Settings) -> Engine:
             url,
             module=sqlite,
             hide_parameters=True,
+            pool_use_lifo=True,  # a commit empties the page cache of every connection but its own
             connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
         )
         event.listen(engine, "connect", _prepare_sqlite)
@@ -65,6 +66,7 @@ def build_engine(settings: Settings) -> Engine:
             url.set(drivername="postgresql+psycopg2"),
             hide_parameters=True,
             pool_pre_ping=True,
+            pool_use_lifo=True,  # the server's process that was used last has the tables at hand
             pool_size=10,
             max_overflow=20,
         )

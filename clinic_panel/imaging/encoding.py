@@ -46,42 +46,79 @@ class Items[Row]:
     fields: tuple[Field[Row] | Items[Row], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """One element: its tag, VR and length for each length a value had, padding included."""
+class _Heads(dict[int, str]):
+    """What stands before a value, by its length: what is constant, then tag, VR and length."""
 
-    index: int
-    vr: str
-    head: bytes
-    length: struct.Struct
-    pad: str
-    heads: dict[int, str]
+    def __init__(self, before: bytes, length: struct.Struct) -> None:
+        super().__init__()
+        self._before, self._length = before, length
 
-    def before(self, size: int) -> bytes:
-        """Return what stands before a value of so many bytes."""
-        return self.head + self.length.pack(size + size % 2)
-
-    def text(self, value: str) -> str:
-        """Return the element of an ASCII value, its bytes as characters."""
-        if self.vr in _NUMBERS:
-            value = _NUMBERS[self.vr].pack(int(value)).decode("latin-1") if value else ""
-        size = len(value)
-        head = self.heads.get(size)
-        if head is None:
-            head = self.heads[size] = self.before(size).decode("latin-1")
-        return head + value + self.pad if size & 1 else head + value
+    def __missing__(self, size: int) -> str:
+        head = self[size] = (self._before + self._length.pack(size + size % 2)).decode("latin-1")
+        return head
 
 
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    head: bytes
-    parts: tuple[bytes | _Leaf | _Branch, ...]
+class _Around(dict[int, str]):
+    """What stands before the elements of an item, by their length: the sequence and its item."""
+
+    def __init__(self, before: bytes) -> None:
+        super().__init__()
+        self._before = before
+
+    def __missing__(self, size: int) -> str:
+        lengths = _LENGTH.pack(size + 8) + _ITEM + _LENGTH.pack(size)
+        head = self[size] = (self._before + lengths).decode("latin-1")
+        return head
 
 
-@dataclass(frozen=True, slots=True)
-class _TextBranch:
-    head: str
-    parts: tuple[str | _Leaf | _TextBranch, ...]
+class _Run:
+    """Elements in a row, each with a value; bytes are characters here, as in all texts below."""
+
+    __slots__ = ("_heads", "_pads", "_start", "_stop")
+
+    def __init__(self, start: int, heads: Sequence[_Heads], pads: Sequence[str]) -> None:
+        self._start, self._stop = start, start + len(heads)
+        self._heads, self._pads = tuple(heads), tuple(pads)
+
+    def text(self, values: Sequence[str]) -> str:
+        """Return the elements, filled in."""
+        mine = zip(values[self._start : self._stop], self._heads, self._pads, strict=True)
+        return "".join(
+            [
+                heads[size] + value + pad if (size := len(value)) & 1 else heads[size] + value
+                for value, heads, pad in mine
+            ]
+        )
+
+
+class _Sequence:
+    """A sequence of one item."""
+
+    __slots__ = ("_around", "_parts")
+
+    def __init__(self, before: bytes, parts: Sequence[_Part]) -> None:
+        self._around, self._parts = _Around(before), tuple(parts)
+
+    def text(self, values: Sequence[str]) -> str:
+        """Return it, filled in."""
+        item = "".join([part.text(values) for part in self._parts])
+        return self._around[len(item)] + item
+
+
+class _Constant:
+    """What is the same in all answers."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, constant: bytes) -> None:
+        self._text = constant.decode("latin-1")
+
+    def text(self, _values: Sequence[str]) -> str:
+        """Return it."""
+        return self._text
+
+
+type _Part = _Run | _Sequence | _Constant
 
 
 class Template[Row]:
@@ -106,22 +143,34 @@ class Template[Row]:
         self._explicit = explicit
         self._declared = tuple(character_sets)
         self._sources: list[Callable[[Row], str]] = []
+        self._vrs: list[str] = []
         self._parts = tuple(self._compiled(fields))
-        self._texts = tuple(_as_text(part) for part in self._parts)
+        self._numbers = [index for index, vr in enumerate(self._vrs) if vr in _NUMBERS]
         self._ascii_head = self._head(charset.fitting(self._declared, ())).decode("latin-1")
-        self._encoders: dict[str, tuple[bytes, Encode]] = {}
+        self._encoders: dict[str, tuple[str, Encode]] = {}
 
     def encode(self, row: Row) -> bytes:
         """Return the data set of one answer."""
         values = [source(row) for source in self._sources]
-        if "".join(values).isascii():
-            return (self._ascii_head + _text(self._texts, values)).encode("latin-1")
+        head = self._ascii_head
+        if not "".join(values).isascii():
+            head, encode = self._chosen(values)
+            values = [
+                value if value.isascii() else encode(value, vr).decode("latin-1")
+                for value, vr in zip(values, self._vrs, strict=True)
+            ]
+        for index in self._numbers:
+            if value := values[index]:
+                values[index] = _NUMBERS[self._vrs[index]].pack(int(value)).decode("latin-1")
+        return (head + "".join([part.text(values) for part in self._parts])).encode("latin-1")
+
+    def _chosen(self, values: Sequence[str]) -> tuple[str, Encode]:
+        """Return the head of an answer in the character set that fits it, and what encodes it."""
         chosen = charset.fitting(self._declared, values)
         key = chosen if isinstance(chosen, str) else "\\".join(chosen)
         if key not in self._encoders:
-            self._encoders[key] = self._head(chosen), _encoder(chosen)
-        head, encode = self._encoders[key]
-        return head + _filled(self._parts, values, encode)
+            self._encoders[key] = self._head(chosen).decode("latin-1"), _encoder(chosen)
+        return self._encoders[key]
 
     def _head(self, chosen: str | list[str]) -> bytes:
         if not chosen:
@@ -131,31 +180,34 @@ class Template[Row]:
         packing = _SHORT if self._explicit else _LENGTH
         return self._tag(CHARACTER_SET_TAG, "CS") + packing.pack(len(value)) + value
 
-    def _compiled(
-        self, fields: Sequence[Field[Row] | Items[Row]]
-    ) -> Iterator[bytes | _Leaf | _Branch]:
-        constant = b""
+    def _compiled(self, fields: Sequence[Field[Row] | Items[Row]]) -> Iterator[_Part]:
+        before = b""  # what is constant goes with what follows it
+        heads: list[_Heads] = []
+        pads: list[str] = []
         for field in sorted(fields, key=lambda field: field.tag):
             if isinstance(field, Items):
-                part: _Leaf | _Branch = _Branch(
-                    self._tag(field.tag, "SQ"), tuple(self._compiled(field.fields))
+                if heads:
+                    yield _Run(len(self._sources) - len(heads), heads, pads)
+                    heads, pads = [], []
+                yield _Sequence(
+                    before + self._tag(field.tag, "SQ"), tuple(self._compiled(field.fields))
                 )
-            else:
-                head = self._tag(field.tag, field.vr)
-                is_short = self._explicit and field.vr not in _LONG_VRS
-                packing = _SHORT if is_short else _LENGTH
-                if field.source is None:
-                    constant += head + packing.pack(0)
-                    continue
-                pad = "\0" if field.vr == "UI" else " "
-                part = _Leaf(len(self._sources), field.vr, head, packing, pad, {})
-                self._sources.append(field.source)
-            if constant:
-                yield constant
-                constant = b""
-            yield part
-        if constant:
-            yield constant
+                before = b""
+                continue
+            before += self._tag(field.tag, field.vr)
+            packing = _SHORT if self._explicit and field.vr not in _LONG_VRS else _LENGTH
+            if field.source is None:
+                before += packing.pack(0)
+                continue
+            heads.append(_Heads(before, packing))
+            pads.append("\0" if field.vr == "UI" else " ")
+            self._sources.append(field.source)
+            self._vrs.append(field.vr)
+            before = b""
+        if heads:
+            yield _Run(len(self._sources) - len(heads), heads, pads)
+        if before:
+            yield _Constant(before)
 
     def _tag(self, tag: int, vr: str) -> bytes:
         head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
@@ -164,58 +216,11 @@ class Template[Row]:
         return head + vr.encode("ascii") + (b"\0\0" if vr in _LONG_VRS else b"")
 
 
-def _as_text(part: bytes | _Leaf | _Branch) -> str | _Leaf | _TextBranch:
-    if isinstance(part, bytes):
-        return part.decode("latin-1")
-    if isinstance(part, _Leaf):
-        return part
-    return _TextBranch(part.head.decode("latin-1"), tuple(_as_text(one) for one in part.parts))
-
-
-def _text(parts: Sequence[str | _Leaf | _TextBranch], values: Sequence[str]) -> str:
-    """Return elements of ASCII values, each byte as a character: one encoding makes them bytes."""
-    out = []
-    for part in parts:
-        if part.__class__ is _Leaf:
-            out.append(part.text(values[part.index]))
-        elif part.__class__ is str:
-            out.append(part)
-        elif isinstance(part, _TextBranch):
-            item = _text(part.parts, values)
-            length = len(item)
-            around = _LENGTH.pack(length + 8) + _ITEM + _LENGTH.pack(length)
-            out.append(part.head + around.decode("latin-1") + item)
-    return "".join(out)
-
-
-def _filled(
-    parts: Sequence[bytes | _Leaf | _Branch], values: Sequence[str], encode: Encode
-) -> bytes:
-    out: list[bytes] = []
-    for part in parts:
-        if isinstance(part, _Leaf):
-            value = encode(values[part.index], part.vr)
-            out += (part.before(len(value)), value)
-            if len(value) & 1:
-                out.append(part.pad.encode("ascii"))
-        elif isinstance(part, _Branch):
-            item = _filled(part.parts, values, encode)
-            length = len(item)
-            out += (part.head, _LENGTH.pack(length + 8), _ITEM, _LENGTH.pack(length), item)
-        else:
-            out.append(part)
-    return b"".join(out)
-
-
 def _encoder(chosen: str | list[str]) -> Encode:
     """Return how text becomes bytes in a character set, with code extensions (PS3.5 6.1.2.5)."""
     encodings = charset.encodings_to_write(chosen)
 
     def encode(text: str, vr: str) -> bytes:
-        if vr in _NUMBERS:
-            return _NUMBERS[vr].pack(int(text)) if text else b""
-        if text.isascii():
-            return text.encode("ascii")
         if vr not in _IN_CHARACTER_SET:
             return text.encode("ascii", "replace")
         if len(encodings) == 1:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, time
-from functools import lru_cache
+from datetime import date, datetime, time
+from functools import cache, lru_cache
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -23,6 +23,17 @@ CHARACTER_SET = "SpecificCharacterSet"
 NEVER_MATCHED = frozenset({CHARACTER_SET, "TimezoneOffsetFromUTC"})
 _LEVEL = "QueryRetrieveLevel"  # of archive queries, and not for a worklist to answer
 PENDING, PENDING_UNSUPPORTED = 0xFF00, 0xFF01
+
+
+@cache  # asked for hundreds of times by each query
+def _tag_of(keyword: str) -> int:
+    return int(tag_for_keyword(keyword) or 0)
+
+
+@cache
+def vr_of(keyword: str) -> str:
+    """Return the value representation of an attribute of the standard."""
+    return dictionary_VR(_tag_of(keyword))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,12 @@ class Key[Row]:
     @property
     def tag(self) -> int:
         """Its tag as a number."""
-        return int(tag_for_keyword(self.keyword) or 0)
+        return _tag_of(self.keyword)
 
     @property
     def vr(self) -> str:
         """Value representation."""
-        return dictionary_VR(self.tag)
+        return vr_of(self.keyword)
 
     @property
     def is_matched(self) -> bool:
@@ -166,7 +177,7 @@ def date_text(day: date | None) -> str:
     return "" if day is None else f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 
-def time_text(at: time | None) -> str:
+def time_text(at: time | datetime | None) -> str:
     """Return a time of day as TM, with its fraction where there is one."""
     if at is None:
         return ""

@@ -47,6 +47,9 @@ def matcher(element: DataElement) -> Callable[[str], bool]:
 
 
 def _wildcard(key: str) -> Callable[[str], bool]:
+    if key.endswith("*") and not has_wildcard(key[:-1]):
+        beginning = key[:-1]
+        return lambda have: have.startswith(beginning)
     if has_wildcard(key):
         return lambda have: wildcard_matches(key, have)
     return lambda have: key == have
@@ -57,20 +60,23 @@ def _person_name(key: str) -> Callable[[str], bool]:
 
     A key of several groups matches group by group; one that it leaves empty may be anything.
     """
-    pattern = validation.folded(key).strip()
+    matches = _wildcard(validation.folded(key).strip())
     groups_asked = (validation.folded(group) for group in key.split("="))
-    wanted = ["" if is_universal(group) else group for group in groups_asked]
+    wanted = [None if is_universal(group) else _wildcard(group) for group in groups_asked]
     is_grouped = "=" in key and any(wanted)
 
     def fits(have: str) -> bool:
+        if not is_grouped and "=" not in have:  # most names
+            folded = _folded(have)
+            return bool(folded) and matches(folded)
         groups = have.split("=")
         if is_grouped and all(
-            not one or (part and wildcard_matches(one, _folded(part)))
-            for one, part in zip_longest(wanted, groups, fillvalue="")
+            test is None or bool(part and test(_folded(part)))
+            for test, part in zip_longest(wanted, groups, fillvalue=None)
         ):
             return True
-        folded = map(_folded, (*groups, have) if len(groups) > 1 else groups)
-        return any(wildcard_matches(pattern, group) for group in folded if group)
+        several = (*groups, have) if len(groups) > 1 else groups
+        return any(matches(group) for group in map(_folded, several) if group)
 
     return fits
 

@@ -21,11 +21,11 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import narrowing, searches
 from clinic_panel.services.query_keys import ArchiveKey, ArchiveQuery, Row, same_patient
 from clinic_panel.services.query_levels import QueryLevel
+from clinic_panel.services.scan import scan
 from clinic_panel.services.searches import Search
 
 LIMIT = 20_000  # answers to one query
 COMPARED_AT_MOST = 500_000  # rows that one query may cost us to look at
-_BATCH = 1000
 _LOOKED_UP = 5000  # values of one key that a statement takes
 _newer, _image, _its_series = aliased(Study), aliased(Instance), aliased(Series)
 
@@ -54,15 +54,12 @@ def find(ctx: Context, query: ArchiveQuery, note: Callable[[Search], None] | Non
     ctx.require(Permission.PATIENT_READ, Permission.IMAGE_READ)
     fitting: list[Row] = []
     compared = 0
-    with ctx.read() as session:
-        connection = session.connection()
-        statement = _statement(query, connection.dialect.name)
-        for row in connection.execute(statement.execution_options(yield_per=_BATCH)):
-            compared += 1
-            if not query.excluded_by(row):
-                fitting.append(row)
-            if len(fitting) > LIMIT or compared == COMPARED_AT_MOST:
-                break
+    for row in scan(ctx, _statement(query, ctx.dialect), at_most=COMPARED_AT_MOST):
+        compared += 1
+        if not query.excluded_by(row):
+            fitting.append(row)
+        if len(fitting) > LIMIT or compared == COMPARED_AT_MOST:
+            break
     found = Found(fitting[:LIMIT], len(fitting) > LIMIT or compared == COMPARED_AT_MOST)
     search = Search(ctx.clock(), "archive", len(found.rows), query.level.value)
     if note is None:

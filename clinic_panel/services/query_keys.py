@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from sqlalchemy import ColumnElement, Text, and_, func, or_, select
 from sqlalchemy.ext.compiler import compiles
@@ -21,7 +21,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from clinic_panel.errors import ClinicError
 from clinic_panel.imaging import charset
 from clinic_panel.imaging.encoding import Field, Template
-from clinic_panel.imaging.identifiers import Asked, Key, date_text, time_text
+from clinic_panel.imaging.identifiers import Asked, Key, date_text, time_text, vr_of
 from clinic_panel.imaging.matching import has_wildcard, is_universal, text_of, values
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.services.query_levels import QueryLevel, QueryModel, model_of
@@ -54,7 +54,7 @@ class ArchiveKey:
     @property
     def vr(self) -> str:
         """Value representation."""
-        return dictionary_VR(tag_for_keyword(self.keyword) or 0)
+        return vr_of(self.keyword)
 
 
 class _Distinct(FunctionElement[str]):
@@ -236,6 +236,7 @@ def _check_unique_keys(identifier: Dataset, above: tuple[QueryLevel, ...]) -> No
             raise WrongIdentifier(f"one value of {keyword} is needed", keyword=keyword)
 
 
+@lru_cache(maxsize=1024)
 def _read_from(index: int, key: ArchiveKey) -> Key[Row]:
     """Return a key of the model whose text is at ``index`` of the row."""
     text = _joined if key.keyword == "SOPClassesInStudy" else _TEXT_OF.get(key.vr)

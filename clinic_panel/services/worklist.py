@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, String, func, or_, select, type_coerce
+from sqlalchemy.types import NULLTYPE
 
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import Appointment, AppointmentStatus, Procedure, Room
@@ -17,6 +19,7 @@ from clinic_panel.models.patient import Patient
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services import narrowing, searches
+from clinic_panel.services.scan import scan
 from clinic_panel.services.searches import Search
 from clinic_panel.services.worklist_keys import (
     NOT_SCHEDULED,
@@ -35,17 +38,20 @@ SCHEDULED = (
 LIMIT = 5000  # answers to one query
 COMPARED_AT_MOST = 50_000  # bookings that one query may cost us to look at
 EXPLAINED_AT_MOST = 300  # candidates whose fate the recorder keeps
+_EXPLAINED_AT_ONCE = 32  # before it lets others have their turn
 _BATCH = 500
 _TELLING = 3  # letters at the beginning of a name that leave few people
 _UNDONE = or_(
     Appointment.exam_status.is_(None),
     Appointment.exam_status != PerformedStatus.COMPLETED,
 )
+# As a `ScheduledStep` has them. Enumerated values are taken as the text they are stored as, and
+# moments as the driver gives them: to make objects of them takes longer than to read them.
 _COLUMNS = (
     Appointment.id,
-    Appointment.status,
-    Appointment.start_at,
-    Appointment.end_at,
+    type_coerce(Appointment.status, String),
+    type_coerce(Appointment.start_at, NULLTYPE),
+    type_coerce(Appointment.end_at, NULLTYPE),
     Room.station_ae_title,
     Room.room_name,
     Room.modality,
@@ -53,7 +59,7 @@ _COLUMNS = (
     Appointment.requested_procedure_id,
     Procedure.requested_procedure_description,
     Procedure.code_value,
-    Appointment.priority,
+    type_coerce(Appointment.priority, String),
     Appointment.reason_for_the_requested_procedure,
     Appointment.study_instance_uid,
     Appointment.accession_number,
@@ -66,7 +72,7 @@ _COLUMNS = (
     Patient.patient_sex,
     Patient.allergies,
     Patient.patient_comments,
-    Appointment.exam_status,
+    func.coalesce(type_coerce(Appointment.exam_status, String), ""),
 )
 
 
@@ -96,18 +102,15 @@ def scheduled_steps(
     ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
     fitting: list[ScheduledStep] = []
     compared = 0
-    with ctx.read() as session:
-        connection = session.connection()  # rows, past the unit of work
-        narrowed = query.narrowed
-        wanted = _narrowed(ctx, narrowed, connection.dialect.name).where(_open(narrowed), _UNDONE)
-        wanted = wanted.order_by(Appointment.start_at, Appointment.id).limit(COMPARED_AT_MOST)
-        for row in connection.execute(wanted.execution_options(yield_per=_BATCH)):
-            compared += 1
-            step = _step(ctx, row)
-            if not query.excluded_by(step):
-                fitting.append(step)
-                if len(fitting) > LIMIT:
-                    break
+    narrowed = query.narrowed
+    wanted = _narrowed(ctx, narrowed).where(_open(narrowed), _UNDONE)
+    wanted = wanted.order_by(Appointment.start_at, Appointment.id)
+    for step in _steps(ctx, scan(ctx, wanted, at_most=COMPARED_AT_MOST)):
+        compared += 1
+        if not query.excluded_by(step):
+            fitting.append(step)
+            if len(fitting) > LIMIT:
+                break
     steps = fitting[:LIMIT]
     is_cut = len(fitting) > LIMIT or compared == COMPARED_AT_MOST
     search = Search(ctx.clock(), "worklist", len(steps))
@@ -133,8 +136,8 @@ class Considered:
 class Candidates:
     """The bookings that queries are explained by, read once for all that are explained together."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: Context, give_way: Callable[[], None] = lambda: None) -> None:
+        self._ctx, self._give_way = ctx, give_way
         self._read: dict[StepFilter, list[ScheduledStep]] = {}
 
     def considered(self, query: WorklistQuery) -> Considered:
@@ -152,13 +155,13 @@ class Candidates:
         first = asked.first_day or min(ctx.today(), asked.last_day or date.max)
         days = StepFilter(first_day=first, last_day=asked.last_day)
         if days not in self._read:
-            with ctx.read() as session:
-                rows = _narrowed(ctx, days, session.connection().dialect.name)
-                rows = rows.order_by(Appointment.start_at, Appointment.id).limit(EXPLAINED_AT_MOST)
-                self._read[days] = [_step(ctx, row) for row in session.execute(rows)]
+            rows = _narrowed(ctx, days).order_by(Appointment.start_at, Appointment.id)
+            self._read[days] = list(_steps(ctx, scan(ctx, rows, at_most=EXPLAINED_AT_MOST)))
         steps = self._read[days]
         fates: dict[str, list[int]] = {}
-        for step in steps:
+        for index, step in enumerate(steps):
+            if index % _EXPLAINED_AT_ONCE == 0:
+                self._give_way()
             fates.setdefault(fate(query, step), []).append(step.appointment_id)
         return Considered(steps, fates)
 
@@ -195,8 +198,8 @@ def steps_by_id(ctx: Context, appointment_ids: list[int]) -> dict[int, Scheduled
     ids = iter(dict.fromkeys(appointment_ids))
     with ctx.read() as session:
         while chunk := list(islice(ids, _BATCH)):
-            for row in session.execute(_joined().where(Appointment.id.in_(chunk))):
-                step = _step(ctx, row)
+            rows = session.connection().execute(_joined().where(Appointment.id.in_(chunk)))
+            for step in _steps(ctx, rows):
                 found[step.appointment_id] = step
     return found
 
@@ -216,7 +219,8 @@ def _joined(*, by_person: bool = False) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _narrowed(ctx: Context, wanted: StepFilter, dialect: str) -> Select[*tuple[Any, ...]]:
+def _narrowed(ctx: Context, wanted: StepFilter) -> Select[*tuple[Any, ...]]:
+    dialect = ctx.dialect
     query = _joined(by_person=dialect == "sqlite" and _names_few(wanted))
     if wanted.first_day is not None:
         query = query.where(Appointment.start_at >= ctx.day_bounds(wanted.first_day)[0])
@@ -257,9 +261,21 @@ def _open(wanted: StepFilter) -> ColumnElement[bool]:
     return Appointment.status.in_(SCHEDULED)
 
 
-def _step(ctx: Context, row: Row[*tuple[Any, ...]]) -> ScheduledStep:
-    appointment_id, status, start_at, end_at, *texts = tuple(row)
-    texts[7] = texts[7].value  # the priority
-    texts[-1] = texts[-1].value if texts[-1] else ""  # the examination
-    moments = start_at.astimezone(ctx.zone), end_at.astimezone(ctx.zone)
-    return ScheduledStep(appointment_id, status.value, *moments, *texts)
+class _Moments(dict[Any, datetime]):
+    """Moments in a zone, by how the driver gives them: many bookings begin at the same."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        super().__init__()
+        self._zone = zone
+
+    def __missing__(self, stored: str | datetime) -> datetime:
+        moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+        local = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(self._zone)
+        self[stored] = local
+        return local
+
+
+def _steps(ctx: Context, rows: Iterable[Row[*tuple[Any, ...]]]) -> Iterator[ScheduledStep]:
+    moments = _Moments(ctx.zone)
+    for appointment_id, status, start_at, end_at, *others in rows:
+        yield ScheduledStep(appointment_id, status, moments[start_at], moments[end_at], *others)

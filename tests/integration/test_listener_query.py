@@ -20,7 +20,7 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.flight import RequestRecord
 from clinic_panel.models.imaging import Instance, Series
 from clinic_panel.services import query as archive_query
-from clinic_panel.services import searches
+from clinic_panel.services import scan, searches
 from clinic_panel.validation import folded
 from listener import audits
 from listener.server import Node
@@ -321,6 +321,14 @@ def test_more_than_the_limit_is_no_success(node, studies, monkeypatch):
     assert len(answers) == 2
     assert statuses[-1].Status == 0xA700
     assert statuses[-1].ErrorComment == "more than 2 match: narrow the query"
+
+
+@pytest.mark.parametrize("database", ["postgresql"])
+def test_more_than_one_piece_comes_whole_and_in_order(node, studies, monkeypatch):
+    in_one = [answer.StudyInstanceUID for answer in found(node, keys("STUDY"))]
+    monkeypatch.setattr(scan, "AT_ONCE", 2)
+    in_pieces = [answer.StudyInstanceUID for answer in found(node, keys("STUDY"))]
+    assert in_one == in_pieces == list(reversed(studies.values()))
 
 
 @on_sqlite
