@@ -205,23 +205,33 @@ def steps_by_id(ctx: Context, appointment_ids: list[int]) -> dict[int, Scheduled
 
 
 @cache
-def _joined(*, by_person: bool = False) -> Select[*tuple[Any, ...]]:
-    """Join what a step is made of; `by_person` hides the index of the rooms from SQLite.
+def _joined(*, by_person: bool = False, by_name: bool = False) -> Select[*tuple[Any, ...]]:
+    """Join what a step is made of.
 
-    Without statistics it goes through all that a station ever did, and compares the name.
+    Parameters
+    ----------
+    by_person
+        Hide the index of the rooms from SQLite: without statistics it goes through all that a
+        station ever did, and compares the name.
+    by_name
+        Hide that a visit leads to its person: SQLite reads all who are called so before their
+        visits, and not only those who have one.
     """
     room_pk = func.coalesce(Appointment.room_pk, 0) if by_person else Appointment.room_pk
+    patient_pk = func.coalesce(Appointment.patient_pk, 0) if by_name else Appointment.patient_pk
     return (
         select(*_COLUMNS)
         .join(Room, room_pk == Room.id)
-        .join(Patient, Appointment.patient_pk == Patient.id)
+        .join(Patient, patient_pk == Patient.id)
         .join(Procedure, Appointment.procedure_pk == Procedure.id)
     )
 
 
 def _narrowed(ctx: Context, wanted: StepFilter) -> Select[*tuple[Any, ...]]:
     dialect = ctx.dialect
-    query = _joined(by_person=dialect == "sqlite" and _names_few(wanted))
+    by_person = dialect == "sqlite" and _names_few(wanted)
+    by_name = by_person and not wanted.patient_id and "=" not in wanted.patient_name
+    query = _joined(by_person=by_person, by_name=by_name)
     if wanted.first_day is not None:
         query = query.where(Appointment.start_at >= ctx.day_bounds(wanted.first_day)[0])
     if wanted.last_day is not None:
