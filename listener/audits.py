@@ -12,20 +12,22 @@ from clinic_panel.context import Context
 from clinic_panel.errors import Unavailable
 from clinic_panel.services import searches
 from clinic_panel.services.searches import Search
+from listener.courtesy import Courtesy
 
 log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 1024
 _BATCH = 64
 _RETRY_S = 1.0
-_GATHER_S = 0.05  # what is asked in a row is written in one transaction, beside the next query
+_GATHER_S = 0.05  # what is asked in a row is written in one transaction
+_PATIENCE_S = 0.1  # while a query is answered
 
 
 class Audits:
     """Writes the entries of this process's queries, in its own thread."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: Context, courtesy: Courtesy) -> None:
+        self._ctx, self._courtesy = ctx, courtesy
         self._queue: queue.Queue[Search | None] = queue.Queue(WAITING_AT_MOST)
         self._fails = False
         self._closing = threading.Event()
@@ -83,6 +85,8 @@ class Audits:
             while len(taken) < _BATCH and not self._queue.empty():
                 taken.append(self._queue.get())
             is_over = None in taken
+            if not self._hurry.is_set():
+                self._courtesy.patience(_PATIENCE_S)()
             self._write([search for search in taken if search is not None])
             for _ in taken:
                 self._queue.task_done()

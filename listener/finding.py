@@ -18,6 +18,7 @@ from clinic_panel.context import Context
 from clinic_panel.services.query_levels import MODELS
 from listener.answers import FindResponses
 from listener.audits import Audits
+from listener.courtesy import Courtesy
 from listener.handlers import CANCELLED, SOP_CLASS_NOT_SUPPORTED, peer_of
 from listener.query import Outcome, failed, search
 from listener.recorder import Recorder
@@ -32,13 +33,22 @@ _SERVED = frozenset(
 class Finding:
     """Serves C-FIND for the associations of one process, on the event-driven receiver."""
 
-    def __init__(self, ctx: Context, recorder: Recorder, audits: Audits) -> None:
+    def __init__(
+        self, ctx: Context, recorder: Recorder, audits: Audits, courtesy: Courtesy
+    ) -> None:
         self._ctx, self._recorder, self._audits = ctx, recorder, audits
+        self._courtesy = courtesy
 
     def serve(
         self, association: Association, request: C_FIND, context: PresentationContext
     ) -> None:
         """Answer one request, whatever happens."""
+        with self._courtesy.serving():
+            self._serve(association, request, context)
+
+    def _serve(
+        self, association: Association, request: C_FIND, context: PresentationContext
+    ) -> None:
         event = evt.Event(
             association,
             evt.EVT_C_FIND,

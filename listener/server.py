@@ -28,6 +28,7 @@ from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
 from listener.contexts import copied, supported_contexts
+from listener.courtesy import Courtesy
 from listener.finding import Finding
 from listener.index_writer import IndexWriter
 from listener.limits import Admission, Limits
@@ -56,6 +57,7 @@ APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 BACKLOG = 128
 HESITATE_S = 0.002  # for each connection a process has, before it accepts another
 HESITATE_AT_MOST_S = 0.05
+EXPLAINING_WAITS_S = 1.0  # while queries are answered, for what is written together
 REFUSAL_EVERY_S = 60.0  # one audit entry a minute for each peer: a refused device tries for ever
 _REFUSALS_KEPT = 1000
 
@@ -92,12 +94,15 @@ class Node:
         self._turns = turn_lock(ctx.settings)
         writer = IndexWriter(self.ingest.index, self.ingest.say_arrivals, self._turns)
         self.storage = Storage(ctx.store, writer, self.limits)
+        courtesy = Courtesy()
         self.recorder = Recorder(
-            lambda flights: flight.keep(ctx, flights), lambda: flight.sweep(ctx), ctx.clock
+            lambda flights: flight.keep(ctx, flights, courtesy.patience(EXPLAINING_WAITS_S)),
+            lambda: flight.sweep(ctx),
+            ctx.clock,
         )
         self.commitments = Commitments(ctx)
-        self.audits = Audits(ctx)
-        self.finding = Finding(ctx, self.recorder, self.audits)
+        self.audits = Audits(ctx, courtesy)
+        self.finding = Finding(ctx, self.recorder, self.audits, courtesy)
         self._decoder = IsolatedDecoder()
         self.retrieval = Retrieval(ctx, self._decoder)
         self._associations: dict[Association, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -44,24 +44,52 @@ def record(
     detail
         Row ids, counts, names of changed fields; never a value that describes a person.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(_CHAIN_LOCK)))
-    session.flush()
-    connection = session.connection()
-    previous = connection.scalar(_LAST)
-    entry = AuditEntry(
+    entry = _entry(ctx, action, detail)
+    entry.subject_type = subject.__tablename__ if subject is not None else ""
+    entry.subject_id = getattr(subject, "id", None)
+    entry.patient_pk = patient_pk
+    _append(session, ctx.settings.secret, [entry])
+
+
+def record_together(
+    session: Session, action: Action, entries: Sequence[tuple[Context, dict[str, Any]]]
+) -> None:
+    """Add entries about no row, each with who acted and when, in their order.
+
+    Parameters
+    ----------
+    entries
+        The context of each, all of one clinic, and its detail as for `record`.
+    """
+    if entries:
+        made = [_entry(ctx, action, detail) for ctx, detail in entries]
+        _append(session, entries[0][0].settings.secret, made)
+
+
+def _entry(ctx: Context, action: Action, detail: dict[str, Any]) -> AuditEntry:
+    return AuditEntry(
         at=ctx.clock(),
         username=ctx.actor.username,
         role=ctx.actor.role.value,
         address=ctx.actor.address,
         action=action,
-        subject_type=subject.__tablename__ if subject is not None else "",
-        subject_id=getattr(subject, "id", None),
-        patient_pk=patient_pk,
+        subject_type="",
         detail=detail,
     )
-    entry.seal(ctx.settings.secret, previous or GENESIS)
-    connection.execute(_ADD, {name: getattr(entry, name) for name in _COLUMNS})
+
+
+def _append(session: Session, key: bytes, entries: Sequence[AuditEntry]) -> None:
+    """Tie entries to the chain, in one statement after the caller's own."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_CHAIN_LOCK)))
+    session.flush()
+    connection = session.connection()
+    previous = connection.scalar(_LAST) or GENESIS
+    for entry in entries:
+        entry.seal(key, previous)
+        previous = entry.entry_hmac
+    rows = [{name: getattr(entry, name) for name in _COLUMNS} for entry in entries]
+    connection.execute(_ADD, rows)
 
 
 @dataclass(frozen=True, slots=True)

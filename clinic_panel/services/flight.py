@@ -6,7 +6,7 @@ that fitted it then. So the record names nobody, and a query can still be run ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,11 +100,18 @@ class Flight:
     asked: tuple[Asked, ...] = ()
 
 
-def keep(ctx: Context, flights: Sequence[Flight]) -> list[int]:
+def keep(
+    ctx: Context, flights: Sequence[Flight], give_way: Callable[[], None] = lambda: None
+) -> list[int]:
     """Write associations, new or as they stand now, with what was asked since; return their ids.
 
     Worklist queries are explained here, by the bookings as they are now: milliseconds later, and
     not while the device waits.
+
+    Parameters
+    ----------
+    give_way
+        Called between pieces of work, before anything is written: may take its time.
 
     Raises
     ------
@@ -112,8 +119,9 @@ def keep(ctx: Context, flights: Sequence[Flight]) -> list[int]:
         Nothing was kept.
     """
     ctx.require(Permission.DICOM_WRITE)
-    among = worklist.Candidates(ctx)
+    among = worklist.Candidates(ctx, give_way)
     explained = [[_explained(among, asked) for asked in flight.asked] for flight in flights]
+    give_way()
     now, ids = ctx.clock(), []
     with ctx.begin() as session:
         for flight, requests in zip(flights, explained, strict=True):

@@ -35,13 +35,17 @@ def record(ctx: Context, searches: Sequence[Search]) -> None:
     """
     ctx.require(Permission.PATIENT_READ)
     with ctx.begin() as session:
-        for search in searches:
-            detail: dict[str, Any] = {"list": search.searched, "found": search.found}
-            if search.level:
-                detail["level"] = search.level
-            if search.ae_title:
-                detail["ae_title"] = search.ae_title
-            audit.record(_then(ctx, search), session, Action.SEARCH, **detail)
+        entries = [(_then(ctx, search), _detail(search)) for search in searches]
+        audit.record_together(session, Action.SEARCH, entries)
+
+
+def _detail(search: Search) -> dict[str, Any]:
+    detail: dict[str, Any] = {"list": search.searched, "found": search.found}
+    if search.level:
+        detail["level"] = search.level
+    if search.ae_title:
+        detail["ae_title"] = search.ae_title
+    return detail
 
 
 def _then(ctx: Context, search: Search) -> Context:

@@ -156,14 +156,19 @@ class Candidates:
         days = StepFilter(first_day=first, last_day=asked.last_day)
         if days not in self._read:
             rows = _narrowed(ctx, days).order_by(Appointment.start_at, Appointment.id)
-            self._read[days] = list(_steps(ctx, scan(ctx, rows, at_most=EXPLAINED_AT_MOST)))
+            found = _steps(ctx, scan(ctx, rows, at_most=EXPLAINED_AT_MOST))
+            self._read[days] = list(self._one_by_one(found))
         steps = self._read[days]
         fates: dict[str, list[int]] = {}
+        for step in self._one_by_one(steps):
+            fates.setdefault(fate(query, step), []).append(step.appointment_id)
+        return Considered(steps, fates)
+
+    def _one_by_one(self, steps: Iterable[ScheduledStep]) -> Iterator[ScheduledStep]:
         for index, step in enumerate(steps):
             if index % _EXPLAINED_AT_ONCE == 0:
                 self._give_way()
-            fates.setdefault(fate(query, step), []).append(step.appointment_id)
-        return Considered(steps, fates)
+            yield step
 
 
 def fate(query: WorklistQuery, step: ScheduledStep) -> str:
