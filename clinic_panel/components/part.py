@@ -36,6 +36,10 @@ class Part(Script):
         super().__init__(**params)
 
     @classmethod
+    def _is_whole(cls) -> bool:
+        return bool(cls._source)
+
+    @classmethod
     @functools.cache
     def _render_esm(cls, compiled: bool | str = True, server: bool = False) -> str:
         return textwrap.dedent(_text("dom.js") + _text(f"{cls._source}.js"))

@@ -14,9 +14,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clinic_panel.components.script import SCRIPTS_AT, script_at
 from clinic_panel.errors import ClinicError
 from clinic_panel.logs import where
 from clinic_panel.web import notices
+from clinic_panel.web.headers import NEVER
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class StaticFiles:
         path = scope["path"]
         asset = self._assets.get(path)
         if asset is None:
-            answer = await _collect(self._app, scope, receive)
+            is_script = path.startswith(SCRIPTS_AT)
+            answer = _script(path) if is_script else await _collect(self._app, scope, receive)
             if answer.status_code != 200:
                 return answer
             asset = await anyio.to_thread.run_sync(
@@ -76,6 +79,14 @@ def _own(name: str) -> Response:
     if "/" in name or name.startswith(".") or not file.is_file():
         return Response("Not found", 404, media_type="text/plain")
     return FileResponse(file)
+
+
+def _script(path: str) -> Response:
+    found = script_at(path)
+    if found is None:
+        # Said with its rule: what stands at this address otherwise may be kept for ever.
+        return Response("Not found", 404, {"Cache-Control": NEVER}, "text/plain")
+    return Response(found, media_type="text/javascript")
 
 
 def _respond(scope: Scope, asset: _Asset) -> Response:

@@ -30,7 +30,7 @@ ASK_FIRST = "no-cache"
 NEVER = "no-store"
 
 _HOST = re.compile(r"^[A-Za-z0-9._\[\]:-]{1,255}$")
-_NAMED_BY_CONTENT = re.compile(r"-[0-9A-Z]{8}\.woff2?$")
+_NAMED_BY_CONTENT = re.compile(r"-[0-9A-Z]{8}\.woff2?$|^/static/scripts/")
 
 
 class ResponseHeaders:
@@ -74,9 +74,9 @@ def policy(scope: Scope) -> str:
 def cache_rule(path: str, query: str) -> str:
     """Return how long a browser may keep an answer that does not say so itself.
 
-    Product files that carry their version in the address stay for ever, the others are asked for
-    again by their tag (an upgrade must not meet yesterday's scripts), and all the rest may hold
-    what only this user may see on a shared computer.
+    Product files that carry their version in the address or are named by their content stay for
+    ever, the others are asked for again by their tag (an upgrade must not meet yesterday's
+    scripts), and all the rest may hold what only this user may see on a shared computer.
     """
     if not path.startswith("/static/"):
         return NEVER

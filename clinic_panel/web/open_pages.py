@@ -16,6 +16,7 @@ import panel.ui as ui
 
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.live import Live
+from clinic_panel.components.script import offer_addresses
 from clinic_panel.components.shell import TopBar, shell
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError, Unavailable
@@ -65,6 +66,7 @@ class OpenPages:
 
         def build() -> Any:
             doc = pn.state.curdoc
+            offer_addresses(doc)
             visit: Visit = doc.session_context.request.user
             ctx = self._door.acting_for(visit)
             live = Live(self._feed, doc)

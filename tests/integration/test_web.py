@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 
 from clinic_panel import app as app_module
 from clinic_panel.components.shell import shell
+from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import system
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.audit_log import Action, AuditEntry
@@ -342,6 +343,11 @@ def test_static_files_are_compressed_tagged_and_kept(web):
         assert (again.status_code, again.content) == (304, b"")
         for path in ("/static/clinic/../door.py", "/static/clinic/%2e%2e/door.py"):
             assert client.get(path).status_code == 404
+        script = client.get(StudyViewer.address())
+        assert "immutable" in script.headers["cache-control"]
+        assert script.headers["content-type"].startswith("text/javascript")
+        unknown = client.get("/static/scripts/of-yesterday.js")
+        assert (unknown.status_code, unknown.headers["cache-control"]) == (404, "no-store")
 
 
 def test_a_page_that_fails_says_so_without_a_name(web, caplog):
