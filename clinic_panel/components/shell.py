@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import bokeh
 import panel as pn
 import panel.ui as ui
 import param
+from bokeh.document import Document
 from jinja2 import Template
+from jinja2.utils import htmlsafe_json_dumps
 from panel.io.resources import BASE_TEMPLATE
 
 from clinic_panel.components.part import HERE, Part
+from clinic_panel.components.script import Script, has_addresses
 
 NAVIGATION: tuple[dict[str, str], ...] = (
     {"id": "schedule", "label": "Schedule", "href": "/schedule", "icon": "calendar"},
@@ -53,7 +57,10 @@ THEME = {
 }
 
 WIDE = "@media (min-width: 1100px)"
-_SHIM = re.compile(r"<script[^>]*/es-module-shims[^>]*></script>")
+# What imports modules where a browser cannot: all of today's can. No figure draws by WebGL.
+_NEEDLESS = re.compile(r"<script[^>]*/(es-module-shims|bokeh-gl\.)[^>]*></script>")
+_UNVERSIONED = re.compile(r'(/js/bokeh[a-z-]*\.min\.js)"')
+_SOURCE = re.compile(r'<script type="text/javascript" src="([^"]+)"')
 PHONE = "@media (max-width: 719px)"
 PRINT = "@media print"
 UNROLLED = {"height": "auto", "overflow": "visible"}  # paper does not scroll
@@ -146,13 +153,35 @@ def entries_for(role: str) -> list[dict[str, str]]:
 def page_template() -> Template:
     """Return Panel's page with the clinic's first paint: bar, colours and a thin progress line."""
     source = (HERE / "page.html").read_text(encoding="utf-8")
-    parts = {"material": ui.Page._render_esm(server=True), "without_shim": _without_shim}
+    parts = {
+        "material": ui.Page._render_esm(server=True),
+        "needed": _needed,
+        "addresses_in": _SOURCE.findall,
+    }
     return BASE_TEMPLATE.environment.from_string(source, globals=parts)
 
 
-def _without_shim(scripts: str) -> str:
-    """Leave out what imports modules where a browser cannot: all of today's can."""
-    return _SHIM.sub("", scripts)
+def _needed(scripts: str) -> str:
+    """Leave out scripts that no page needs; with its version a browser need not ask again."""
+    return _UNVERSIONED.sub(rf'\1?v={bokeh.__version__}"', _NEEDLESS.sub("", scripts))
+
+
+def begin_early(doc: Document, part: Script, params: dict[str, Any], aside_px: int) -> None:
+    """Let the first part of a page begin in the page's own HTML, before Bokeh's scripts have come.
+
+    Parameters
+    ----------
+    part
+        Its script exports ``begin``, which is given a place and the params.
+    params
+        What it has to know: written into the page.
+    aside_px
+        Width of the column beside it; 0 for none.
+    """
+    if has_addresses(doc):
+        said = htmlsafe_json_dumps(params, default=float, separators=(",", ":"))
+        early = {"script": part.address(), "params": said, "aside_px": aside_px}
+        doc.template_variables["early"] = early
 
 
 def shell(

@@ -12,6 +12,7 @@ from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.live import Live
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.report_editor import ReportEditor
+from clinic_panel.components.shell import begin_early
 from clinic_panel.components.viewer.hanging import Wall
 from clinic_panel.components.viewer.kept import Kept
 from clinic_panel.components.viewer.preferred import Preferred
@@ -75,7 +76,7 @@ def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
     )
     form = FormDialog()
     _hang(ctx, live, lightbox, view, viewer, form, notice)
-    return framed(
+    whole = framed(
         ctx,
         TITLE,
         "reports" if ctx.may(Permission.REPORT_WRITE) else "schedule",
@@ -84,6 +85,8 @@ def page(ctx: Context, live: Live, lightbox: Lightbox) -> Any:
         aside_px=EDITOR_PX,
         overlays=[form, notice],
     )
+    begin_early(pn.state.curdoc, viewer, viewer.opening(), 0 if is_second else EDITOR_PX)
+    return whole
 
 
 def _hang(

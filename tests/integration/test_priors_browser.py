@@ -130,5 +130,6 @@ def test_a_second_window_follows_the_first_and_goes_at_sign_out(clinic, studies)
     open_study(clinic, prior, 1366)
     second.wait_for_url(f"**/study?id={prior}&second=1")
     expect(second.locator(".banner").first).to_contain_text("Study 2024-02-01")
+    expect(second.locator("#early")).to_have_count(0)  # the rest of the page has come
     with second.expect_event("close"):
         page.request.post(f"{clinic.url}/logout", headers={"Origin": clinic.url})

@@ -1,6 +1,9 @@
+import json
+import re
 from types import SimpleNamespace
 
 from clinic_panel.components.viewer.study import _runs
+from clinic_panel.components.viewer.viewer import StudyViewer
 
 
 def frames(*places: tuple[int, int]):
@@ -13,3 +16,12 @@ def test_frames_sorted_against_their_numbers_keep_their_own():
     asked = [(run["id"], run["frame"] + offset) for run in runs for offset in range(run["count"])]
     assert asked == [(7, 2), (7, 1), (7, 0), (8, 0), (8, 1), (9, 5)]
     assert {"id": 8, "frame": 0, "count": 2} in runs
+
+
+def test_a_browser_can_begin_with_what_the_page_says():
+    """The script finds no param missing before the page's model has come."""
+    asked = set(re.findall(r"\bmodel\.([a-z]\w*)", StudyViewer._esm))
+    said = StudyViewer().opening()
+    assert {"series", "measurements", "preferences"} <= asked
+    assert asked - {"on", "send_msg", "face"} <= set(said)
+    assert json.loads(json.dumps(said, default=float)) == said

@@ -24,7 +24,7 @@ class Parts {
     this.grid.append(...this.popups.map(({node}) => node));
     const area = make("div", "area");
     area.append(make("h1", "spoken", "Images"), this.toolbar(), this.rail.node, this.grid, this.live);
-    this.root.append(area);
+    this.root.append(make("style", "", STYLES), area); // in whichever shadow root it stands
     this.forget = listenForKeys(this);
     this.sizes = new ResizeObserver(([{contentRect}]) => this.fitPanes(contentRect.width));
     this.sizes.observe(this.root);

@@ -273,6 +273,13 @@ class ReadingArea extends Wall {
     if (!this.isOffered && this.active.shown) this.offerPrior();
   }
 
+  // Whether the active pane shows its image, or says why there is none.
+  get isSettled() {
+    const {active: pane, store} = this;
+    const {entry, failure, isPreview, dirty} = pane;
+    return !entry || Boolean(failure) || ((isPreview || store.frames.has(entry.key)) && !dirty);
+  }
+
   close() {
     this.forget();
     this.mpr?.close();
@@ -295,10 +302,15 @@ function keyOf({instance_id: id, frame}) {
 }
 
 export function render({model, el}) {
+  el.classList.add("viewer-host");
+  if (early) {
+    const begun = takeOver(model, el);
+    model.on("remove", () => begun.close());
+    return null;
+  }
   const area = new ReadingArea(model);
   area.sync.watch();
   area.read();
   model.on("remove", () => area.close());
-  el.classList.add("viewer-host");
   return area.root;
 }

@@ -1,5 +1,6 @@
 """The reading area: series rail, tools and viewport in one component that paints in the browser."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -35,12 +36,16 @@ _PARTS: Final = (
     *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "reduction.js"),
     *("block.js", "volume.js", "filling.js", "mpr.js", "insection.js", "section.js"),
     *("crossing.js", "slab.js", "snapshot.js", "share.js", "wall.js", "presented.js"),
-    *("comm.js", "sources.js", "sync.js", "viewer.js"),
+    *("comm.js", "sources.js", "sync.js", "viewer.js", "early.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
 HEADER_COLUMNS: Final = (
     *("depth", "tag", "vr", "keyword", "name", "value", "length", "note", "private"),
 )
+
+
+def _texts(names: tuple[str, ...]) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 class StudyViewer(Script):
@@ -281,9 +286,14 @@ class StudyViewer(Script):
         default=False, doc="Out: whether headers and documents are asked of ``papers``."
     )
 
-    _esm = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
-    _stylesheets = [(_HERE / part).read_text(encoding="utf-8") for part in _STYLES]
+    _esm = "\n".join([f"const STYLES = {json.dumps(_texts(_STYLES))};", _texts(_PARTS)])
     _rename = {"source": None, "papers": None, "asked": None, "pictured": None}
+
+    def opening(self) -> dict[str, Any]:
+        """The params a browser needs to begin before the page's model has come (``early.js``)."""
+        own = (name for name in self.param if StudyViewer.param[name].owner is StudyViewer)
+        left_out = {"name", *self._rename}
+        return {name: getattr(self, name) for name in own if name not in left_out}
 
     @param.depends("papers", watch=True, on_init=True)
     def _say_papers(self) -> None:
