@@ -82,6 +82,7 @@ class Clinic:
     """`clinic demo` as a process."""
 
     home: Path
+    checkout: Path = ROOT  # whose code it runs
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
@@ -110,7 +111,7 @@ class Clinic:
                 *("--port", str(self.http_port)),
                 *("--dicom-port", str(self.dicom_port)),
             ],
-            cwd=ROOT,
+            cwd=self.checkout,
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
