@@ -1,5 +1,6 @@
 """The whole statement, chapter by chapter in the order of PS3.2 Annex A."""
 
+from clinic_panel.archive import RESERVE_BYTES
 from clinic_panel.config import PREFIX, Settings
 from clinic_panel.documents.confidentiality import EDITION
 from clinic_panel.imaging.charset import python_encoding
@@ -13,7 +14,15 @@ from listener.conformance.markup import table
 from listener.limits import Limits
 from listener.server import APPLICATION_CONTEXT_NAME, REASONS
 
-_CONFIGURED = ("ae_title", "dicom_host", "dicom_port", "unknown_ae", "duplicates")
+_CONFIGURED = (
+    "ae_title",
+    "dicom_host",
+    "dicom_port",
+    "dicom_processes",
+    "unknown_ae",
+    "duplicates",
+    "commitment_grace_s",
+)
 _FURTHER = ("private_storage_classes", "private_transfer_syntaxes")
 _TLS = ("dicom_tls_cert", "dicom_tls_key", "dicom_tls_ca")
 
@@ -24,6 +33,10 @@ def statement() -> str:
         "# DICOM conformance statement of Clinic Panel",
         "Written by `python -m listener.conformance` from the tables the program itself uses; "
         "a test keeps it current. Structure: PS3.2 Annex A.",
+        "For those who connect devices and archives, and know DICOM. That two statements fit does "
+        "not prove that two systems work together: try it, with *Admin → Service check* or "
+        "`clinic simulate modality --check`. Statuses and tags are hexadecimal; SCU and SCP are "
+        "user and provider of a service, AE is an application entity.",
     ]
     for title, chapter in (
         ("1 Overview", services.overview),
@@ -79,6 +92,7 @@ def _association() -> str:
         ("ARTIM timer", f"{limits.artim_s:g} s", "closed"),
         ("Without a byte from the peer", f"{limits.idle_s:g} s", "A-ABORT"),
         ("Commit of the index row", f"{limits.index_s:g} s", "A700"),
+        ("Disk space kept free", f"{_bytes(RESERVE_BYTES)}, a twentieth of a small disk", "A700"),
         ("Depth of nested sequences", MAX_DEPTH, "C000"),
         (
             "Deflated data set, inflated",
