@@ -1,15 +1,18 @@
 """C-STORE throughput: this listener beside Orthanc, DCMTK and a plain pynetdicom handler.
 
-Every run starts its server on an empty folder and an empty database, sends a few objects to warm
-it up, then measures DCMTK's storescu (Nagle off) with the rest, spread over the associations. The
-repetitions of all servers are interleaved, so that a slow minute of the machine hits all of them;
-medians are compared.
+All servers are started once, each on an empty folder and an empty database, and take turns: a few
+objects to warm one up, then DCMTK's storescu (Nagle off) with the rest, spread over the
+associations. A turn takes seconds, so that a slow moment of the machine hits all of them; each
+round sends new objects, to the servers in another order. Compared are medians, and of ratios the
+median of the rounds.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,23 +23,26 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import create_engine, text
 
 from benchmarks import loads
 from benchmarks.folders import fresh
+from benchmarks.memory import Ballast
 from clinic_panel.config import Settings
 from clinic_panel.resources import build_engine, upgrade
 
 ORTHANC = shutil.which("Orthanc")
 ORTHANC_POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
 WARM_UP = 8
+UID_ROOT, ROUND_DIGITS = b"1.2.826.0.1.3680043.8.498.77.1", 6  # so that a round has its own UIDs
 PDU_BYTES = 131072
 START_S = 120
 
@@ -47,7 +53,6 @@ class Server(ABC):
 
     name: str
     means: str
-    rates: dict[int, list[float]] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def running(self, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -218,14 +223,15 @@ def make_images(folder: Path, count: int, edge_px: int) -> list[Path]:
     """Write CT slices of noise, so that nothing on the way can compress them."""
     folder.mkdir()
     noise = np.random.default_rng(1)
-    study, series = generate_uid(), generate_uid()
+    root = UID_ROOT.decode() + "0" * ROUND_DIGITS
+    study, series = f"{root}.1", f"{root}.2"
     paths = []
     for number in range(count):
         ds = Dataset()
         ds.file_meta = FileMetaDataset()
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{root}.3.{number + 1}"
         ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
         ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Bench^Mark", "B", "", ""
         ds.AccessionNumber, ds.StudyID, ds.ReferringPhysicianName = "", "", ""
@@ -251,9 +257,16 @@ def send(port: int, images: list[Path]) -> None:
     )
 
 
-def measure(server: Server, folder: Path, images: list[Path], associations: int) -> float:
-    """Return the instances a second of one run."""
-    port = free_port()
+def renew(images: list[Path], number: int) -> None:
+    """Make new objects of what was sent, for the round of that number."""
+    for path in images:
+        content = path.read_bytes()
+        before = content[content.index(UID_ROOT) :][: len(UID_ROOT) + ROUND_DIGITS]
+        path.write_bytes(content.replace(before, UID_ROOT + b"%0*d" % (ROUND_DIGITS, number)))
+
+
+def measure(port: int, images: list[Path], associations: int) -> float:
+    """Return the instances a second of one turn."""
     failed: list[BaseException] = []
 
     def sender(share: list[Path]) -> None:
@@ -262,23 +275,49 @@ def measure(server: Server, folder: Path, images: list[Path], associations: int)
         except subprocess.CalledProcessError as error:
             failed.append(error)
 
-    try:
-        with server.running(folder, port):
-            send(port, images[:WARM_UP])
-            rest = images[WARM_UP:]
-            shares = [rest[n::associations] for n in range(associations)]
-            threads = [threading.Thread(target=sender, args=(share,)) for share in shares]
-            began = time.perf_counter()
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            seconds = time.perf_counter() - began
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    send(port, images[:WARM_UP])
+    rest = images[WARM_UP:]
+    shares = [rest[n::associations] for n in range(associations)]
+    threads = [threading.Thread(target=sender, args=(share,)) for share in shares]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
     if failed:
         raise failed[0]
     return len(rest) / seconds
+
+
+def compare(
+    found: Sequence[Server],
+    home: Path,
+    images: list[Path],
+    associations: Sequence[int],
+    repetitions: int,
+) -> dict[tuple[str, int], list[float]]:
+    """Let the servers take turns; return the instances a second of each by associations."""
+    rates: dict[tuple[str, int], list[float]] = defaultdict(list)
+    ballast, numbers = Ballast(), itertools.count(1)
+    with contextlib.ExitStack() as stack:
+        stack.callback(ballast.release)
+        ports = {server.name: free_port() for server in found}
+        for server in found:
+            folder = fresh(home)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(server.running(folder, ports[server.name]))
+        for repetition, count in itertools.product(range(repetitions), associations):
+            renew(images, next(numbers))
+            ballast.fill()
+            for server in random.sample(found, len(found)):
+                rate = measure(ports[server.name], images, count)
+                rates[server.name, count].append(rate)
+                print(
+                    f"{repetition + 1}/{repetitions}  {count} assoc.  {server.name}: {rate:.0f}/s",
+                    file=sys.stderr,
+                )
+    return rates
 
 
 def servers(cluster: Cluster | None) -> list[Server]:
@@ -307,31 +346,33 @@ def other_loads(found: list[Server], home: Path, images: list[Path], full: bool)
     )
 
 
-def report(found: list[Server], associations: list[int]) -> str:
+def report(
+    found: list[Server], rates: Mapping[tuple[str, int], list[float]], associations: list[int]
+) -> str:
     """Return the medians, and the ratios of ours to the others', as a Markdown table."""
     heads = "".join(f" {n} assoc. |" for n in associations)
     lines = [f"| receiver |{heads} Success means |", "|---|" + "---|" * (len(associations) + 1)]
     for server in found:
-        cells = "".join(f" {_shown(server.rates.get(n, []))} |" for n in associations)
+        cells = "".join(f" {_shown(rates[server.name, n])} |" for n in associations)
         lines.append(f"| {server.name} |{cells} {server.means} |")
-    by_name = {server.name: server for server in found}
+    names = {server.name for server in found}
     for ours, other in (
         ("ours, SQLite", "Orthanc, SQLite"),
         ("ours, PostgreSQL", "Orthanc, PostgreSQL"),
         ("ours, SQLite", "DCMTK storescp"),
         ("ours, SQLite", "pynetdicom, plain handler"),
     ):
-        if ours in by_name and other in by_name:
+        if ours in names and other in names:
             ratios = "".join(
-                f" {_median(by_name[ours], n) / _median(by_name[other], n):.2f}x |"
-                for n in associations
+                f" {ratio(rates[ours, n], rates[other, n]):.2f}x |" for n in associations
             )
             lines.append(f"| *{ours} / {other}* |{ratios} |")
     return "\n".join(lines)
 
 
-def _median(server: Server, associations: int) -> float:
-    return statistics.median(server.rates[associations])
+def ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of what the rounds say."""
+    return statistics.median(mine / theirs for mine, theirs in zip(ours, others, strict=True))
 
 
 def _shown(rates: list[float]) -> str:
@@ -367,16 +408,13 @@ def main(arguments: list[str] | None = None) -> None:
             others = (
                 "" if options.loads == "none" else other_loads(found, home, images, options.full)
             )
-            for repetition in range(0 if options.loads == "only" else repetitions):
-                for associations in options.associations:
-                    for server in found:
-                        rate = measure(server, fresh(home), images, associations)
-                        server.rates.setdefault(associations, []).append(rate)
-                        print(
-                            f"{repetition + 1}/{repetitions}  {associations} assoc.  "
-                            f"{server.name}: {rate:.0f}/s",
-                            file=sys.stderr,
-                        )
+            rates = compare(
+                found,
+                home,
+                images,
+                options.associations,
+                0 if options.loads == "only" else repetitions,
+            )
         finally:
             if cluster:
                 cluster.stop()
@@ -385,7 +423,7 @@ def main(arguments: list[str] | None = None) -> None:
             return
         print(f"\n{count} CT slices of {images[0].stat().st_size // 1000} kB, instances a second:")
         print("median (least-most) of", repetitions, "interleaved runs\n")
-        print(report(found, options.associations))
+        print(report(found, rates, options.associations))
 
 
 if __name__ == "__main__":

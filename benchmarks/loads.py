@@ -99,18 +99,20 @@ def beside_stalled(server: "Server", folder: Path, images: Sequence[Path]) -> fl
 
 def report_tiny(found: Sequence["Server"], home: Path, count: int, repetitions: int) -> str:
     """Send small objects to ours and to Orthanc; return a line of figures."""
-    from benchmarks.ingest import WARM_UP, make_images, measure
+    from benchmarks.ingest import WARM_UP, compare, make_images, ratio
 
     pair = _pick(found, "ours, SQLite", "Orthanc, SQLite")
     images = make_images(home / "tiny", count + WARM_UP, 100)
-    rates: dict[str, list[float]] = {server.name: [] for server in pair}
-    for _ in range(repetitions):
-        for server in pair:
-            rates[server.name].append(measure(server, fresh(home), images, 1))
-            print(f"tiny  {server.name}: {rates[server.name][-1]:.0f}/s", file=sys.stderr)
+    rates = compare(pair, home, images, [1], repetitions)
     size = images[0].stat().st_size // 1000
     shutil.rmtree(home / "tiny")
-    return f"- {count} objects of {size} kB, 1 association: {_compared(rates, '/s')}"
+    found_rates = [rates[server.name, 1] for server in pair]
+    text = ", ".join(
+        f"{server.name} {statistics.median(values):.0f}/s"
+        for server, values in zip(pair, found_rates, strict=True)
+    )
+    ratios = f" ({ratio(*found_rates):.2f}x)" if len(pair) == 2 else ""
+    return f"- {count} objects of {size} kB, 1 association: {text}{ratios}"
 
 
 def report_huge(
