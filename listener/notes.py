@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
 
+from clinic_panel.imaging import charset
 from clinic_panel.models.flight import Ending, Service
 from clinic_panel.services.flight import Asked, Flight
 
@@ -135,6 +136,7 @@ def asked_of(request: Request) -> Asked:
             syntax.is_little_endian,
             syntax.is_deflated,
         )
+        charset.assume_utf_8(identifier)
         for _ in identifier:  # values are read late: here, what is broken does no harm
             pass
     except Exception:  # noqa: BLE001 - the peer was told already

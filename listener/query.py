@@ -17,6 +17,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
+from clinic_panel.imaging import charset
 from clinic_panel.services import query as archive_query
 from clinic_panel.services import worklist
 from clinic_panel.services.query_keys import ArchiveQuery, WrongIdentifier
@@ -156,12 +157,13 @@ def handle_find(event: Event, ctx: Context, audits: Audits) -> Iterator[Answer]:
 
 
 def _read(event: Event, ctx: Context) -> WorklistQuery | ArchiveQuery:
-    sop_class_uid = str(event.context.abstract_syntax)
+    sop_class_uid, identifier = str(event.context.abstract_syntax), event.identifier
+    charset.assume_utf_8(identifier)
     if sop_class_uid == ModalityWorklistInformationFind:
-        return WorklistQuery(event.identifier)
+        return WorklistQuery(identifier)
     agreed = event.assoc.acceptor.sop_class_extended.get(UID(sop_class_uid), b"").ljust(2, b"\0")
     return ArchiveQuery(
-        event.identifier,
+        identifier,
         sop_class_uid,
         retrieve_ae_title=ctx.settings.ae_title,
         relational=agreed[0] == 1,

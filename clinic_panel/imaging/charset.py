@@ -15,6 +15,8 @@ from pydicom.charset import (
     convert_encodings,
     python_encoding,
 )
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -32,9 +34,10 @@ ENCODINGS_TO_CODES[_LATIN_9] = _LATIN_9_ESCAPE
 _ASCII = "ascii"
 ENCODINGS_TO_CODES[_ASCII] = b"\x1b(B"
 
-__all__ = ["UTF_8", "declared", "encodings_to_write", "fitting", "python_encoding"]
+__all__ = ["UTF_8", "assume_utf_8", "declared", "encodings_to_write", "fitting", "python_encoding"]
 
-UTF_8 = "ISO_IR 192"
+UTF_8, UTF_8_CODEC = "ISO_IR 192", "utf-8"
+_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _HALF_WIDTH_KATAKANA = range(0xFF61, 0xFFA0)
 _SEVERAL_SETS = ("iso2022_jp", "iso2022_jp_2")  # and escape sequences that were not declared
@@ -51,6 +54,31 @@ def declared(data: Dataset) -> tuple[str, ...]:
     if len(names) > 1:  # some devices name the first as if it stood alone
         names = tuple(name.replace("ISO_IR ", "ISO 2022 IR ") for name in names)
     return names
+
+
+def assume_utf_8(data: Dataset) -> None:
+    """Let the text of a peer that declares no set be UTF-8 where all of it is.
+
+    Some write it and never say so; the objects they send are indexed in the same way. Call it
+    before a value is read.
+    """
+    if declared(data):
+        return
+    raw = [one.value for one in map(data.get_item, data.keys()) if _is_raw_text(one)]
+    try:
+        if not b"".join(raw).decode("utf-8").isascii():
+            data.set_original_encoding(*data.original_encoding, UTF_8_CODEC)
+    except UnicodeDecodeError:
+        return
+
+
+def _is_raw_text(element: object) -> bool:
+    return (
+        isinstance(element, RawDataElement)
+        and bool(element.value)
+        and dictionary_has_tag(element.tag)
+        and dictionary_VR(element.tag) in _TEXT_VRS
+    )
 
 
 def encodings_to_write(chosen: str | list[str]) -> list[str]:

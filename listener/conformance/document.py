@@ -183,9 +183,9 @@ def _character_sets() -> str:
     return f"""Stored objects keep their character sets. For the index they are decoded from these
 defined terms (PS3.3 C.12.1.1.2), with and without code extensions: {terms}.
 
-Answers to queries are in the character set the query declared where every character of the answer
-has a code in it, otherwise in UTF-8 (`ISO_IR 192`); Specific Character Set is in each answer that
-needs it."""
+A query that declares none is read as UTF-8 where all of its text is, else as Latin-1. Answers to
+queries are in the character set that was declared where every character of the answer has a code in
+it, otherwise in UTF-8 (`ISO_IR 192`); Specific Character Set is in each answer that needs it."""
 
 
 def _security() -> str:

@@ -9,6 +9,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import PersonName
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 from sqlalchemy import event
@@ -16,6 +17,7 @@ from sqlalchemy import event
 from clinic_panel.imaging.matching import value_matches
 from clinic_panel.models.appointment import AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.flight import RequestRecord
 from clinic_panel.services import workflow, worklist
 from clinic_panel.services.workflow import Booking
 from clinic_panel.services.worklist_keys import WorklistQuery
@@ -175,6 +177,21 @@ def test_a_step_comes_with_all_that_was_asked(node, ctx, bookings):
 def test_keys_match_inside_and_outside_the_step(node, bookings, step, keys, expected):
     found = accessions(node, query(step, **keys))
     assert sorted(found) == sorted(bookings[name].accession_number for name in expected)
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_name_in_a_set_that_nobody_declared_is_read(node, ctx, bookings, encoding):
+    identifier = query(PatientName=PersonName("Müller^*".encode(encoding)))
+    del identifier.SpecificCharacterSet
+    assert sorted(accessions(node, identifier)) == sorted(
+        bookings[name].accession_number for name in ("mr", "tomorrow")
+    )
+    node.recorder.flush()
+    with ctx.read() as session:
+        [kept] = session.query(RequestRecord)
+        # Explained as it was answered.
+        assert sorted(kept.fates[""]) == sorted(bookings[name].id for name in ("mr", "tomorrow"))
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
