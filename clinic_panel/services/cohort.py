@@ -16,19 +16,19 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from clinic_panel.context import Context
-from clinic_panel.errors import NotFound
 from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.volume import LazyVolume, Volume, open_volume
 from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
-from clinic_panel.models.imaging import Instance, Series, Study
+from clinic_panel.models.imaging import Series, Study
 from clinic_panel.models.patient import Patient
 from clinic_panel.models.report import Report
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, pseudonym
+from clinic_panel.services.cohort_find import find_series, find_study, in_order
 from clinic_panel.services.cohort_frames import (
     APPOINTMENTS,
     INSTANCES,
@@ -177,7 +177,7 @@ def instances(ctx: Context, series_uid: str) -> pd.DataFrame:
     """
     ctx.require(Permission.COHORT_READ)
     with ctx.read() as session:
-        found = _find_series(ctx, session, series_uid)
+        found = find_series(ctx, session, series_uid)
         rows = [
             {
                 "instance_uid": pseudonym.uid(ctx, row.sop_instance_uid),
@@ -254,7 +254,7 @@ def lazy_volume(ctx: Context, series_uid: str) -> LazyVolume:
     """
     ctx.require(Permission.COHORT_READ)
     with ctx.read() as session:
-        found = _find_series(ctx, session, series_uid)
+        found = find_series(ctx, session, series_uid)
         paths = [ctx.store.path(row.path) for row in found.instances]
         patient_pk = found.study.patient_pk
     with ctx.begin() as session:
@@ -268,34 +268,6 @@ def lazy_volume(ctx: Context, series_uid: str) -> LazyVolume:
             instances=len(paths),
         )
     return open_volume(paths)
-
-
-def find_study(ctx: Context, session: Session, study_uid: str) -> Study:
-    """Return the study with this UID, or with this pseudonym of it.
-
-    Raises
-    ------
-    NotFound
-        There is none.
-    """
-    rows = session.execute(select(Study.study_instance_uid, Study.id))
-    found = pseudonym.original(ctx, study_uid, rows)
-    if found is None:
-        raise NotFound("There is no such study.")
-    return session.get_one(Study, found)
-
-
-def in_order(rows: Iterable[Instance]) -> list[Instance]:
-    """Return instances as the modality numbered them."""
-    return sorted(rows, key=lambda row: (row.instance_number or 0, row.id))
-
-
-def _find_series(ctx: Context, session: Session, series_uid: str) -> Series:
-    rows = session.execute(select(Series.series_instance_uid, Series.id))
-    found = pseudonym.original(ctx, series_uid, rows)
-    if found is None:
-        raise NotFound("There is no such series.")
-    return session.get_one(Series, found)
 
 
 def _study(ctx: Context, row: Study) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from clinic_panel.imaging.discreet import code, is_told
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, pseudonym
-from clinic_panel.services.cohort import find_study, in_order
+from clinic_panel.services.cohort_find import find_study, in_order
 
 _CLASS_UIDS = frozenset({"SOPClassUID", "MediaStorageSOPClassUID"})
 

@@ -12,7 +12,7 @@ from clinic_panel.imaging.frame import Frame
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, cohort_papers, frames, pseudonym, viewing
-from clinic_panel.services.cohort import find_study
+from clinic_panel.services.cohort_find import find_study
 from clinic_panel.services.cohort_frames import sex
 from clinic_panel.services.cohort_papers import CohortPapers
 from clinic_panel.services.lightbox import Lightbox

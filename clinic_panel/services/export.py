@@ -23,7 +23,7 @@ from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.markup import Markup
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, handout, pseudonym
-from clinic_panel.services.cohort import find_study, in_order
+from clinic_panel.services.cohort_find import find_study, in_order
 from clinic_panel.services.evidence_content import home_of
 from clinic_panel.services.markup import Drawn
 
