@@ -56,7 +56,7 @@ WATCH: Final = """
   const look = () => {
     const shown = roots.some((root) => root.querySelector("canvas[data-shown]"));
     if (shown && !seen.image) setTimeout(() => at("image"));
-    if (window.Bokeh?.index?.roots?.[0]?.is_idle) setTimeout(() => at("whole"));
+    if (seen.image && window.Bokeh?.index?.roots?.[0]?.is_idle) setTimeout(() => at("whole"));
     if (!seen.image || !seen.whole) requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
@@ -98,12 +98,17 @@ def _write(slices: list[Dataset], folder: Path) -> str:
     return str(study)
 
 
-def take_in(clinic: Clinic, folder: Path, uids: dict[str, list[str]]) -> dict[str, list[int]]:
-    """Import the studies; return the clinic's own numbers of them."""
+def import_into(clinic: Clinic, folder: Path) -> None:
+    """Take the files of a folder into a clinic's archive."""
     command = [sys.executable, "-m", "clinic_panel", "import", "--home", str(clinic.home)]
     subprocess.run(
         [*command, str(folder)], cwd=clinic.checkout, check=True, stdout=subprocess.DEVNULL
     )
+
+
+def take_in(clinic: Clinic, folder: Path, uids: dict[str, list[str]]) -> dict[str, list[int]]:
+    """Import the studies; return the clinic's own numbers of them."""
+    import_into(clinic, folder)
     with closing(sqlite3.connect(clinic.home / "clinic.db")) as database:
         rows = dict(database.execute("select study_instance_uid, id from study").fetchall())
     return {kind: [rows[uid] for uid in wanted] for kind, wanted in uids.items()}
