@@ -28,6 +28,7 @@ class Patient(Base):
             "ix_patient_search_name",
             "search_name",
             postgresql_ops={"search_name": "text_pattern_ops"},
+            postgresql_include=["id"],  # to find their visits, nothing else of them is read
         ),
         Index(
             "ix_patient_name_groups",

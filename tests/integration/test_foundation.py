@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 from alembic import command
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from clinic_panel.errors import Conflict, Forbidden
@@ -50,6 +50,17 @@ def test_the_second_of_two_editors_is_told(ctx):
             .execution_options(synchronize_session=False)
         )
         mine.patient_comments = "mine"
+
+
+def test_after_a_glance_its_connection_keeps_transactions_again(ctx):
+    for _ in range(2):
+        with ctx.glance() as connection:
+            assert connection.scalar(select(1)) == 1
+        with pytest.raises(Conflict), ctx.begin() as session:
+            session.execute(insert(Room).values(room_name="R", station_ae_title="R", version=1))
+            raise Conflict
+    with ctx.read() as session:
+        assert session.scalars(select(Room)).all() == []
 
 
 def test_two_hundred_desks_want_one_slot_and_one_gets_it(ctx):
