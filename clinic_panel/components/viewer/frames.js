@@ -169,7 +169,8 @@ class FrameStore {
   }
 
   prefetch() {
-    const lanes = [...this.lanes].filter((lane) => lane.awake);
+    const lanes = [...this.lanes].filter((lane) => lane.awake && lane.loaded < lane.stack.length);
+    if (!lanes.length) return;
     if (this.pace < SLOW && lanes.some((lane) => this.flights.has(lane.key))) return;
     for (let step = 1; step <= this.ahead && this.flights.size < this.most; step += 1) {
       for (const lane of lanes) {
@@ -225,6 +226,7 @@ class FrameStore {
       if (victim === null) return;
       this.bytes -= this.frames.get(victim).bytes;
       this.frames.delete(victim);
+      this.changes += 1;
       if (victim === newest) return;
     }
   }

@@ -112,7 +112,8 @@ class Sketch {
     const shapes = this.here.map((one) => (one.id === held?.id ? {...one, points: held.points} : one));
     if (draft && this.view && this.isHere(draft)) shapes.push(draft);
     this.node.replaceChildren(...shapes.map((one) => this.picture(one)));
-    this.node.dataset.count = String(shapes.length);
+    const count = String(shapes.length);
+    if (this.node.dataset.count !== count) this.node.dataset.count = count;
   }
 
   picture(one) {
