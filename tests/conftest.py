@@ -49,7 +49,10 @@ MEMORY_BYTES = 4_000_000_000
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 BELOW_EPHEMERAL = range(11_000, 32_000)  # and none that Chromium calls unsafe
 PAGE_LENGTH = 8_000  # of what a failed test says of a page
-LONGEST_FIRST = ("e2e/", "_browser.py", "notebook", "index_equals", "together", "supervisor")
+LONGEST_FIRST = (
+    *("e2e/", "_browser.py", "runner", "notebook", "index_equals", "together", "supervisor"),
+    *("listener_process", "simulator", "exercise"),  # few tests, but whole processes
+)
 
 
 def scratch() -> Path:
