@@ -18,7 +18,7 @@ S, E = AppointmentStatus, PerformedStatus
 COLUMNS: list[dict[str, Any]] = [
     {"id": "time", "label": "Time", "kind": "time", "sub": "until", "width": "72px"},
     {"id": "thumbnail", "label": "Image", "kind": "image", "width": "60px", "sortable": False},
-    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "25%"},
+    {"id": "patient", "label": "Patient", "sub": "ident", "strong": True, "width": "23%"},
     {
         "id": "procedure",
         "label": "Examination",

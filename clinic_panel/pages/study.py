@@ -201,8 +201,13 @@ def _as_seen(viewer: StudyViewer, image: dict[str, Any]) -> KeyImageRef:
 
 
 def _marked(viewer: StudyViewer, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Say of each key image in which series it is."""
-    home = {place: series["id"] for series in viewer.series for place in viewer.stack(series["id"])}
+    """Say of each key image in which series it is; a presentation state only shows it again."""
+    home = {
+        place: series["id"]
+        for series in viewer.series
+        if not any("presentation" in entry for entry in series["frames"])
+        for place in viewer.stack(series["id"])
+    }
     return [
         {
             "series_id": home.get((image["instance_id"], image["frame"]), ""),

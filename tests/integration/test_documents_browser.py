@@ -319,6 +319,12 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, m
     assert "default-src 'none'" in shown.headers["content-security-policy"]
     assert shown.headers["content-type"] == "application/pdf"
 
+    page.emulate_media(media="print")  # whose it is, and no picture that paper would stretch
+    expect(page.locator(".reading .area")).to_be_hidden()
+    name, whose = page.locator(".banner strong"), page.locator(".reading")
+    expect(whose).to_have_attribute("data-whose", re.compile(f"^{name.text_content()} · "))
+    page.emulate_media(media="screen")
+
     choose(clinic, "Plan")
     expect(clinic.port.get_by_role("alert")).to_contain_text("RT Plan cannot be shown")
     expect(clinic.port.get_by_role("button", name="Try again")).to_be_hidden()

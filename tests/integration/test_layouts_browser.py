@@ -64,6 +64,18 @@ STUDIES = [
     {"id": "3", "date": "2019-05-09", "label": "CR Chest", "is_prior": True, "is_open": False},
 ]
 SHOT = {"studies": STUDIES, "banner": stage.BANNER}
+# Which of the texts on a pane stand on each other.
+COVERED = """(port, names) => {
+  const said = names.map((name) => [name, port.querySelector(name)]);
+  const boxes = said.filter(([, node]) => node.textContent).map(([name, node]) => (
+    {name, ...node.getBoundingClientRect().toJSON()}
+  ));
+  const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+    && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  return boxes.flatMap((a, i) => (
+    boxes.slice(i + 1).filter((b) => meet(a, b)).map((b) => `${a.name} and ${b.name}`)
+  ));
+}"""
 
 
 def pane(page: Page, number: int) -> Locator:
@@ -124,6 +136,12 @@ def test_python_arranges_panes_and_marks_are_one_list(two, clinic):
     roll(two, 1, 1)
     expect(pane(two, 1).locator(".shapes")).to_have_attribute("data-count", "0")
     expect(pane(two, 2).locator(".shapes")).to_have_attribute("data-count", "1")
+
+    clinic.change(layout=[3, 3])  # in small panes nothing of what is written covers anything else
+    expect(two.locator(".port")).to_have_count(9)
+    expect(pane(two, 1).locator(".place")).to_contain_text(" / ")
+    texts = [".banner", ".notice", ".place", ".values", ".top", ".bottom", ".left", ".right"]
+    assert pane(two, 1).evaluate(COVERED, texts) == []
 
     clinic.change(layout=[1, 1])  # the active pane is the one that stays
     expect(two.locator(".port")).to_have_count(1)

@@ -2,6 +2,7 @@ import json
 import re
 from types import SimpleNamespace
 
+from clinic_panel.components.viewer.printing import _captions
 from clinic_panel.components.viewer.study import _runs
 from clinic_panel.components.viewer.viewer import StudyViewer
 
@@ -25,3 +26,11 @@ def test_a_browser_can_begin_with_what_the_page_says():
     assert {"series", "measurements", "preferences"} <= asked
     assert asked - {"on", "send_msg", "face"} <= set(said)
     assert json.loads(json.dumps(said, default=float)) == said
+
+
+def test_an_image_is_called_after_its_own_series_also_where_a_presentation_shows_it():
+    series = [
+        {"label": "Axial", "frames": [{"id": 7, "frame": 0, "count": 2}]},
+        {"label": "Marked", "frames": [{"id": 7, "frame": 1, "presentation": 9}]},
+    ]
+    assert _captions(series) == {(7, 0): "Axial · 1 / 2", (7, 1): "Axial · 2 / 2"}

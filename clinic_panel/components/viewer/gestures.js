@@ -54,6 +54,7 @@ class Hand {
     if (event.target.closest(CONTROLS)) return;
     const {pane, pointers} = this;
     const spot = this.at(event);
+    this.asked = false; // by a finger that the browser took away before it was lifted
     pane.port.focus({preventScroll: true});
     pane.port.setPointerCapture(event.pointerId);
     if (event.isPrimary) pointers.clear(); // one that left with its pane

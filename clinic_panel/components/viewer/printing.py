@@ -178,12 +178,13 @@ class Picture(Offer):
 
 
 def _captions(series: list[dict[str, Any]]) -> dict[tuple[int, int], str]:
-    """Where each image stands: its series, and its place among the others."""
+    """Where each image stands: its series, not a presentation of it, and its place there."""
     captions = {}
     for one in series:
         places = [
             (int(entry["id"]), int(entry.get("frame", 0)) + offset)
             for entry in one.get("frames", [])
+            if "presentation" not in entry
             for offset in range(int(entry.get("count", 1)))
         ]
         for number, place in enumerate(places, start=1):

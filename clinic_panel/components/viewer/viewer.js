@@ -140,7 +140,8 @@ class ReadingArea extends Wall {
     const {active: {entry, chosen}, keyImages} = this;
     if (!entry || entry.paper || !this.model.can_mark || this.isPrior(chosen)) return; // key images are this study's
     if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
-    const places = new Map(this.series.flatMap((one) => one.stack.map((each) => [each.key, one.id])));
+    const own = ({stack}) => stack.filter(({presentation}) => !presentation);
+    const places = new Map(this.series.flatMap((one) => own(one).map((each) => [each.key, one.id])));
     this.sync.say("key_images", [...keyImages].map((key) => {
       const [id, frame] = key.split("/").map(Number);
       return {series_id: places.get(key) ?? "", instance_id: id, frame};

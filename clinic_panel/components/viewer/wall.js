@@ -13,7 +13,9 @@ class Wall extends Parts {
     const {notice, banner, studies} = this.model;
     overlay.notice.textContent = notice;
     overlay.notice.hidden = !notice;
-    const home = studies.find(({id}) => id === pane.chosen?.study);
+    const {name = "", id = "", birth_date: born = ""} = banner ?? {};
+    this.root.dataset.whose = [name || "Patient not identified", id, born].filter(Boolean).join(" · "); // for paper
+    const home = studies.find((study) => study.id === pane.chosen?.study);
     overlay.identify(home?.is_prior ? home.banner : banner);
     pane.port.classList.toggle("prior", Boolean(home?.is_prior));
   }
