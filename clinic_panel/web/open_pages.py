@@ -19,7 +19,7 @@ from clinic_panel.components.live import Live
 from clinic_panel.components.script import offer_addresses
 from clinic_panel.components.shell import TopBar, shell
 from clinic_panel.context import Context
-from clinic_panel.errors import ClinicError, Unavailable
+from clinic_panel.errors import ClinicError, NotFound, Unavailable
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.logs import where
 from clinic_panel.models.site import Topic
@@ -184,13 +184,13 @@ def _bar_of(view: Any) -> TopBar | None:
 
 def _apology(ctx: Context, spec: PageSpec, address: str, error: Exception) -> Any:
     """Return what a person sees instead of a page that could not be built."""
-    text = error.message if isinstance(error, ClinicError) else "This page could not be shown."
-    sorry = Heading(
-        title=text,
-        note="" if isinstance(error, ClinicError) else "The clinic's log says more.",
-        back={"label": "Start", "href": "/"},
-        buttons=[{"id": "again", "label": "Try again", "icon": "refresh", "href": address}],
-    )
+    text, note = "This page could not be shown.", "The clinic's log says more."
+    again = [{"id": "again", "label": "Try again", "icon": "refresh", "href": address}]
+    if isinstance(error, ClinicError):
+        text, note = error.message, ""
+    if isinstance(error, NotFound):  # nor will it, however often one asks
+        note, again = "The address may be old or mistyped: the lists show what is here.", []
+    sorry = Heading(title=text, note=note, back={"label": "Start", "href": "/"}, buttons=again)
     return shell(
         spec.title,
         user=ctx.actor.display_name,

@@ -8,18 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from clinic_panel.components import schedule
+from clinic_panel.components.heading import Heading
 from clinic_panel.components.patient_form import ResolvePatient, form_of, patient_fields
 from clinic_panel.components.tasks import Change, Done, Task, TaskDialog
 from clinic_panel.components.visit_forms import EndExam
 from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context
-from clinic_panel.errors import Conflict, Invalid, Unconfirmed
+from clinic_panel.errors import Conflict, Invalid, NotFound, Unconfirmed
 from clinic_panel.models.appointment import AppointmentStatus, Priority
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.report import ReportStatus
-from clinic_panel.models.user import Role
+from clinic_panel.models.user import Permission, Role
 from clinic_panel.services.demographics import PatientForm, PatientRow
 from clinic_panel.services.workflow import AppointmentRow, summarise
+from clinic_panel.web.open_pages import PageSpec, _apology
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 S = AppointmentStatus
@@ -329,3 +331,14 @@ def test_two_editors_who_agree_are_asked_nothing():
     task = ResolvePatient(context(Role.RECEPTIONIST), row_of(same), base, same)
     assert task.differing == []
     assert task.fields()[0]["kind"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("error", "offered"), [(NotFound("This study does not exist."), 0), (Conflict("Changed."), 1)]
+)
+def test_only_what_may_succeed_is_offered_to_be_tried_again(error, offered):
+    spec = PageSpec("/study", "Study", Permission.IMAGE_READ, lambda *_: None)
+    [sorry] = _apology(context(Role.CLINICIAN), spec, "/study?id=9", error).select(Heading)
+    assert sorry.title == error.message
+    assert len(sorry.buttons) == offered
+    assert bool(sorry.note) != bool(offered)
