@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as BrowserError
 from pynetdicom.association import Association
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Engine
 
 from clinic_panel.checkpoint import Checkpoint
 from clinic_panel.config import Settings
@@ -224,11 +225,25 @@ class PostgresServer:
             database=database,
         ).render_as_string()
 
+    @cached_property
+    def _administration(self) -> Engine:
+        return create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", pool_pre_ping=True)
+
     def execute(self, sql: str) -> None:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._administration.connect() as connection:
             connection.execute(text(sql))
-        engine.dispose()
+
+    def copy(self, template: str, database: str) -> None:
+        """Make a database; as files, which takes half the time where there is a choice."""
+        way = " STRATEGY FILE_COPY" if int(self.bin.parent.name) >= 15 else ""
+        self.execute(f"CREATE DATABASE {database} TEMPLATE {template}{way}")
+
+    def close(self) -> None:
+        """End for good."""
+        self._administration.dispose()
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -239,15 +254,11 @@ def postgres() -> Iterator[PostgresServer]:
     leftovers.claim(folder)
     server = PostgresServer(folder)
     try:
-        engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
-        engine.dispose()
         server.execute("CREATE DATABASE clinic_template")
         _migrate(Settings.read({}, home=folder, database_url=server.url("clinic_template")))
         yield server
     finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            server.stop("immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+        server.close()
 
 
 def _migrate(settings: Settings) -> None:
@@ -286,7 +297,7 @@ def settings(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     name = f"clinic_{uuid.uuid4().hex[:12]}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE clinic_template")
+    server.copy("clinic_template", name)
     yield Settings.read({}, database_url=server.url(name), **flags)
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
