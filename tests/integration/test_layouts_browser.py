@@ -67,9 +67,14 @@ SHOT = {"studies": STUDIES, "banner": stage.BANNER}
 # Which of the texts on a pane stand on each other.
 COVERED = """(port, names) => {
   const said = names.map((name) => [name, port.querySelector(name)]);
-  const boxes = said.filter(([, node]) => node.textContent).map(([name, node]) => (
-    {name, ...node.getBoundingClientRect().toJSON()}
-  ));
+  const boxes = said.filter(([, node]) => node.textContent).map(([name, node]) => {
+    const text = document.createRange();
+    text.selectNodeContents(node);
+    const [a, b] = [node.getBoundingClientRect(), text.getBoundingClientRect()];
+    const [left, top] = [Math.max(a.left, b.left), Math.max(a.top, b.top)];
+    const [right, bottom] = [Math.min(a.right, b.right), Math.min(a.bottom, b.bottom)];
+    return {name, left, top, right, bottom}; // of a box, the part that is written on
+  });
   const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
     && a.top < b.bottom - 1 && b.top < a.bottom - 1;
   return boxes.flatMap((a, i) => (
