@@ -2,12 +2,14 @@
 // stands there under its patient's name while the rest of the page loads; then the model of the page
 // takes the place of what stood in for it, and the same viewer goes on where the page has it.
 const PATIENCE_MS = 1000; // the rest of the page waits no longer for the first image
+// The rest of the stack comes after the rest of the page.
+const MODEST = {preload: false, prefetch: 2};
 
 let early = null; // {area, host, model}: what began, until the page takes it over
 
 // Begins in `host` with the params of a viewer; done once an image is painted, or none will be.
 export async function begin(host, params) {
-  const model = new StandIn(params);
+  const model = new StandIn({...params, ...MODEST});
   const area = new ReadingArea(model.face);
   try {
     const frame = make("div", "study-viewer");
