@@ -79,6 +79,10 @@ class Server(ABC):
 
 
 class Ours(Server):
+    def __init__(self, name: str, means: str, processes: int = 1) -> None:
+        super().__init__(name, means)
+        self.processes = processes
+
     def command(self, folder: Path, port: int) -> list[str]:
         return [sys.executable, "-m", "listener"]
 
@@ -94,6 +98,7 @@ class Ours(Server):
             unknown_ae="accept",
             ae_title="BENCH",
             database_url=self.database_url(),
+            dicom_processes=self.processes,
         )
         engine = build_engine(settings)
         upgrade(engine)
@@ -104,12 +109,12 @@ class Ours(Server):
 
 
 class OursPostgres(Ours):
-    def __init__(self, name: str, means: str, cluster: "Cluster") -> None:
-        super().__init__(name, means)
+    def __init__(self, name: str, means: str, cluster: "Cluster", processes: int = 1) -> None:
+        super().__init__(name, means, processes)
         self.cluster = cluster
 
     def database_url(self) -> str:
-        return self.cluster.fresh("clinic")
+        return self.cluster.fresh(f"clinic{self.processes}")
 
 
 class Orthanc(Server):
@@ -321,13 +326,17 @@ def compare(
 
 
 def servers(cluster: Cluster | None) -> list[Server]:
-    found: list[Server] = [Ours("ours, SQLite", "file and row fsynced")]
+    means = "file and row fsynced"
+    found: list[Server] = [
+        Ours("ours, SQLite", means),
+        Ours("ours, 2 processes, SQLite", means, 2),
+    ]
     if cluster:
-        found.append(OursPostgres("ours, PostgreSQL", "file and row fsynced", cluster))
+        found.append(OursPostgres("ours, PostgreSQL", means, cluster))
+        found.append(OursPostgres("ours, 2 processes, PostgreSQL", means, cluster, 2))
     if ORTHANC:
         found.append(Orthanc("Orthanc, SQLite", "file fsynced, row in the page cache"))
         if cluster and ORTHANC_POSTGRESQL.exists():
-            means = "file and row fsynced"
             found.append(OrthancPostgres("Orthanc, PostgreSQL", means, cluster))
     if shutil.which("storescp"):
         found.append(Storescp("DCMTK storescp", "file in the page cache, no index"))
@@ -358,7 +367,9 @@ def report(
     names = {server.name for server in found}
     for ours, other in (
         ("ours, SQLite", "Orthanc, SQLite"),
+        ("ours, 2 processes, SQLite", "Orthanc, SQLite"),
         ("ours, PostgreSQL", "Orthanc, PostgreSQL"),
+        ("ours, 2 processes, PostgreSQL", "Orthanc, PostgreSQL"),
         ("ours, SQLite", "DCMTK storescp"),
         ("ours, SQLite", "pynetdicom, plain handler"),
     ):
