@@ -21,8 +21,6 @@ from listener.server import Node, adopt, bound_socket
 
 log = logging.getLogger("listener")
 
-_LOOK_EVERY_S = 0.5
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve DICOM until a signal ends it; return the exit code."""
@@ -65,10 +63,7 @@ def _serve(node: Node, stop: threading.Event) -> None:
         log.info("AE %s listens on %s:%d", settings.ae_title, settings.dicom_host, node.port)
         gc.freeze()  # what is loaded by now stays: no need to look through it again and again
         print("ready", flush=True)  # noqa: T201 - who started it waits for this line
-        # Not for ever: Python acts on a signal in this thread, and the kernel may hand it to
-        # another, or just before the wait begins: either would leave a node that no signal ends.
-        while not stop.wait(_LOOK_EVERY_S):
-            pass
+        stop.wait()
     finally:
         node.stop()
     log.info("stopped")

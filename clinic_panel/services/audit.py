@@ -44,6 +44,7 @@ def record(
     detail
         Row ids, counts, names of changed fields; never a value that describes a person.
     """
+    _take_turn(session)
     entry = _entry(ctx, action, detail)
     entry.subject_type = subject.__tablename__ if subject is not None else ""
     entry.subject_id = getattr(subject, "id", None)
@@ -62,6 +63,7 @@ def record_together(
         The context of each, all of one clinic, and its detail as for `record`.
     """
     if entries:
+        _take_turn(session)
         made = [_entry(ctx, action, detail) for ctx, detail in entries]
         _append(session, entries[0][0].settings.secret, made)
 
@@ -78,11 +80,15 @@ def _entry(ctx: Context, action: Action, detail: dict[str, Any]) -> AuditEntry:
     )
 
 
-def _append(session: Session, key: bytes, entries: Sequence[AuditEntry]) -> None:
-    """Tie entries to the chain, in one statement after the caller's own."""
+def _take_turn(session: Session) -> None:
+    """Wait for the end of the chain, and write what the caller has: new rows get their ids."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_CHAIN_LOCK)))
     session.flush()
+
+
+def _append(session: Session, key: bytes, entries: Sequence[AuditEntry]) -> None:
+    """Tie entries to the chain, in one statement."""
     connection = session.connection()
     previous = connection.scalar(_LAST) or GENESIS
     for entry in entries:

@@ -125,6 +125,7 @@ def open_draft(ctx: Context, study_id: int, *, template: str = "") -> Draft:
                 changed_at=now,
             )
             session.add(report)
+            session.flush()
             audit.record(ctx, session, Action.CREATE, report, patient_pk=study.patient_pk)
             changes.announce(session, Topic.REPORTS)
             return _draft(report)

@@ -111,9 +111,9 @@ def test_a_draft_starts_from_the_request_and_is_one_a_study(ctx, doctor, colleag
 
     assert first.texts.clinical_information == "Cough for six weeks"
     assert (again.id, again.template) == (first.id, "ct-chest")
-    assert [(e.action, e.username) for e in trail(ctx)] == [
-        (Action.CREATE, "clinician"),
-        (Action.VIEW, "colleague"),
+    assert [(e.action, e.username, e.subject_id) for e in trail(ctx)] == [
+        (Action.CREATE, "clinician", first.id),
+        (Action.VIEW, "colleague", first.id),
     ]
 
 

@@ -8,8 +8,9 @@ from clinic_panel.components.viewer.viewer import StudyViewer
 
 def test_changes_that_a_notebook_sends_together_all_arrive():
     viewer, document = StudyViewer(), Document()
-    model = viewer.get_root(document, Comm())
-    document.add_root(model)
+    root = viewer.get_root(document, Comm())  # the model itself, or what the design wraps it in
+    document.add_root(root)
+    model, _ = viewer._models[root.ref["id"]]
     document.hold()  # as Panel does while it applies a message
     model.data.update(selected_series="7", index=3, window_center=40.0, window_width=400.0)
     document.unhold()
