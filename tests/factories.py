@@ -125,21 +125,25 @@ def study(ctx: Context, *, instances: int = 1, **values: Any) -> Study:
         number_of_instances=instances,
     )
     for number in range(instances):
-        digest = f"{n:032x}{number:032x}"
-        Instance(
-            series=series,
-            sop_instance_uid=generate_uid(),
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            instance_number=number + 1,
-            rows=512,
-            columns=512,
-            sha256=digest,
-            path=f"{digest[:2]}/{digest[2:4]}/{digest}",
-            size_bytes=525_000,
-            received_at=ctx.clock(),
-        )
+        instance(ctx, series, number + 1, digest=f"{n:032x}{number:032x}")
     return _keep(ctx, row)
+
+
+def instance(ctx: Context, series: Series, number: int, *, digest: str) -> Instance:
+    """One more object of a series, kept with it; its file does not exist."""
+    return Instance(
+        series=series,
+        sop_instance_uid=generate_uid(),
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        instance_number=number,
+        rows=512,
+        columns=512,
+        sha256=digest,
+        path=f"{digest[:2]}/{digest[2:4]}/{digest}",
+        size_bytes=525_000,
+        received_at=ctx.clock(),
+    )
 
 
 def _keep[Row](ctx: Context, row: Row) -> Row:

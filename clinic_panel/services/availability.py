@@ -8,7 +8,7 @@ with each further notice, a few times; one that is away hears all when it is bac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
@@ -38,6 +38,7 @@ class Due:
     notice_id: int
     remote: Remote
     study: Available
+    asked_at: datetime  # another by the time of the answer: more came meanwhile
 
 
 def enqueue(ctx: Context, session: Session, study: Study) -> None:
@@ -48,9 +49,9 @@ def enqueue(ctx: Context, session: Session, study: Study) -> None:
     owing = []
     for peer_id in session.scalars(wanting).all():
         notice = session.scalar(
-            select(AvailabilityNotice).where(
-                AvailabilityNotice.peer_pk == peer_id, AvailabilityNotice.study_pk == study.id
-            )
+            select(AvailabilityNotice)
+            .where(AvailabilityNotice.peer_pk == peer_id, AvailabilityNotice.study_pk == study.id)
+            .with_for_update()  # its answer may be noted at this moment
         )
         if notice is None:
             notice = AvailabilityNotice(peer_pk=peer_id, study_pk=study.id)
@@ -80,7 +81,7 @@ def next_notice(ctx: Context, peer_id: int, *, after: int = 0) -> Due | None:
     ctx.require(Permission.JOB_RUN)
     rested_at = ctx.clock() - AT_REST
     waiting = (
-        select(AvailabilityNotice.id, Study)
+        select(AvailabilityNotice, Study)
         .join(Study, AvailabilityNotice.study_pk == Study.id)
         .where(
             AvailabilityNotice.peer_pk == peer_id,
@@ -101,13 +102,15 @@ def next_notice(ctx: Context, peer_id: int, *, after: int = 0) -> Due | None:
                 delay = study.last_received_at - rested_at
                 jobs.enqueue(ctx, session, JobKind.NOTIFY, [peer_id], delay=delay)
             return None
-        notice_id, study = row
+        notice, study = row
         remote = Remote(peer.ae_title, peer.host, peer.port, peer.uses_tls)
-        return Due(notice_id, remote, _available(session, study))
+        return Due(notice.id, remote, _available(session, study), notice.asked_at)
 
 
 def record(ctx: Context, due: Due, status: int) -> bool:
     """Note what a peer answered; return whether it was told.
+
+    When more of the study came meanwhile, the notice is owed still and its tries begin anew.
 
     Raises
     ------
@@ -121,10 +124,13 @@ def record(ctx: Context, due: Due, status: int) -> bool:
         if notice is None:
             return is_told
         notice.last_status = status
+        is_all = notice.asked_at == due.asked_at
         if not is_told:
-            notice.attempts += 1
+            notice.attempts += is_all
             return False
-        notice.sent_at, notice.number_of_instances = ctx.clock(), due.study.number_of_instances
+        notice.number_of_instances = due.study.number_of_instances
+        if is_all:
+            notice.sent_at = ctx.clock()
         study = session.get_one(Study, notice.study_pk)
         audit.record(
             ctx,

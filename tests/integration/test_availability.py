@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from clinic_panel.errors import GivenUp, Invalid, PeerUnavailable
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.imaging import Instance, Study
+from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.peer import AvailabilityNotice
 from clinic_panel.models.performed import (
@@ -39,6 +39,7 @@ class System:
 
     def __init__(self, port, sop_class=InstanceAvailabilityNotification):
         self.port, self.status, self.told = port, 0x0000, []
+        self.meanwhile = lambda: None  # what happens here before it answers
         entity = AE("RIS")
         entity.add_supported_context(sop_class)
         heard = [(evt.EVT_N_CREATE, self._hear)]
@@ -46,6 +47,7 @@ class System:
 
     def _hear(self, event):
         self.told.append((event.request.AffectedSOPInstanceUID, event.attribute_list))
+        self.meanwhile()
         return self.status, None
 
 
@@ -153,6 +155,41 @@ def test_a_study_that_still_comes_is_not_told_of(ctx, clock, begin, port, row):
 def late_at(ctx, study):
     with ctx.read() as session:
         return session.get_one(Study, study.id).last_received_at
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0110])
+def test_what_comes_while_a_system_is_being_told_is_told_next(ctx, clock, begin, port, row, status):
+    system, study = begin(port), factories.study(ctx, instances=2)
+    settled(ctx, clock, study)
+    system.status, system.meanwhile = status, lambda: grow(ctx, clock, study)
+    if status:
+        with pytest.raises(GivenUp):
+            tell(ctx, row)
+    else:
+        tell(ctx, row)
+    with ctx.read() as session:
+        [notice] = session.scalars(select(AvailabilityNotice))
+        assert (notice.last_status, notice.sent_at, notice.attempts) == (status, None, 0)
+    system.status, system.meanwhile = 0x0000, lambda: None
+    clock.advance(seconds=60)
+    tell(ctx, row)
+
+    assert [
+        len(said.ReferencedSeriesSequence[0].ReferencedSOPSequence) for _, said in system.told
+    ] == [2, 3]
+    assert availability.next_notice(ctx, row.id) is None
+
+
+def grow(ctx, clock, study):
+    """Let one more object come, and the study settle with it."""
+    with ctx.begin() as session:
+        series = session.scalars(select(Series).where(Series.study_pk == study.id)).one()
+        session.add(factories.instance(ctx, series, 3, digest="f" * 64))
+        growing = session.get_one(Study, study.id)
+        growing.number_of_instances += 1
+        growing.last_received_at = ctx.clock()
+    clock.advance(seconds=2)
+    assert dicom.settle_study(ctx, study.id)
 
 
 @only_sqlite
