@@ -151,6 +151,23 @@ def test_failing_is_tried_later_each_time_and_set_aside_after_three(ctx, clock):
     assert claim(ctx) == []
 
 
+@pytest.mark.parametrize("delay_s", [0, 30])
+def test_what_was_asked_for_again_is_done_again_though_it_failed_for_good(ctx, clock, delay_s):
+    ask(ctx, 1)
+    [first] = claim(ctx)
+    ask(ctx, 1, delay=timedelta(seconds=delay_s))
+    jobs.fail(ctx, first, "GivenUp", final=True)
+
+    job, due = rows(ctx)[1], max(timedelta(seconds=delay_s), jobs.AGAIN_AFTER)
+    assert (job.state, job.error, job.claimed_by) == (JobState.QUEUED, "GivenUp", "")
+    assert jobs.next_due(ctx, KINDS) == ctx.clock() + due
+    clock.advance(seconds=due.total_seconds())
+    [second] = claim(ctx)
+    assert second.attempts == 1
+    jobs.fail(ctx, second, "GivenUp", final=True)
+    assert rows(ctx)[1].state is JobState.FAILED
+
+
 def test_what_ends_its_worker_three_times_is_set_aside(ctx, clock):
     ask(ctx, 1)
     for _ in range(3):
