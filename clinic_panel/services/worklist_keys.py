@@ -168,6 +168,7 @@ class WorklistQuery:
         """What the database may leave out before the keys are compared."""
         names = values(self.identifier.get("PatientName"))
         patient_ids = plain(self.identifier, "PatientID")
+        accessions = plain(self.identifier, "AccessionNumber")
         first, last = days(text_of(self.step, START_DATE))
         return StepFilter(
             first_day=first,
@@ -175,7 +176,7 @@ class WorklistQuery:
             station_ae_titles=plain(self.step, "ScheduledStationAETitle"),
             modalities=plain(self.step, "Modality"),
             patient_id=patient_ids[0] if len(patient_ids) == 1 else "",
-            accession_number=next(iter(plain(self.identifier, "AccessionNumber")), ""),
+            accession_number=accessions[0] if len(accessions) == 1 else "",
             study_instance_uids=plain(self.identifier, "StudyInstanceUID"),
             patient_name="" if len(names) > 1 or is_universal(names) else names[0],
         )

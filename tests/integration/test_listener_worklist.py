@@ -180,6 +180,14 @@ def test_keys_match_inside_and_outside_the_step(node, bookings, step, keys, expe
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize("names", [["mr"], ["ct", "tomorrow"], ["tomorrow", "mr", "gone"]])
+def test_each_accession_number_asked_for_is_found(node, bookings, names):
+    asked = [bookings[name].accession_number for name in names]
+    found = accessions(node, query(AccessionNumber=asked))
+    assert sorted(found) == sorted(set(asked) - {bookings["gone"].accession_number})
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_name_in_a_set_that_nobody_declared_is_read(node, ctx, bookings, encoding):
     identifier = query(PatientName=PersonName("Müller^*".encode(encoding)))
