@@ -15,7 +15,11 @@ from clinic_panel.errors import Conflict, Forbidden
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.appointment import Appointment, Room
 from clinic_panel.models.audit_log import Action, AuditEntry
+from clinic_panel.models.fetch import Fetch
+from clinic_panel.models.imaging import Instance
+from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.patient import Patient
+from clinic_panel.models.peer import Confirmation, Forwarding, Peer
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Role
 from clinic_panel.resources import alembic_config, build_engine, check_schema
@@ -31,6 +35,56 @@ def test_the_schema_matches_the_models_and_goes_down_and_up_again(settings):
     command.upgrade(config, "head")
     command.check(config)
     check_schema(engine)
+    engine.dispose()
+
+
+def test_a_home_in_use_keeps_what_refers_to_a_table_that_is_rebuilt(ctx, settings):
+    factories.study(ctx)
+    with ctx.begin() as session:
+        peer = Peer(peer_name="PACS", ae_title="PACS", version=1)
+        session.add(peer)
+        session.flush()
+        image = session.scalars(select(Instance)).one()
+        owed = {"peer_pk": peer.id, "instance_pk": image.id, "created_at": ctx.clock()}
+        asked = {"study_instance_uid": "1.2", "asked_by": "rad", "asked_at": ctx.clock()}
+        session.add_all([Forwarding(**owed), Fetch(peer_pk=peer.id, **asked)])
+        times = {"not_before_at": ctx.clock(), "created_at": ctx.clock()}
+        for kind in (JobKind.FORWARD, JobKind.NOTIFY):
+            session.add(Job(kind=kind, subject_id=peer.id, **times))
+    engine = build_engine(settings)
+    config = alembic_config(engine)
+
+    command.downgrade(config, "0019")
+    command.upgrade(config, "head")
+
+    engine.dispose()
+    with ctx.read() as session:
+        forwarding = session.scalars(select(Forwarding)).one()
+        assert (forwarding.peer.ae_title, forwarding.instance_pk) == ("PACS", image.id)
+        assert session.scalars(select(Fetch)).one().peer_pk == peer.id
+        # The program of the older schema cannot read a kind of job it does not know.
+        assert session.scalars(select(Job.kind)).all() == [JobKind.FORWARD]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])  # PostgreSQL looks at every statement
+def test_a_migration_that_leaves_a_row_dangling_is_not_applied(settings, clock):
+    engine = build_engine(settings)
+    config = alembic_config(engine)
+    astray = insert(Confirmation).values(peer_pk=99, transaction_uid="1.2", asked_at=clock())
+    with engine.connect() as connection:
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute(astray)
+        connection.commit()
+    engine.dispose()
+
+    with pytest.raises(Conflict, match=r"not applied.* confirmation .* peer "):
+        command.downgrade(config, "-1")
+
+    check_schema(engine)
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"), engine.begin() as connection:
+            connection.execute(astray.values(transaction_uid="1.3"))
+        command.upgrade(config, "head")  # which has nothing to do
     engine.dispose()
 
 
