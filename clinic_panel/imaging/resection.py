@@ -1,6 +1,7 @@
 """What a shape on a section of a volume covers, read anew from the slices; ``volume.js`` shows it.
 
-The viewer may hold a volume averaged to fit; here every voxel is one of the images'.
+The viewer may hold a volume averaged to fit; here every voxel is one of the images', and of the
+layers that met in the one it showed, one is taken (``change`` says so).
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ class Way:
         within = math.ceil(ends[0] - 1e-6), math.floor(ends[1] + 1e-6)
         return max(math.floor(low), within[0]), min(math.ceil(high), within[1] + 1)
 
+    def finer(self) -> tuple[Way, int]:
+        """In steps of a voxel where the viewer took several together; how many to a pixel."""
+        n = max(1, round(abs(self.step)))
+        # The first edge stays where it was, half a step before the first centre.
+        return Way(self.axis, self.first + (0.5 / n - 0.5) * self.step, self.step / n), n
+
 
 class Resection:
     """One section of a stack of slices."""
@@ -89,7 +96,8 @@ class Resection:
         grid, cut, normal = self._grid, self._cut, self._normal
         count, size = 1, grid.size[normal]
         at = round(self._voxel(normal))
-        if not -1 <= at <= size:
+        reach = max(1, self._shown / 2)  # of the layer on the screen, whose end may be no slice
+        if not -reach <= at <= size - 1 + reach:
             raise NotDisplayable("The section lies outside its series.")
         if cut.slab_mode != SLICE:
             count = max(1, min(size, round(cut.slab_mm / grid.spacing[normal])))
@@ -108,43 +116,57 @@ class Resection:
     def change(self) -> str:
         """What has become of the values of the images on it; empty where they are as they were."""
         changes = []
-        if any(way.axis == 2 and abs(abs(way.step) - 1) > 1e-3 for way in self._ways):
+        finest = [way.finer()[0] for way in (self._across, self._down)]
+        if any(way.axis == 2 and abs(abs(way.step) - 1) > 1e-3 for way in finest):
             changes.append("interpolated between slices")
         if len(layers := self.layers) > 1:
             thick_mm = len(layers) * self._grid.spacing[self._normal]
             changes.append(f"{_SAID[Projection(self._cut.slab_mode)]} of {thick_mm:.1f} mm")
+        elif self._cut.slab_mode == SLICE and (together := self._averaged) > 1:
+            changes.append(f"of one layer where the mean of {together} was shown")
         return f"Values {', '.join(changes)}" if changes else ""
 
     @property
-    def _ways(self) -> tuple[Way, Way]:
-        return self._across, self._down
+    def _shown(self) -> float:
+        """How many layers the screen showed, the slab or what the viewer took together."""
+        return self._cut.slab_mm / self._grid.spacing[self._normal]
+
+    @property
+    def _averaged(self) -> int:
+        """How many layers of the images met in the one shown; fewer at the end of the volume."""
+        at, half = self._voxel(self._normal), round(self._shown) / 2
+        last = min(self._grid.size[self._normal] - 1, math.floor(at + half))
+        return last - max(0, math.ceil(at - half)) + 1
 
     def plain(self) -> Frame:
         """An image of it without pixels worth speaking of, for what has no region."""
-        return self._frame(np.full((1, 1), np.nan))
+        return self._frame(np.full((1, 1), np.nan), self._cut.spacing)
 
     def about(self, points: Sequence[Point]) -> tuple[Frame, tuple[Point, ...]]:
         """Return the part about a shape as an image, and the shape's points on that.
 
-        What lies outside the picture has no number there.
+        Its pixels are those of the images, also where the viewer took several together. What lies
+        outside the picture has no number there.
 
         Raises
         ------
         NotDisplayable, NotUnderstood
             A slice cannot be decoded, or the section lies outside the stack.
         """
+        (across, nx), (down, ny) = self._across.finer(), self._down.finer()
+        fine = [(x * nx, y * ny) for x, y in points]  # from corners, so none is half a pixel off
         size = self._grid.size
-        spans = [
+        (left, right), (top, bottom) = (
             way.pixels(min(ends), max(ends), size[way.axis])
-            for way, ends in zip(self._ways, zip(*points, strict=True), strict=True)
-        ]
-        (left, right), (top, bottom) = spans
+            for way, ends in zip((across, down), zip(*fine, strict=True), strict=True)
+        )
         if left >= right or top >= bottom:
-            return self.plain(), tuple((x - left, y - top) for x, y in points)
-        rows = self._down.first + self._down.step * np.arange(top, bottom)
-        columns = self._across.first + self._across.step * np.arange(left, right)
-        values = self._values(rows, columns)
-        return self._frame(values), tuple((x - left, y - top) for x, y in points)
+            return self.plain(), tuple(points)
+        rows = down.first + down.step * np.arange(top, bottom)
+        columns = across.first + across.step * np.arange(left, right)
+        row_mm, column_mm = self._cut.spacing
+        frame = self._frame(self._values(rows, columns), (row_mm / ny, column_mm / nx))
+        return frame, tuple((x - left, y - top) for x, y in fine)
 
     def _values(
         self, rows: NDArray[np.floating], columns: NDArray[np.floating]
@@ -176,16 +198,16 @@ class Resection:
             layers.append(values)
         return np.stack(layers)
 
-    def _frame(self, values: NDArray[np.float64]) -> Frame:
+    def _frame(self, values: NDArray[np.float64], spacing: tuple[float, float]) -> Frame:
         picture, number = self._slices[0]
         rows, columns = values.shape
-        row_mm, column_mm = self._cut.spacing
+        row_mm, column_mm = spacing
         info = FrameInfo(
             rows,
             columns,
             "float32",
             unit=picture.frame_traits(number).unit,
-            spacing=self._cut.spacing,
+            spacing=spacing,
             spacing_source=self.source,
             aspect=row_mm / column_mm,
         )

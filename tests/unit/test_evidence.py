@@ -33,7 +33,7 @@ from clinic_panel.evidence.order import (
 from clinic_panel.imaging.calibration import Known
 from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.figures import lines_of, read_shape
-from clinic_panel.imaging.measure import Shape, length, mask, statistics
+from clinic_panel.imaging.measure import Shape, area, length, mask, statistics
 from clinic_panel.imaging.pixels import read_frame
 from tests.unit.test_millimetres import region
 
@@ -416,9 +416,9 @@ def on(name, stack, kind=Shape.RECTANGLE, points=((10.0, 10.0), (30.0, 30.0)), *
     )
 
 
-def rows_between(values):
-    """Rows from the topmost slice down, four for each, as linear interpolation has them."""
-    places = np.clip((np.arange(4 * SLICES) + 0.5) / 4 - 0.5, 0, SLICES - 1)[::-1]
+def rows_between(values, each=4):
+    """Rows from the topmost slice down, so many for each, as linear interpolation has them."""
+    places = np.clip((np.arange(each * SLICES) + 0.5) / each - 0.5, 0, SLICES - 1)[::-1]
     low = np.floor(places).astype(int)
     share = (places - low)[:, None]
     high = np.minimum(low + 1, SLICES - 1)
@@ -466,6 +466,59 @@ def test_what_a_section_shows_is_measured_as_numpy_does(case, stack, tmp_path):
         assert said == pytest.approx(
             [expected.mean, expected.sd, expected.min, expected.max], rel=1e-4, abs=1e-3
         )
+
+
+REDUCED = {  # by two in the images; a name, the cut, what stands there at full resolution
+    "Axial": ({"position": (-39.75, -59.75, 110)}, lambda v: v[5], (2, 2)),
+    "Coronal": (
+        {"position": (-39.75, -29.75, 116.5), "slab_mm": 1.0},
+        lambda v: rows_between(v[:, 60], each=2),
+        (2, 1),
+    ),
+    "Sagittal": (  # seen from the other side: its rows run from the last voxel to the first
+        {
+            "position": (-19.75, 3.25, 116.5),
+            "orientation": (0, -1, 0, 0, 0, -1),
+            "slab_mm": 1.0,
+        },
+        lambda v: rows_between(v[:, ::-1, 40], each=2),
+        (2, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_a_section_of_a_reduced_volume_is_measured_in_the_pixels_of_the_images(name, stack):
+    more, truth, (nx, ny) = REDUCED[name]
+    drawn = {
+        Shape.RECTANGLE: ((4.25, 2.0), (22.75, 15.5)),
+        Shape.POLYGON: ((4.25, 2.0), (22.75, 15.5), (30.0, 6.0)),
+    }
+    cut = {"spacing": (1, 1)} | more
+    _, report = spatial(*(on(name, stack, kind, points, **cut) for kind, points in drawn.items()))
+    picture = truth(volume_of(stack))
+    groups = report.get_planar_roi_measurement_groups()
+    for group, (kind, points) in zip(groups, drawn.items(), strict=True):
+        fine = [(x * nx, y * ny) for x, y in points]
+        inside = mask(kind, fine, *picture.shape) & ~np.isnan(picture)
+        expected, found = statistics(picture, inside), numbers_of(group)
+        said = [found[key][0] for key in ("Mean", "Standard Deviation", "Minimum", "Maximum")]
+        assert said == pytest.approx(
+            [expected.mean, expected.sd, expected.min, expected.max], rel=1e-4, abs=1e-3
+        )
+        assert found["Area"] == (pytest.approx(area(kind, points, 1, 1)), "mm2")
+    [comment] = texts(groups[0][0], "Comment")
+    assert ("of one layer where the mean of 2 was shown" in comment) is (name != "Axial")
+
+
+def test_the_last_layer_of_a_reduced_volume_is_measured_where_few_slices_met(stack):
+    # Four slices to a layer, nine slices: the last layer has but one, its middle lies outside.
+    past = 100 + 9.5 * STEP_MM
+    _, report = spatial(on("Axial", stack, position=(-40, -60, past), slab_mm=4 * STEP_MM))
+    [group] = report.get_planar_roi_measurement_groups()
+    inside = volume_of(stack)[8, 10:30, 10:30]
+    assert numbers_of(group)["Mean"][0] == pytest.approx(inside.mean(), rel=1e-4)
+    assert texts(group[0], "Comment") == ["Axial section"]
 
 
 def test_a_shape_on_a_section_is_placed_in_the_patient(stack, tmp_path):
