@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
-from clinic_panel.errors import NotUnderstood
+from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.grid import Grid, Slice
 from clinic_panel.imaging.picture import Picture, describe
@@ -58,9 +59,16 @@ class Sources:
         return self._frames[path, frame]
 
     def stack(self, paths: tuple[Path, ...]) -> tuple[list[Slice], Grid]:
-        """Order the slices of a series; raises as ``imaging.volume.stack_of``."""
+        """Order the slices of a series; raises as ``imaging.volume.stack_of``.
+
+        Images that cannot be described are left out, as the viewer leaves them out of its volume.
+        """
         if paths not in self._stacks:
-            self._stacks[paths] = stack_of(map(self.picture, paths))
+            pictures = []
+            for path in paths:
+                with suppress(NotUnderstood, NotDisplayable, FileNotFoundError):
+                    pictures.append(self.picture(path))
+            self._stacks[paths] = stack_of(pictures)
         return self._stacks[paths]
 
 

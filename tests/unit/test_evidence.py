@@ -521,6 +521,19 @@ def test_the_last_layer_of_a_reduced_volume_is_measured_where_few_slices_met(sta
     assert texts(group[0], "Comment") == ["Axial section"]
 
 
+def test_slices_that_show_nothing_are_left_out_as_the_viewer_does(stack, tmp_path):
+    imageless, damaged, absent = (tmp_path / name for name in ("imageless", "damaged", "absent"))
+    dataset = dcmread(stack[0])
+    del dataset.Rows
+    dataset.save_as(imageless)
+    damaged.write_bytes(b"no DICOM")
+    mark = on("Coronal", stack)
+    _, whole = spatial(mark)
+    _, report = spatial(replace(mark, slices=(imageless, *stack, damaged, absent)))
+    one, other = (each.get_planar_roi_measurement_groups()[0] for each in (whole, report))
+    assert numbers_of(one) == numbers_of(other)
+
+
 def test_a_shape_on_a_section_is_placed_in_the_patient(stack, tmp_path):
     region = on("Coronal", stack, slab_mode="max", slab_mm=2.5)
     long = on("Sagittal", stack, Shape.LENGTH, ((20.0, 2.0), (20.0, 34.0)))
