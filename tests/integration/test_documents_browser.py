@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -153,6 +153,22 @@ def test_an_image_does_not_stay_when_its_reader_has_signed_out_meanwhile(clinic)
     expect(page.get_by_text("Connection with the server could not be established")).to_be_visible()
     expect(page.locator(".reading")).to_have_count(0)
     page.context.add_cookies(cookies)
+
+
+def test_an_image_does_not_stay_when_nothing_comes_that_could_connect(clinic):
+    known = clinic.page.context
+    assert known.browser
+    page = known.browser.new_context(storage_state=known.storage_state()).new_page()
+    held = []
+    page.route(BOKEH, lambda route: held.append(route))
+    replace(clinic, page=page).open(ct(), wait_until="commit")
+    expect(page.locator(".port canvas")).to_have_attribute("data-shown", "0")
+    page.route(BOKEH, lambda route: route.abort())
+    for route in held:
+        route.abort()
+    expect(page.locator("#early")).to_have_count(0)
+    expect(page.locator(".port")).to_have_count(0)
+    page.context.close()
 
 
 def test_a_header_is_searched_unfolded_and_left_by_keys(clinic):
@@ -331,6 +347,48 @@ def test_every_kind_of_document_of_a_study_is_shown_or_says_what_it_is(clinic, m
     expect(clinic.port.get_by_role("button", name="Show its header")).to_be_visible()
 
 
+def saved_picture(page: Page, *, marks: bool = True) -> np.ndarray:
+    """The view as the picture that leaves, in red, green and blue."""
+    page.get_by_role("application").focus()
+    page.keyboard.press("Shift+H")
+    page.get_by_role("menuitem", name="Picture of this view…").click()
+    page.get_by_role("checkbox", name="With measurements").set_checked(marks)
+    with page.expect_download() as leaving:
+        page.get_by_role("button", name="Save picture").click()
+    return np.asarray(Image.open(leaving.value.path()).convert("RGB")).astype(int)
+
+
+def size_of(shape: Locator) -> tuple[float, float]:
+    """How wide and high something is that is drawn anew each time its image is painted."""
+    expect(shape).to_be_attached()
+    sizes: list[list[float]] = shape.evaluate_all(  # finds and measures at once
+        """shapes => shapes.map((one) => {
+          const {width, height} = one.getBoundingClientRect();
+          return [width, height];
+        })"""
+    )
+    [(width, height)] = sizes
+    return width, height
+
+
+def under_glass(page: Page, x: float, y: float) -> int:
+    """How bright the magnifier shows a place of the port, just beside its strokes."""
+    corner = page.get_by_role("application").bounding_box()
+    assert corner
+    page.keyboard.down("q")
+    for step in (0, 1):  # it follows the hand
+        page.mouse.move(corner["x"] + x + step, corner["y"] + y)
+    bright: int = page.locator(".loupe").evaluate(
+        """canvas => {
+          const at = canvas.width / 2 + 12 * devicePixelRatio;
+          const {data} = canvas.getContext("2d").getImageData(at, at, 1, 1);
+          return Math.max(...data.slice(0, 3));
+        }"""
+    )
+    page.keyboard.up("q")
+    return bright
+
+
 def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(clinic):
     first, second = ct(InstanceNumber=1), ct(InstanceNumber=2)
     second.StudyInstanceUID, second.SeriesInstanceUID = (
@@ -347,6 +405,8 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     left[:, :60] = True
     plane(turned, 0x6000, left)
     turned[0x60000050].value = [1, 1]
+    plane(turned, 0x6002, np.ones((8, 8), bool), layer="LAYER")
+    turned[0x60020050].value = [41, 71]
     turned = of_study(turned, first, 9, "Turned")
     clinic.open(first, second, state, other, turned)
     page, port = clinic.page, clinic.port
@@ -363,16 +423,11 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     expect(port.get_by_text("Presentation LIVER")).to_be_visible()
     # The area of 64 by 64 pixels fills the height of the viewport: the circle of 8 pixels shows it.
     height = port.evaluate("node => node.clientHeight")
-    circle = drawn.locator("path:not(.under):not(.shutter)").first.bounding_box()
-    assert circle["width"] == pytest.approx(16 * height / 64, rel=0.03)
+    width, _ = size_of(drawn.locator("path:not(.under):not(.shutter)").first)
+    assert width == pytest.approx(16 * height / 64, rel=0.03)
 
     # A picture that leaves shows what the state covers, draws and writes.
-    port.focus()
-    page.keyboard.press("Shift+H")
-    page.get_by_role("menuitem", name="Picture of this view…").click()
-    with page.expect_download() as leaving:
-        page.get_by_role("button", name="Save picture").click()
-    picture = np.asarray(Image.open(leaving.value.path()).convert("RGB")).astype(int)
+    picture = saved_picture(page)
     cyan = np.abs(picture - (0x67, 0xE8, 0xF9)).max(axis=2) < 40
     across = np.nonzero(cyan.any(axis=0))[0]
     assert np.ptp(across) > 16 * height / 64
@@ -380,6 +435,8 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     edge = round(middle.shape[0] / 2 - height / 2)  # of the area, which the shutter covers
     assert middle[edge + 8 : edge + round(7 * height / 64)].max() == 0
     assert middle[edge + round(10 * height / 64) :].max() > 60
+    assert under_glass(page, edge + 5 * height / 64, height / 2) == 0
+    assert under_glass(page, edge + 24 * height / 64, height / 2) > 30
 
     page.get_by_role("application").focus()
     page.keyboard.press("r")  # the reader's own ways stay
@@ -392,9 +449,10 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     expect(port.locator(".overlay .top")).to_have_text("R")
     expect(port.locator(".overlay .left")).to_have_text("A")
     # The left of the image lies at the top, and is covered there.
-    covered = drawn.locator(".bitmap").bounding_box()
-    assert covered["width"] == pytest.approx(covered["height"], rel=0.01)
-    assert drawn.locator(".bitmap").evaluate(
+    cover = drawn.locator(".bitmap").first
+    width, length = size_of(cover)
+    assert width == pytest.approx(length, rel=0.01)
+    assert cover.evaluate(
         """async (node) => {
           const picture = new Image();
           picture.src = node.getAttribute("href");
@@ -406,6 +464,19 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
           return [59, 60].map((x) => [...context.getImageData(x, 127, 1, 1).data]);
         }"""
     ) == [[0, 0, 0, 255], [0, 0, 0, 0]]
+    spot = port.evaluate("node => node.clientWidth") / 2, height / 4
+    assert under_glass(page, *spot) == 0
+    amber = (0xFF, 0xD6, 0x4F)
+    assert (saved_picture(page) == amber).all(axis=2).sum() > 1000
+    picture = saved_picture(page, marks=False)
+    assert not (picture == amber).all(axis=2).any()
+    assert picture[round(height / 4), round(spot[0])].max() == 0
+    page.get_by_role("button", name="Graphics of the image").click()
+    expect(drawn.locator(".bitmap")).to_have_count(0)
+    assert under_glass(page, *spot) > 30
+    port.focus()
+    page.keyboard.press("y")
+    expect(drawn.locator(".bitmap")).to_have_count(2)
     rail.get_by_role("button", name="Elsewhere").click()
     expect(port.get_by_role("alert")).to_contain_text("not in this study")
 
@@ -440,8 +511,8 @@ def test_a_presentation_state_is_painted_with_its_tables_size_and_colours(clinic
     expect(port.locator(".place")).to_contain_text("800 %")
     drawn = port.locator(".presented path:not(.under)")
     rectangle = drawn.nth(2)
-    assert rectangle.evaluate("node => getComputedStyle(node).stroke") == "rgb(252, 8, 4)"
-    assert rectangle.bounding_box()["width"] == pytest.approx(10 * 8, abs=3)
+    expect(rectangle).to_have_css("stroke", "rgb(252, 8, 4)")
+    assert size_of(rectangle)[0] == pytest.approx(10 * 8, abs=3)
     # The middle of the area, 64 and 48, stands in the middle of the viewport.
     painted = canvas.evaluate(
         """canvas => {

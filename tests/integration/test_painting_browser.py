@@ -27,7 +27,7 @@ from tests.unit import test_millimetres as echoes
 
 from .test_viewer_browser import CHROMIUM, FLAGS
 
-PARTS = ("frames.js", "planes.js", "painter.js", "calibration.js", "measure.js")
+PARTS = ("frames.js", "planes.js", "painter.js", "calibration.js", "measure.js", "presented.js")
 PAINT = """
 ([info, pixels, view]) => {
   const buffer = Uint8Array.from(atob(pixels), (one) => one.charCodeAt(0)).buffer;
@@ -159,6 +159,26 @@ def test_what_a_shutter_covers_is_covered_until_graphics_are_hidden(page, colour
     assert (found == 0).all(axis=2).mean() > 0.1
     plain = replace(shown, info=replace(shown.info, shutters=()))
     np.testing.assert_array_equal(painted(page, shown), painted(page, plain))
+
+
+def test_equal_bits_of_a_state_are_one_picture_for_all_frames(page):
+    bits = {"rows": 2, "columns": 8, "bits": b64encode(b"\x0f\xf0").decode(), "colour": ""}
+    cover = bits | {"top": 0, "left": 0, "is_shutter": True}
+    said = [
+        {"bitmaps": [cover]},
+        {"bitmaps": [cover | {"left": 5}, cover | {"is_shutter": False}]},
+    ]
+    found = page.evaluate(
+        """said => {
+          const {pictured} = Presented.prototype;
+          const known = said.map(pictured, {pictures: new Map()});
+          const [one, moved, plane] = known.flatMap((each) => each.bitmaps);
+          const same = [moved, plane].map(({picture}) => picture === one.picture);
+          return [...same, moved.left, "bits" in moved];
+        }""",
+        said,
+    )
+    assert found == [True, False, 5, False]
 
 
 def test_values_that_stand_for_colours_are_painted_in_them(page):

@@ -54,7 +54,7 @@ function takeOver(model, el) {
 
 // Focus and a drag that is under way go along where the browser can do that.
 function settle(node, el) {
-  if (el.moveBefore) {
+  if (el.moveBefore && node.isConnected) {
     el.moveBefore(node, null);
     return;
   }

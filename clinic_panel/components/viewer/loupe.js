@@ -34,11 +34,21 @@ class Loupe {
     context.imageSmoothingEnabled = false;
     context.setTransform(a, b, c, d, across / 2 - a * px - c * py, across / 2 - b * px - d * py);
     context.drawImage(sheet.canvas, 0, 0);
+    this.cover(context, pane);
     this.aim(context, across / 2, ratio);
     if (!this.isShown) pane.port.append(this.node);
     this.node.dataset.times = String(times);
     this.node.style.left = `${x - GLASS / 2}px`;
     this.node.style.top = `${y - GLASS / 2 - (finger ? GLASS * 0.7 : 0)}px`;
+  }
+
+  // What is covered in the pane stays so under the glass.
+  cover(context, {shown, content: {painter}, presented}) {
+    const {shutters, bitmaps} = presented.covers;
+    for (const one of [...painter.shutters, ...shutters]) painter.shut(one, shown.info, context);
+    for (const {is_shutter: isShutter, picture, left, top, columns, rows} of bitmaps) {
+      if (isShutter) context.drawImage(picture.canvas, left, top, columns, rows);
+    }
   }
 
   // What the value is of: between four strokes, dark under light.

@@ -11,6 +11,7 @@ class Painter {
     this.lutKey = "";
     this.painted = "";
     this.planes = new Planes();
+    this.shutters = []; // of the image, that are over it now
   }
 
   resize(width, height, ratio) {
@@ -42,15 +43,13 @@ class Painter {
     context.imageSmoothingEnabled = view.smooth !== false && view.scale < 6;
     context.setTransform(...view.matrix.map((each) => each * ratio));
     context.drawImage(this.sheet.canvas, 0, 0);
-    if (view.graphics) {
-      for (const one of info.shutters ?? []) this.shut(one, info);
-      this.planes.draw(context, frame);
-    }
+    this.shutters = (view.graphics && info.shutters) || [];
+    for (const one of this.shutters) this.shut(one, info);
+    if (view.graphics) this.planes.draw(context, frame);
   }
 
   // All but what is to be seen of an image, in black or its own colour; hidden with its graphics.
-  shut(shutter, {columns, rows, aspect}) {
-    const {context} = this;
+  shut(shutter, {columns, rows, aspect}, context = this.context) {
     const [first, ...rest] = openingOf(shutter, aspect);
     context.fillStyle = shutter.colour || "#000";
     context.beginPath();

@@ -94,7 +94,8 @@ class Parts {
     const isPaper = Boolean(pane.entry?.paper);
     for (const group of this.forImages) if (group.inert !== isPaper) group.inert = isPaper;
     this.keyButton.setAttribute("aria-pressed", String(!pane.overlay.star.hidden));
-    this.graphicsButton.hidden = !(pane.shown?.info.overlay || pane.shown?.info.shutters?.length);
+    const {overlay, shutters} = pane.shown?.info ?? {};
+    this.graphicsButton.hidden = !(overlay || shutters?.length || pane.presented.hides(pane.entry));
     this.graphicsButton.setAttribute("aria-pressed", String(this.graphics));
     const {state} = pane;
     const chosen = pane.windows.findIndex((one) => one.center === state?.center && one.width === state?.width);

@@ -7,6 +7,8 @@ class Presented {
     this.note = make("div", "presented-note");
     this.note.hidden = true;
     this.known = new Map(); // state and image -> what the state says of the image, or why not
+    this.pictures = new Map(); // bits and their colour -> their picture, one for all frames
+    this.covers = {shutters: [], bitmaps: []}; // what is over the image now
     this.applied = ""; // to which image the window and the area were set
   }
 
@@ -16,12 +18,29 @@ class Presented {
     const key = `${entry.presentation}/${entry.key}`;
     if (!this.known.has(key)) {
       this.known.set(key, null);
-      this.pane.area.sources.presented(entry.presentation, entry).catch((error) => ({problem: error.message})).then((said) => {
+      const asked = this.pane.area.sources.presented(entry.presentation, entry).then((said) => this.pictured(said));
+      asked.catch((error) => ({problem: error.message})).then((said) => {
         this.known.set(key, said);
         this.pane.schedule();
       });
     }
     return this.known.get(key);
+  }
+
+  // The bits as pictures: a state says the same of frame after frame.
+  pictured(said) {
+    const bitmaps = said.bitmaps.map(({bits, ...one}) => {
+      const key = [one.rows, one.columns, one.colour, one.is_shutter, bits].join();
+      if (!this.pictures.has(key)) this.pictures.set(key, pictureOf({...one, bits}));
+      return {...one, picture: this.pictures.get(key)};
+    });
+    return {...said, bitmaps};
+  }
+
+  // Whether there is something to hide over an entry.
+  hides(entry) {
+    const said = this.of(entry);
+    return Boolean(said?.shutters?.length || said?.bitmaps?.length);
   }
 
   // Before the image is painted: the window and the area, each time the reader comes to it.
@@ -54,19 +73,23 @@ class Presented {
     return this.held.seen;
   }
 
-  // After the image is painted: shutters below, then what is drawn and written.
+  // After the image is painted: shutters below, then what is drawn and written. Shutters and bits
+  // are hidden with the graphics that images bring.
   draw(frame, entry, place) {
     const said = frame && this.of(entry);
     this.tell(said, frame?.info);
     if (!entry?.presentation) this.applied = "";
-    if (!said || said.problem) {
+    const isSaid = said && !said.problem;
+    this.covers = isSaid && this.pane.area.graphics ? said : {shutters: [], bitmaps: []};
+    if (!isSaid) {
       if (this.node.firstChild) this.node.replaceChildren();
       return;
     }
+    const {shutters, bitmaps} = this.covers;
     const screen = (point) => onScreen(place, point);
     this.node.replaceChildren(
-      ...said.shutters.map((one) => shutterOf(one, screen, this.pane.size, frame.info.aspect)),
-      ...said.bitmaps.map((one) => bitmapOf(one, place)),
+      ...shutters.map((one) => shutterOf(one, screen, this.pane.size, frame.info.aspect)),
+      ...bitmaps.map((one) => bitmapOf(one, place)),
       ...said.graphics.flatMap((one) => graphicOf(one, screen)),
       ...said.labels.map((one) => labelOf(one, screen)),
     );
@@ -198,11 +221,10 @@ function shutterOf(one, screen, [width, height], aspect) {
 
 // Bits that lie on the image as its pixels do, in one colour.
 function bitmapOf(one, {matrix}) {
-  const {left, top, columns, rows} = one;
-  one.picture ??= pictureOf(one);
+  const {left, top, columns, rows, picture: {canvas, address}} = one;
   const place = {x: left, y: top, width: columns, height: rows, preserveAspectRatio: "none", transform: `matrix(${matrix.join(" ")})`};
-  const node = svgOf("image", {...place, class: "bitmap", href: (one.address ??= one.picture.toDataURL())});
-  return Object.assign(node, {picture: one.picture}); // for a picture that leaves
+  const node = svgOf("image", {...place, class: "bitmap", href: address});
+  return Object.assign(node, {picture: canvas, isShutter: one.is_shutter}); // for a picture that leaves
 }
 
 function pictureOf({rows, columns, bits, colour, is_shutter: isShutter}) {
@@ -217,5 +239,5 @@ function pictureOf({rows, columns, bits, colour, is_shutter: isShutter}) {
     for (let bit = 0; byte >> bit; bit += 1) if ((byte >> bit) & 1) words[8 * i + bit] = word;
   });
   context.putImageData(image, 0, 0);
-  return canvas;
+  return {canvas, address: canvas.toDataURL()};
 }

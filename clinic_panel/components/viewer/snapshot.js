@@ -80,12 +80,14 @@ function drawMarks(context, svg) {
   }
 }
 
-// What a presentation state puts over the image: its shutters always, what it draws and writes as marks.
+// What a presentation state puts over the image: its shutters as they are shown, what it draws and
+// writes, planes of bits too, as marks.
 function drawPresented(context, svg, marks) {
   const size = (node, name) => Number(node.getAttribute(name));
   for (const node of svg?.querySelectorAll("path, image, tspan") ?? []) {
     const style = getComputedStyle(node);
     if (node.tagName === "image") {
+      if (!marks && !node.isShutter) continue;
       context.save();
       context.transform(...node.getAttribute("transform").match(/[-\d.e]+/g).map(Number));
       context.imageSmoothingEnabled = false;
