@@ -1,6 +1,5 @@
 """`python -m listener` as the process it is, with DCMTK as the modality."""
 
-import ctypes
 import os
 import re
 import shutil
@@ -188,17 +187,6 @@ def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
         order = iter(before)
         wanted = ["file", "rename", "folder", "row"]
         assert all(step in order for step in wanted), f"answer {number} came after {before}"
-
-
-@pytest.mark.parametrize("database", ["sqlite"])
-def test_a_signal_that_reaches_another_thread_ends_the_listener_as_well(ctx, settings):
-    """The kernel chooses the thread; it passes over the first while that one is traced."""
-    kill = ctypes.CDLL(None, use_errno=True).tgkill
-    with Listener(settings) as listener:
-        pid = listener.process.pid
-        others = [int(name) for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid]
-        assert kill(pid, max(others), signal.SIGTERM) == 0
-        assert listener.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
