@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom import dcmread
@@ -17,9 +16,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage
 
 from benchmarks.folders import fresh
-
-if TYPE_CHECKING:
-    from benchmarks.ingest import Server
+from benchmarks.receivers import Server, free_port
+from benchmarks.sending import WARM_UP, compare, make_images, ratio, send
 
 STALLED = 200
 STALLED_AFTER_SIGN_ON = 40
@@ -49,11 +47,9 @@ def make_huge(path: Path, like: Path, size_bytes: int) -> Path:
 
 
 def seconds_for_one(
-    server: "Server", folder: Path, warm_up: Sequence[Path], path: Path
+    server: Server, folder: Path, warm_up: Sequence[Path], path: Path
 ) -> tuple[float, float]:
     """Return how long one object takes, and the most memory of the server's process in MB."""
-    from benchmarks.ingest import free_port, send
-
     port = free_port()
     try:
         with server.running(folder, port) as process:
@@ -71,10 +67,8 @@ def _peak_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def beside_stalled(server: "Server", folder: Path, images: Sequence[Path]) -> float:
+def beside_stalled(server: Server, folder: Path, images: Sequence[Path]) -> float:
     """Return how long one object takes while 200 peers hold connections and say nothing."""
-    from benchmarks.ingest import free_port, send
-
     port = free_port()
     try:
         with server.running(folder, port), contextlib.ExitStack() as held:
@@ -97,10 +91,8 @@ def beside_stalled(server: "Server", folder: Path, images: Sequence[Path]) -> fl
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def report_tiny(found: Sequence["Server"], home: Path, count: int, repetitions: int) -> str:
+def report_tiny(found: Sequence[Server], home: Path, count: int, repetitions: int) -> str:
     """Send small objects to ours and to Orthanc; return a line of figures."""
-    from benchmarks.ingest import WARM_UP, compare, make_images, ratio
-
     pair = _pick(found, "ours, SQLite", "Orthanc, SQLite")
     images = make_images(home / "tiny", count + WARM_UP, 100)
     rates = compare(pair, home, images, [1], repetitions)
@@ -116,7 +108,7 @@ def report_tiny(found: Sequence["Server"], home: Path, count: int, repetitions: 
 
 
 def report_huge(
-    found: Sequence["Server"], home: Path, images: Sequence[Path], size_mb: int, repetitions: int
+    found: Sequence[Server], home: Path, images: Sequence[Path], size_mb: int, repetitions: int
 ) -> str:
     """Send one huge object to ours and to storescp; return a line of figures."""
     pair = _pick(found, "ours, SQLite", "DCMTK storescp")
@@ -135,7 +127,7 @@ def report_huge(
     return f"{line}; our process at its most {memory:.0f} MB" if memory else line
 
 
-def report_stalled(found: Sequence["Server"], home: Path, images: Sequence[Path]) -> str:
+def report_stalled(found: Sequence[Server], home: Path, images: Sequence[Path]) -> str:
     """Store one object beside stalled peers; return a line of figures."""
     seconds = [
         f"{server.name} {beside_stalled(server, fresh(home), images):.2f} s"
@@ -147,7 +139,7 @@ def report_stalled(found: Sequence["Server"], home: Path, images: Sequence[Path]
     )
 
 
-def _pick(found: Sequence["Server"], *names: str) -> list["Server"]:
+def _pick(found: Sequence[Server], *names: str) -> list[Server]:
     return [server for server in found if server.name in names]
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks import query_data
 from benchmarks.find_client import Answered, FindClient
-from benchmarks.ingest import ORTHANC, Cluster, Orthanc, Ours, OursPostgres, Server, free_port
+from benchmarks.receivers import ORTHANC, Cluster, Orthanc, Ours, OursPostgres, Server, free_port
 from clinic_panel.config import Settings
 from clinic_panel.resources import build_engine
 

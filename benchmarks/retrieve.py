@@ -20,16 +20,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from benchmarks.ingest import (
-    ORTHANC,
-    Orthanc,
-    Ours,
-    Server,
-    free_port,
-    make_images,
-    send,
-    wait_for_port,
-)
+from benchmarks.receivers import ORTHANC, Orthanc, Ours, Server, free_port, wait_for_port
+from benchmarks.sending import make_images, send
 from clinic_panel.config import Settings
 from clinic_panel.context import system
 from clinic_panel.resources import open_context
