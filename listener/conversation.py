@@ -24,8 +24,8 @@ from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext
 
-from clinic_panel.archive import Buffer
 from clinic_panel.dimse.store import LinkLost, send_all
+from clinic_panel.incoming import Buffer
 from clinic_panel.services.retrieve import Match
 
 SUCCESS = 0x0000

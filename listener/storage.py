@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clinic_panel.archive import Archive, Buffer, Incoming
+from clinic_panel.archive import Archive
 from clinic_panel.errors import NotUnderstood, StorageFull, WrongInstance
 from clinic_panel.imaging.header import Header, read_header
+from clinic_panel.incoming import Buffer, Incoming
 from clinic_panel.services.dicom import Received, Verdict
 from listener import statuses
 from listener.commands import StoreRequest, file_head

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clinic_panel.archive import Buffer
 from clinic_panel.dimse.messages import MOST_PDU_BYTES, StoreAnswer
 from clinic_panel.dimse.model import Caller, Remote
 from clinic_panel.dimse.store import LinkLost, send_all
 from clinic_panel.errors import PeerUnavailable
+from clinic_panel.incoming import Buffer
 
 ANSWER_S: Final = 60
 RELEASE_S: Final = 5

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Protocol
 
-from clinic_panel.archive import Buffer, data_set_offset
+from clinic_panel.archive import data_set_offset
 from clinic_panel.dimse.messages import (
     StoreOperation,
     command_pdus,
@@ -23,6 +23,7 @@ from clinic_panel.dimse.messages import (
     fragment_bytes,
 )
 from clinic_panel.errors import ClinicError, NotUnderstood
+from clinic_panel.incoming import Buffer
 
 BLOCK_BYTES: Final = 1 << 20  # read and sent at once; what an object costs in memory
 IOV_MAX: Final = 512  # buffers a sendmsg takes; Linux allows 1024

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from clinic_panel.archive import Stored
 from clinic_panel.imaging.header import Header
+from clinic_panel.incoming import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from io import BytesIO
 import pytest
 from pydicom.data import get_testdata_file
 
-from clinic_panel import archive as archive_module
 from clinic_panel.archive import PREAMBLE, Archive, data_set_offset
 from clinic_panel.errors import NotFound, NotUnderstood, StorageFull
 
@@ -114,7 +113,7 @@ def test_a_disk_that_says_full_is_told_as_such(archive, part10, monkeypatch, cod
     def refuse(fd, part):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(archive_module.os, "writev", refuse)
+    monkeypatch.setattr(os, "writev", refuse)
     with pytest.raises(StorageFull):
         archive.put(part10)
     assert _leftovers(archive) == []
@@ -124,7 +123,7 @@ def test_a_short_write_is_completed(archive, part10, monkeypatch):
     def half(fd, part):
         return os.write(fd, b"".join(part)[:1000])
 
-    monkeypatch.setattr(archive_module.os, "writev", half)
+    monkeypatch.setattr(os, "writev", half)
     stored = archive.put(part10)
     assert archive.path(stored.path).read_bytes() == part10
 
@@ -142,8 +141,8 @@ def test_success_comes_after_file_and_folder_are_synced(archive, part10, monkeyp
         steps.append("rename")
         return rename(path, target)
 
-    monkeypatch.setattr(archive_module.os, "fsync", noted_sync)
-    monkeypatch.setattr(archive_module.os, "rename", noted_rename)
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "rename", noted_rename)
     stored = archive.put(part10)
 
     assert steps == ["incoming", "rename", stored.path[0]]

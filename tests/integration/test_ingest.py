@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DataError, OperationalError
 
-from clinic_panel.archive import Stored
 from clinic_panel.errors import Unavailable
 from clinic_panel.imaging.header import Header
+from clinic_panel.incoming import Stored
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.arrival import Arrival
 from clinic_panel.models.audit_log import Action, AuditEntry

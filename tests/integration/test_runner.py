@@ -26,13 +26,13 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from sqlalchemy import func, select, update
 
-from clinic_panel.archive import Stored
 from clinic_panel.config import Settings
 from clinic_panel.context import Context
 from clinic_panel.dimse.model import Reference, Request
 from clinic_panel.errors import Unavailable
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.imaging.header import read_header
+from clinic_panel.incoming import Stored
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Thumbnail

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clinic_panel.archive import Stored
 from clinic_panel.errors import (
     Conflict,
     NotUnderstood,
@@ -15,6 +14,7 @@ from clinic_panel.errors import (
 )
 from clinic_panel.imaging.elements import CutShort
 from clinic_panel.imaging.header import Header
+from clinic_panel.incoming import Stored
 from clinic_panel.services.dicom import Outcome, Received, Verdict
 from listener import statuses
 from listener.index_writer import IndexWriter
