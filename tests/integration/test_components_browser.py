@@ -104,6 +104,8 @@ class Desk:
             self.form.ask(FIELDS)
         if event.name == "submitted" and event.new["patient_id"] == "P-1":
             self.form.refuse(patient_id="This ID belongs to somebody else.")
+        elif event.name == "submitted" and event.new["patient_id"] == "P-2":
+            self.form.ask(FIELDS, title="And the next patient")  # the same fields: only this is new
         elif event.name == "submitted":
             self.form.close()
             self.notice.say("Registered.", action="Undo")
@@ -363,6 +365,9 @@ def test_a_form_is_filled_by_its_labels_refused_and_accepted(desk):
     expect(dialog.get_by_label("Family name")).to_have_value("Nováková")
     expect(dialog.get_by_label("Password")).to_have_value("")
 
+    dialog.get_by_label("Patient ID").fill("P-2")
+    dialog.get_by_role("button", name="Register").click()
+    dialog = page.get_by_role("dialog", name="And the next patient")
     dialog.get_by_label("Patient ID").fill("P-77")
     dialog.get_by_role("button", name="Register").click()
     expect(dialog).to_be_hidden()

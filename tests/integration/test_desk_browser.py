@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Locator,
+    Page,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
@@ -325,6 +333,37 @@ def test_a_time_outside_the_opening_hours_is_asked_back(clinic, sign_in):
     form.get_by_role("button", name="Book anyway").click()
     visits = page.get_by_role("table", name="Visits")
     expect(visits).to_contain_text("21:00")
+
+
+def test_what_is_chosen_the_moment_a_form_shows_counts(clinic, sign_in):
+    page = sign_in(Role.RECEPTIONIST)
+    shown, answered, held = threading.Event(), threading.Event(), []
+
+    def relay(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def down(frame: str | bytes) -> None:
+            socket.send(frame) if answered.is_set() or not shown.is_set() else held.append(frame)
+            if '"attr":"open"' in str(frame):
+                shown.set()
+
+        def up(frame: str | bytes) -> None:
+            server.send(frame)
+            if shown.is_set() and "procedure_pk" in str(frame):
+                answered.set()
+                for late in held:
+                    socket.send(late)
+
+        server.on_message(down)
+        socket.on_message(up)
+
+    page.route_web_socket(re.compile("/ws"), relay)
+    page.goto(f"{clinic.url}/patients?id={clinic.maria.id}")
+    page.get_by_role("button", name="Book").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Examination").select_option(index=1)
+    expect(form.get_by_label("Room")).to_have_value(str(clinic.ct.id))
+    assert held  # something of the form did come after it was shown
 
 
 def test_two_edit_one_record_and_nothing_is_lost(clinic, sign_in):
