@@ -35,7 +35,16 @@ from clinic_panel.resources import build_context, build_engine, check_schema
 from clinic_panel.services import auth
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.sessions import Visit
-from clinic_panel.web import account, documents, health, media, notices, page_resources, signin
+from clinic_panel.web import (
+    account,
+    documents,
+    health,
+    media,
+    notices,
+    page_resources,
+    signin,
+    together,
+)
 from clinic_panel.web.door import Door, Gate
 from clinic_panel.web.edge import Faults, StaticFiles
 from clinic_panel.web.headers import ResponseHeaders
@@ -102,6 +111,7 @@ def build(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     pn.config.exception_handler = _callback_failed
     page_resources.remember()
+    together.send_together()
     served = add_applications(
         {spec.path: open_pages.app(spec) for spec in specs},
         app=app,

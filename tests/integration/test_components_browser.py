@@ -23,7 +23,7 @@ from clinic_panel.components.heading import Heading
 from clinic_panel.components.kpi import KpiStrip
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.shell import shell
-from clinic_panel.web import page_resources
+from clinic_panel.web import page_resources, together
 from tests.conftest import free_port, hold_messages
 
 HOSTILE = '<img src=x onerror="window.broken=1">O\'Neill, "Ada" & Söhne'
@@ -149,6 +149,7 @@ class Site:
             api.get(path)(lambda: HTMLResponse("<title>Arrived</title>"))
         api.post("/logout")(lambda: HTMLResponse("<title>Signed out</title>"))
         page_resources.remember()
+        together.send_together()
         self.port = free_port()
         title = {"/schedule": "Schedule · Clinic Panel"}
         self.plans: list[tuple[DayGrid, list[Any]]] = []

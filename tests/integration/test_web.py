@@ -1,6 +1,7 @@
 """The web server as a browser and an attacker meet it: real uvicorn, real sockets."""
 
 import asyncio
+import json
 import re
 import shutil
 import ssl
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from clinic_panel import app as app_module
+from clinic_panel.components.heading import Heading
 from clinic_panel.components.shell import shell
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import system
@@ -66,7 +68,11 @@ class Web:
     def page(self, ctx, live):
         self.lives.append(live)
         live.on(Topic.SCHEDULE, lambda: self.told.append(ctx.actor.username))
-        return shell("Test", user=ctx.actor.display_name, role=ctx.actor.role.value, active="")
+        heading = Heading(title="Test")
+        news = {"title": "Other", "note": "Something else", "chips": [{"label": "New"}]}
+        live.on(Topic.STUDIES, lambda: heading.param.update(**news))
+        who = {"user": ctx.actor.display_name, "role": ctx.actor.role.value}
+        return shell("Test", **who, active="", main=[heading])
 
 
 @contextmanager
@@ -283,6 +289,20 @@ def test_a_session_that_ends_elsewhere_closes_its_pages(web, clock, how):
                 accounts.change_role(web.ctx, "receptionist", Role.ANALYST)
             assert close_of(socket)[1] == 1008
         assert desk.get("/desk").status_code == 303
+
+
+def test_what_one_callback_changed_arrives_in_one_message(web):
+    with web.client(Role.RECEPTIONIST) as desk:
+        token = token_of(desk.get("/desk").text)
+        with socket_to(web, "/desk", token, desk.cookies) as socket:
+            pull(socket)
+            with web.ctx.begin() as session:
+                changes.announce(session, Topic.STUDIES)
+            content = ""
+            while '"attr":"title"' not in content:
+                content = str(socket.recv(timeout=WAIT_S))
+    changed = {event.get("attr") for event in json.loads(content)["events"]}
+    assert {"title", "note", "chips"} <= changed
 
 
 def test_the_cookie_is_for_this_server_alone_and_never_in_a_page(web):
