@@ -17,7 +17,8 @@ from clinic_panel.resources import open_context
 from clinic_panel.signals import on_stop
 from listener.limits import Limits
 from listener.processes import Workers, end_with_parent
-from listener.server import Node, adopt, bound_socket
+from listener.server import Node, adopt
+from listener.sockets import bound_socket
 
 log = logging.getLogger("listener")
 

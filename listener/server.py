@@ -1,4 +1,4 @@
-"""The DICOM node: binds the port, decides who may associate, and ties receiver and services."""
+"""The DICOM node: binds the port and ties receiver and services."""
 
 import logging
 import socket
@@ -17,13 +17,12 @@ from pynetdicom.transport import (
     ThreadedAssociationServer,
 )
 
-from clinic_panel.config import Settings
 from clinic_panel.context import Context
-from clinic_panel.errors import ClinicError, SettingsError
 from clinic_panel.imaging.isolation import IsolatedDecoder
-from clinic_panel.services import associations, dicom, flight
+from clinic_panel.services import dicom, flight
 from clinic_panel.services.ingest import Ingest
 from listener import handlers, misfits, mpps, query, receiver
+from listener.acceptance import Acceptance
 from listener.audits import Audits
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.commitment import Commitments
@@ -36,30 +35,14 @@ from listener.processes import turn_lock
 from listener.recorder import Recorder
 from listener.retrieve import Retrieval
 from listener.sink import Sink
+from listener.sockets import bound_socket, tls_context
 from listener.storage import Storage, StoreSink
 
 log = logging.getLogger(__name__)
 
-# Result, source and reason of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
-CONTEXT_NOT_SUPPORTED = (1, 1, 2)
-CALLING_NOT_RECOGNISED = (1, 1, 3)
-CALLED_NOT_RECOGNISED = (1, 1, 7)
-TEMPORARY_CONGESTION = (2, 3, 1)
-LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
-REASONS = {
-    CONTEXT_NOT_SUPPORTED: "another application context than that of DICOM",
-    CALLING_NOT_RECOGNISED: "unknown calling AE title",
-    CALLED_NOT_RECOGNISED: "wrong called AE title",
-    TEMPORARY_CONGESTION: "database not available",
-    LOCAL_LIMIT_EXCEEDED: "too many associations",
-}
-APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
-BACKLOG = 128
 HESITATE_S = 0.002  # for each connection a process has, before it accepts another
 HESITATE_AT_MOST_S = 0.05
 EXPLAINING_WAITS_S = 1.0  # while queries are answered, for what is written together
-REFUSAL_EVERY_S = 60.0  # one audit entry a minute for each peer: a refused device tries for ever
-_REFUSALS_KEPT = 1000
 
 
 class Node:
@@ -100,14 +83,12 @@ class Node:
             lambda: flight.sweep(ctx),
             ctx.clock,
         )
+        self.acceptance = Acceptance(ctx, self.admission, self.recorder)
         self.commitments = Commitments(ctx)
         self.audits = Audits(ctx, courtesy)
         self.finding = Finding(ctx, self.recorder, self.audits, courtesy)
         self._decoder = IsolatedDecoder()
         self.retrieval = Retrieval(ctx, self._decoder)
-        self._associations: dict[Association, str] = {}
-        self._refused: dict[tuple[str, str], float] = {}
-        self._lock = threading.Lock()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -190,63 +171,8 @@ class Node:
         sink = StoreSink(self.storage, lambda: (requestor.ae_title, requestor.address or ""))
         return self.recorder.counting(association, sink)
 
-    def admit(self, event: evt.Event) -> None:
-        """Decide on an A-ASSOCIATE-RQ; a refused one is answered here."""
-        association = event.assoc
-        request = association.requestor.primitive
-        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        address = association.requestor.address or ""
-        reason = (
-            self._refusal(calling, called)
-            if request.application_context_name == APPLICATION_CONTEXT_NAME
-            else CONTEXT_NOT_SUPPORTED
-        )
-        if reason is None:
-            if self.admission.associate(address):
-                with self._lock:
-                    self._associations[association] = address
-                log.info("association from %s at %s", calling, address)
-                return
-            reason = LOCAL_LIMIT_EXCEEDED
-        association.requestor.ae_title = calling
-        self.recorder.refused(association, REASONS[reason])
-        association.acse.send_reject(*reason)
-        association.kill()
-        self._keep_refusal(calling, address, reason)
-
-    def _refusal(self, calling: str, called: str) -> tuple[int, int, int] | None:
-        if called != self.ctx.settings.ae_title:
-            return CALLED_NOT_RECOGNISED
-        if self.ctx.settings.unknown_ae == "accept":
-            return None
-        try:
-            return None if associations.is_known(self.ctx, calling) else CALLING_NOT_RECOGNISED
-        except Exception as error:  # noqa: BLE001 - the library would go on as if all were well
-            log.error("AE titles cannot be looked up: %s", type(error).__name__)
-            return TEMPORARY_CONGESTION
-
-    def _keep_refusal(self, calling: str, address: str, reason: tuple[int, int, int]) -> None:
-        now = time.monotonic()
-        with self._lock:
-            last = self._refused.get((calling, address))
-            if last is not None and now - last < REFUSAL_EVERY_S:
-                return
-            if len(self._refused) >= _REFUSALS_KEPT:
-                self._refused.clear()
-            self._refused[calling, address] = now
-        log.warning("association from %s at %s refused: %s", calling, address, REASONS[reason])
-        if reason in (CALLING_NOT_RECOGNISED, CALLED_NOT_RECOGNISED):
-            try:
-                associations.record_refusal(self.ctx, calling, address, REASONS[reason])
-            except ClinicError as error:
-                log.error("a refusal could not be kept: %s", type(error).__name__)
-
     def _ended(self, association: Association) -> None:
-        with self._lock:
-            address = self._associations.pop(association, None)
-        if address is not None:
-            self.admission.dissociate(address)
-        self.admission.disconnect()
+        self.acceptance.ended(association)
         self.recorder.ended(association)
 
 
@@ -305,7 +231,7 @@ class _Server(ThreadedAssociationServer):
             ssl_context=tls,
             evt_handlers=[
                 (evt.EVT_REQUESTED, node.recorder.requested),
-                (evt.EVT_REQUESTED, node.admit),
+                (evt.EVT_REQUESTED, node.acceptance.admit),
                 (evt.EVT_ACCEPTED, node.recorder.accepted),
                 (evt.EVT_REJECTED, node.recorder.rejected),
                 (evt.EVT_RELEASED, node.recorder.released),
@@ -365,52 +291,8 @@ class _Server(ThreadedAssociationServer):
             self.shutdown_request(request)
 
 
-def bound_socket(settings: Settings) -> socket.socket:
-    """Return a socket that listens at the address of the settings.
-
-    Raises
-    ------
-    SettingsError
-        The port is taken or may not be bound.
-    """
-    address: tuple[Any, ...] = (settings.dicom_host, settings.dicom_port)
-    listening = socket.socket(AddressInformation.from_tuple(address).address_family)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        where = f"{settings.dicom_host}:{settings.dicom_port}"
-        raise SettingsError(f"Cannot listen on {where}: {error.strerror}.") from None
-    listening.setblocking(False)  # another process may accept first
-    return listening
-
-
 def adopt(ctx: Context) -> None:
     """Bring archive and index together; for when nobody receives."""
     adopted = dicom.adopt_orphans(ctx)
     if adopted:
         log.warning("%d objects without a row were indexed", adopted)
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS configuration of the settings (PS3.15 B.12), or None for plain DICOM.
-
-    Raises
-    ------
-    SettingsError
-        A file is missing or does not fit.
-    """
-    if not settings.dicom_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.dicom_tls_cert, settings.dicom_tls_key or None)
-        if settings.dicom_tls_ca:
-            context.load_verify_locations(settings.dicom_tls_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError):
-        raise SettingsError("The DICOM TLS certificate, key or authority cannot be read.") from None
-    return context

@@ -25,10 +25,7 @@ def find_study(ctx: Context, session: Session, study_uid: str) -> Study:
         There is none.
     """
     rows = session.execute(select(Study.study_instance_uid, Study.id))
-    found = pseudonym.original(ctx, study_uid, rows)
-    if found is None:
-        raise NotFound("There is no such study.")
-    return session.get_one(Study, found)
+    return session.get_one(Study, _named(ctx, rows, study_uid, "study"))
 
 
 def find_series(ctx: Context, session: Session, series_uid: str) -> Series:
@@ -40,10 +37,14 @@ def find_series(ctx: Context, session: Session, series_uid: str) -> Series:
         There is none.
     """
     rows = session.execute(select(Series.series_instance_uid, Series.id))
-    found = pseudonym.original(ctx, series_uid, rows)
+    return session.get_one(Series, _named(ctx, rows, series_uid, "series"))
+
+
+def _named(ctx: Context, rows: Iterable[tuple[str, int]], uid: str, what: str) -> int:
+    found = pseudonym.original(ctx, uid, rows)
     if found is None:
-        raise NotFound("There is no such series.")
-    return session.get_one(Series, found)
+        raise NotFound(f"There is no such {what}.")
+    return found
 
 
 def in_order(rows: Iterable[Instance]) -> list[Instance]:

@@ -8,11 +8,11 @@ from clinic_panel.imaging.elements import MAX_DEPTH
 from clinic_panel.imaging.opened import INFLATE_LIMIT_BYTES, INFLATE_RATIO
 from clinic_panel.services.worklist_keys import CODING_SCHEME
 from listener import misfits
+from listener.acceptance import APPLICATION_CONTEXT_NAME, REASONS
 from listener.commands import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from listener.conformance import services, storing
 from listener.conformance.markup import table
 from listener.limits import Limits
-from listener.server import APPLICATION_CONTEXT_NAME, REASONS
 
 _CONFIGURED = (
     "ae_title",

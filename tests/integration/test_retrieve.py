@@ -577,7 +577,7 @@ def test_a_move_is_cancelled_in_the_middle(node, kept, target):
         assert (first.Status, first.NumberOfRemainingSuboperations) == (0xFF00, 6)
         assert arrived.wait(60)
         association.send_c_cancel(7, query_model=MOVE)
-        wait_for(lambda: any(a.dimse.cancel_req for a in node._associations))
+        wait_for(lambda: any(a.dimse.cancel_req for a in node.acceptance.associations))
         go_on.set()
         status, counts, _ = last(answers)
 
@@ -596,7 +596,7 @@ def test_a_slow_destination_costs_neither_patience_nor_the_association(start, ke
 
     def grow_late():
         """Let the time without a word from the peer seem longer: only our own answers mend that."""
-        [serving] = node._associations
+        [serving] = node.acceptance.associations
         serving.dul._idle_timer._start_time -= 40
 
     with moving(node, (Verification, [IMPLICIT])) as association:
@@ -628,9 +628,9 @@ def test_nothing_more_is_sent_for_somebody_who_has_gone(node, kept, target, ctx)
         next(association.send_c_move(wanted, "TARGET", MOVE))
         assert arrived.wait(60)
         association.abort()
-    wait_for(lambda: all(a.acse.is_aborted() for a in node._associations))
+    wait_for(lambda: all(a.acse.is_aborted() for a in node.acceptance.associations))
     go_on.set()
-    wait_for(lambda: not node._associations)
+    wait_for(lambda: not node.acceptance.associations)
 
     assert len(archive.kept) <= 1  # that one was under way
 
@@ -786,7 +786,7 @@ def test_an_answer_that_lies_ends_the_association_and_nothing_else(node, kept, l
         wait_for(lambda: peer.is_aborted and not peer.dul.is_alive())
         connection.close()  # pynetdicom may leave it open
         assert len(got) < 3
-    wait_for(lambda: not node._associations)
+    wait_for(lambda: not node.acceptance.associations)
 
     with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles) as (peer, got):
         assert last(peer.send_c_get(wanted, GET))[:2] == (0x0000, [None, 3, 0, 0])
@@ -802,7 +802,7 @@ def test_an_answer_inside_another_keeps_nobody_waiting(node, kept):
         half = pdv(1, body[6:30], context_id=context_id)
         connections.append(event.assoc.dul.socket.socket)  # gone once the other side hangs up
         connections[0].sendall(pdu(4, half + body))
-        wait_for(lambda: not node._associations)
+        wait_for(lambda: not node.acceptance.associations)
         return 0x0000
 
     connections = []
@@ -826,7 +826,7 @@ def test_a_get_ends_with_its_association(node, kept):
     with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, answer=answer) as (peer, _):
         list(peer.send_c_get(asked("STUDY", StudyInstanceUID=kept.studies[0]), GET))
 
-    wait_for(lambda: not node._associations)
+    wait_for(lambda: not node.acceptance.associations)
 
 
 @only_sqlite
