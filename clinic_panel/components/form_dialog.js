@@ -119,7 +119,7 @@ function fillOptions(select, field) {
 
 class Form {
   constructor(model, el) {
-    Object.assign(this, { model, el, inputs: new Map(), serial: 0, n: 0, sentAt: 0, touchedAt: 0 });
+    Object.assign(this, { model, el, inputs: new Map(), n: 0, sentAt: 0, touchedAt: 0 });
     this.title = h("h2", { id: "title" });
     this.intro = h("p", { class: "intro", id: "intro" });
     this.grid = h("div", { class: "fields" });
@@ -159,10 +159,8 @@ class Form {
   }
 
   // A list of the same names is brought up to date in place: what was typed stays typed.
-  // They are of the form whose serial came before them.
   fields() {
-    const { fields, serial } = this.model;
-    this.serial = serial;
+    const { fields } = this.model;
     const names = fields.map((field) => `${field.name || field.label}:${field.kind || "text"}`).join();
     if (this.names !== names || !this.dialog.open) {
       this.names = names;
@@ -221,7 +219,7 @@ class Form {
     if (first) { first.focus(); return; }
     this.sentAt = performance.now();
     this.n += 1;
-    this.model.send_msg({ kind: "submit", values: this.values(), serial: this.serial, n: this.n });
+    this.model.send_msg({ kind: "submit", values: this.values(), serial: this.model.serial, n: this.n });
     for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
   }
 
@@ -231,7 +229,7 @@ class Form {
     this.n += 1;
     const values = this.values();
     for (const [other, { field }] of this.inputs) if (field.kind === "password") delete values[other];
-    this.model.send_msg({ kind: "changed", name, values, text: String(this.inputs.get(name).input.value), serial: this.serial, n: this.n });
+    this.model.send_msg({ kind: "changed", name, values, text: String(this.inputs.get(name).input.value), serial: this.model.serial, n: this.n });
   }
 
   close(asked) {
@@ -291,6 +289,5 @@ export function render({ model, el }) {
   model.on(["problem", "problems", "busy"], () => form.state());
   model.on(["warning", "warning_items"], () => form.warnings());
   model.on("open", () => form.toggle());
-  model.on("asked", () => { form.serial = model.asked; });
   model.on("remove", () => form.close(false));
 }

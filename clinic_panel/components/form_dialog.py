@@ -34,9 +34,6 @@ class FormDialog(Part):
     _source = "form_dialog"
     _rename = {"submitted": None, "changed": None}
 
-    # The browser is told of one param after the other, in this order, with time between them: whose
-    # form it is, what it asks, that it is shown.
-    serial = param.Integer(doc="Which form this is: what a former one still says is dropped.")
     title = param.String(doc="Heading of the dialog.")
     intro = param.String(doc="One sentence below the heading; empty for none.")
     fields = param.List(item_type=dict, doc="What is asked, in order.")
@@ -45,7 +42,7 @@ class FormDialog(Part):
     danger = param.Boolean(default=False, doc="Submitting takes something away: a red button.")
     wide = param.Boolean(default=False, doc="A wider dialog, for long text.")
     open = param.Boolean(default=False, doc="Whether the dialog is shown.")
-    asked = param.Integer(doc="The serial once more: all of that form has been told.")
+    serial = param.Integer(doc="Which form this is: what a former one still says is dropped.")
     busy = param.Boolean(default=False, doc="The answer is being worked on: no second submit.")
     problem = param.String(doc="One sentence on what went wrong; empty when all is well.")
     problems = param.Dict(default={}, doc="Field name to what is wrong with it.")
@@ -64,9 +61,8 @@ class FormDialog(Part):
     def ask(self, fields: Sequence[dict[str, Any]], **changes: Any) -> None:
         """Open the dialog afresh on these fields, without what was said last time."""
         clean = {"problem": "", "problems": {}, "warning": "", "warning_items": [], "busy": False}
-        serial = self.serial + 1
-        form = {"serial": serial, "fields": list(fields), "open": True, "asked": serial}
-        self.param.update(**{**clean, **changes, **form})
+        asked = {"fields": list(fields), "open": True, "serial": self.serial + 1}
+        self.param.update(**{**clean, **changes, **asked})
 
     def refuse(self, problem: str = "", **problems: str) -> None:
         """Keep the dialog open and say why, for the whole form or by field name."""
