@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from clinic_panel.components import schedule
+from clinic_panel.components.admin.audit_log import said
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.patient_form import ResolvePatient, form_of, patient_fields
 from clinic_panel.components.tasks import Change, Done, Task, TaskDialog
@@ -342,3 +343,8 @@ def test_only_what_may_succeed_is_offered_to_be_tried_again(error, offered):
     assert sorry.title == error.message
     assert len(sorry.buttons) == offered
     assert bool(sorry.note) != bool(offered)
+
+
+def test_details_of_the_audit_are_words_and_leave_out_what_is_nothing():
+    detail = {"committed": 2, "failures": {"0112": 3, "0119": 1}, "fields": ["a", "b"], "left": {}}
+    assert said(detail) == "committed: 2 · failures: 0112 3, 0119 1 · fields: a, b"

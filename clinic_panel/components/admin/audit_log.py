@@ -91,7 +91,7 @@ class AuditLog(Section):
             "action": row.action,
             "subject": subject,
             "patient": patient if patient != subject else "",
-            "detail": _said(row.detail),
+            "detail": said(row.detail),
             "address": row.address,
         }
 
@@ -107,12 +107,14 @@ class AuditLog(Section):
         return Done(f"The chain is whole: {found.entries} entries, none changed or removed.")
 
 
-def _said(detail: dict[str, Any]) -> str:
+def said(detail: dict[str, Any]) -> str:
     """Return details as words: they are ids, counts and names of fields."""
     parts = []
     for name, value in detail.items():
-        if value in (None, "", [], 0):
+        if not value:
             continue
+        if isinstance(value, dict):
+            value = [f"{what} {count}" for what, count in value.items()]
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         parts.append(f"{name.replace('_', ' ')}: {text[:80]}")
     return " · ".join(parts)
