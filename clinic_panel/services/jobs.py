@@ -227,7 +227,8 @@ def finish(
 def fail(ctx: Context, claimed: Claim, error: str, *, final: bool = False) -> None:
     """Note a failed try: the job is tried later again, or set aside after the last try.
 
-    One that was asked for again meanwhile is done again, though this try was final.
+    One that was asked for again meanwhile is done again, as if for the first time, where it would
+    be set aside: the tries were made with what there was before.
 
     Parameters
     ----------
@@ -240,10 +241,11 @@ def fail(ctx: Context, claimed: Claim, error: str, *, final: bool = False) -> No
     now = ctx.clock()
     with ctx.begin() as session:
         for job in _held(session, [claimed]).values():
-            if final and job.revision != claimed.revision:
+            is_last = job.attempts >= MOST_ATTEMPTS and job.kind not in ENDLESS
+            if (final or is_last) and job.revision != claimed.revision:
                 _queue(job, max(job.not_before_at, now + AGAIN_AFTER), attempts=0)
                 job.error = error[:256]
-            elif final or (job.attempts >= MOST_ATTEMPTS and job.kind not in ENDLESS):
+            elif final or is_last:
                 _set_aside(session, job, now, error)
             else:
                 _queue(job, now + back_off(job.attempts), attempts=job.attempts)

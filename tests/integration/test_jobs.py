@@ -168,6 +168,24 @@ def test_what_was_asked_for_again_is_done_again_though_it_failed_for_good(ctx, c
     assert rows(ctx)[1].state is JobState.FAILED
 
 
+def test_what_was_asked_for_again_in_its_last_try_has_all_its_tries_again(ctx, clock):
+    ask(ctx, 1)
+    for pause_s in (2, 8):
+        [claimed] = claim(ctx)
+        jobs.fail(ctx, claimed, "OSError")
+        clock.advance(seconds=pause_s)
+    [last] = claim(ctx)
+    ask(ctx, 1)
+    jobs.fail(ctx, last, "OSError")
+
+    job = rows(ctx)[1]
+    assert (job.state, job.error, job.claimed_by) == (JobState.QUEUED, "OSError", "")
+    assert jobs.next_due(ctx, KINDS) == ctx.clock() + jobs.AGAIN_AFTER
+    clock.advance(seconds=jobs.AGAIN_AFTER.total_seconds())
+    [anew] = claim(ctx)
+    assert (anew.attempts, anew.is_last_try) == (1, False)
+
+
 def test_what_ends_its_worker_three_times_is_set_aside(ctx, clock):
     ask(ctx, 1)
     for _ in range(3):
