@@ -99,6 +99,11 @@ class BoundedDUL(DULServiceProvider):
         finally:
             if connection is not None:  # an association that was killed leaves it open
                 connection.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """The connection is over: a thread that still waits for A-ASSOCIATE-RQ goes home."""
+        self.to_user_queue.put(None)
 
     def _serve(self) -> None:
         super().run_reactor()

@@ -70,14 +70,14 @@ class Reactor(BoundedDUL):
         """Serve the connection, and leave nothing behind."""
         self._idle_timer.start()
         self.assoc._dul_ready.set()
-        try:
-            super().run_reactor()
-        finally:
-            self.forget()
-            self.waker.close()
-            # A thread that still waits, for A-ASSOCIATE-RQ or for an answer, goes home.
-            self.to_user_queue.put(None)
-            self.assoc.dimse.msg_queue.put((None, None))
+        super().run_reactor()
+
+    def let_go(self) -> None:
+        """The connection is over: leave nothing behind, and nobody who waits for an answer."""
+        self.forget()
+        self.waker.close()
+        super().let_go()
+        self.assoc.dimse.msg_queue.put((None, None))
 
     def _serve(self) -> None:
         sock: socket.socket = self.socket.socket

@@ -22,6 +22,7 @@ from listener.server import Node
 from tests import factories
 from tests.integration.peer import (
     ABORT,
+    PATIENCE_S,
     STATION,
     RawPeer,
     associated,
@@ -244,6 +245,16 @@ def test_who_says_nothing_is_hung_up_on(start, accelerated):
     wait_for(lambda: node.admission.connections == 0)
 
 
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_who_goes_before_anything_was_agreed_leaves_no_thread_waiting(start, accelerated):
+    node = start(accelerated=accelerated, artim_s=300)
+    with RawPeer(node):
+        pass
+    with RawPeer(node) as peer:
+        assert peer.ask(version=2)[0] == 3  # by now the first was accepted as well
+    wait_for(lambda: node.admission.connections == 0)
+
+
 def test_a_long_pdu_is_refused_unread_on_both_receivers(either):
     with RawPeer(either) as peer:
         peer.associate()
@@ -277,7 +288,7 @@ def test_who_asks_on_without_waiting_for_answers_is_aborted(either, monkeypatch)
 
     def serve(association, message, context_id):
         taken.append(association)
-        answering.wait(60)
+        answering.wait(PATIENCE_S)
 
     monkeypatch.setattr(LibraryAssociation, "_serve_request", serve)
     with RawPeer(either) as peer:
@@ -320,7 +331,6 @@ def test_many_associations_at_once_are_stored_or_told_to_come_again(
         data = data_set.replace(uid.encode(), own.encode())
         while True:
             with RawPeer(node) as peer:
-                peer.socket.settimeout(60)
                 kind, body = peer.ask()
                 if kind == 2:
                     with turn:  # the door stays full until somebody was told so
