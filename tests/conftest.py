@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as BrowserError
@@ -37,7 +39,9 @@ from tests import leftovers
 # Processes must speak up by themselves, as on a machine where nobody set this.
 os.environ.pop("PYTHONUNBUFFERED", None)
 # A busy machine is slow, not wrong; what never comes is.
-hypothesis_settings.register_profile("clinic", deadline=None)
+hypothesis_settings.register_profile(
+    "clinic", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 hypothesis_settings.load_profile("clinic")
 expect.set_options(timeout=30_000)
 # Servers of sockets look twice a second whether they should stop; hundreds of tests wait for that.
@@ -170,13 +174,31 @@ def _postgres_bin() -> Path:
     return found[-1].parent
 
 
+def _own_ports() -> Iterator[int]:
+    """The ports of this process of a shared run, in an order of its own, none twice in a round."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(BELOW_EPHEMERAL)[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    secrets.SystemRandom().shuffle(ports)
+    return cycle(ports)
+
+
+_PORTS = _own_ports()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
 def free_port() -> int:
-    """Return a port nobody has; no connection that goes out will take it before its server does."""
-    while True:
-        port = secrets.choice(BELOW_EPHEMERAL)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    """Return a port nobody has; no connection that goes out will take it before its server does.
+
+    Nor will another test, here or in the process beside this one: seconds may pass before a server
+    binds what it was given, and nobody else is given the same.
+    """
+    return next(port for port in _PORTS if _is_free(port))
 
 
 class PostgresServer:
@@ -191,7 +213,8 @@ class PostgresServer:
             self._as = []
         else:
             shutil.chown(folder, "postgres", "postgres")
-        self._run("initdb", "-D", str(folder / "data"), "-U", "clinic", "-A", "trust", "-E", "UTF8")
+        options = ("-U", "clinic", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run("initdb", "-D", str(folder / "data"), *options)
         self.start()
 
     def start(self) -> None:
@@ -200,13 +223,14 @@ class PostgresServer:
             "-c max_connections=200 "
             "-c dynamic_shared_memory_type=mmap"  # in its folder, and gone with it
         )
-        log = str(self.folder / "log")
-        self._run(
-            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start"
-        )
+        self._control("-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+        self._control("-m", mode, "stop")
+
+    def _control(self, *arguments: str) -> None:
+        """Do as told and wait for it: a minute, as it does by itself, may be short."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-t", "240", *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

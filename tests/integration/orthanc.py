@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import free_port
-from tests.integration.peer import wait_for
+from tests.integration.peer import PATIENCE_S, wait_for
 
 
 def until_it_answers(process: subprocess.Popen, *ports: int) -> None:
@@ -38,18 +38,18 @@ class Orthanc:
         self.process, self.port, self.address = process, port, address
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.address}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: bytes | Mapping[str, Any]) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.address}{path}", data)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def delete(self, path: str) -> None:
         request = urllib.request.Request(f"{self.address}{path}", method="DELETE")
-        urllib.request.urlopen(request, timeout=20).close()
+        urllib.request.urlopen(request, timeout=PATIENCE_S).close()
 
 
 @contextlib.contextmanager
@@ -99,4 +99,4 @@ def orthanc(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE_S)

@@ -18,12 +18,14 @@ from clinic_panel.checkpoint import mended
 
 STATION = "CT_ONE"
 ABORT = 7
+PATIENCE_S = 120  # what takes longer never comes, however busy the machine is
 
 
 @contextlib.contextmanager
 def associated(node, *contexts, ae_title=STATION, called="CLINIC", **options):
     """An association with the node; released at the end."""
     entity = AE(ae_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE_S
     for abstract, syntaxes in contexts or [(CTImageStorage, [ExplicitVRLittleEndian])]:
         entity.add_requested_context(abstract, syntaxes)
     association = mended(entity.associate("127.0.0.1", node.port, ae_title=called, **options))
@@ -64,7 +66,7 @@ class RawPeer:
     """A socket that says what it likes."""
 
     def __init__(self, node):
-        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=30)
+        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=PATIENCE_S)
 
     def __enter__(self):
         return self
@@ -171,7 +173,7 @@ def pdv(control, value, *, context_id=1, length=None):
     return struct.pack(">LBB", said, context_id, control) + value
 
 
-def wait_for(condition, timeout_s=60):
+def wait_for(condition, timeout_s=PATIENCE_S):
     """Wait until the condition holds."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()

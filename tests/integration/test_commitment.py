@@ -38,9 +38,7 @@ from clinic_panel.tasks.commitment import settle
 from listener.server import Node
 from tests.conftest import free_port
 from tests.integration.orthanc import orthanc
-from tests.integration.peer import associated, wait_for
-
-pytestmark = pytest.mark.timeout(120)
+from tests.integration.peer import PATIENCE_S, associated, wait_for
 
 STATION = "CT_ONE"
 CONTEXT = (StorageCommitmentPushModel, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
@@ -392,7 +390,7 @@ def test_a_device_without_an_address_hears_on_its_own_association(ctx, admin, no
         )
         assert answer.Status == 0x0000
         work(ctx)  # checks, and leaves the report to the listener
-        assert device.heard.wait(60)
+        assert device.heard.wait(PATIENCE_S)
         wait_for(lambda: requests(ctx)[0].state is CommitmentState.REPORTED)
 
     assert [(kind, ds.TransactionUID) for kind, ds in device.results] == [(1, asked.TransactionUID)]
@@ -449,7 +447,7 @@ def test_orthanc_learns_what_is_safe_and_what_is_not(ctx, admin, node, tmp_path)
     with orthanc(tmp_path / "orthanc", port=port, peers=clinic) as archive:
 
         def committed(*references):
-            body = {"DicomInstances": [list(each) for each in references], "Timeout": 10}
+            body = {"DicomInstances": [list(each) for each in references], "Timeout": PATIENCE_S}
             where = archive.post("/modalities/clinic/storage-commitment", body)["Path"]
             work(ctx)
             return archive.get(where)

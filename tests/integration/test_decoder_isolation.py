@@ -17,6 +17,7 @@ from clinic_panel.imaging import isolation
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
+from tests.integration.peer import PATIENCE_S
 
 COMPRESSED = ["MR_small_RLE.dcm", "693_J2KI.dcm", "SC_rgb_jpeg_dcmtk.dcm", "JPEG-lossy.dcm"]
 
@@ -35,7 +36,7 @@ def children() -> list[psutil.Process]:
 
 @pytest.fixture
 def decoder() -> Iterator[IsolatedDecoder]:
-    made = IsolatedDecoder(2)
+    made = IsolatedDecoder(2, timeout_s=PATIENCE_S)
     yield made
     made.close()
     assert children() == []
@@ -62,7 +63,7 @@ def test_a_killed_child_costs_one_frame_at_most(decoder):
     expected = read_frame(picture, decoder=decoder).data
     [child] = children()
     os.kill(child.pid, signal.SIGKILL)
-    child.wait(60)
+    child.wait(PATIENCE_S)
     assert read_frame(picture, decoder=decoder).data == expected
 
 

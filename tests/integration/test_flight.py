@@ -266,7 +266,7 @@ def test_each_ending_is_told_apart(node, ctx, tech, rooms):
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_an_open_association_is_seen_and_a_dead_listeners_is_lost(node, ctx, tech, rooms, clock):
     with associated(node, (MRImageStorage, [ImplicitVRLittleEndian])):
-        wait_for(lambda: any(n.flight.contexts for n in node.recorder._open.values()))
+        wait_for(lambda: any(n.flight.contexts for n in list(node.recorder._open.values())))
         node.recorder.flush()
         [row] = flight_view.flights_on(tech, DAY)
         assert (row.ending, row.contexts_accepted) == (Ending.OPEN, 1)

@@ -25,6 +25,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.resources import alembic_config, build_engine, check_schema
 from clinic_panel.services import audit, changes
 from tests import factories
+from tests.integration.peer import PATIENCE_S
 
 
 def test_the_schema_matches_the_models_and_goes_down_and_up_again(settings):
@@ -204,11 +205,11 @@ def test_a_feed_that_waits_for_news_is_called_out_of_its_wait(settings, monkeypa
     engine = build_engine(settings)
     feed = ChangeFeed(engine)
     feed.start()
-    assert feed.ready.wait(60)
+    assert feed.ready.wait(PATIENCE_S)
     stopping = threading.Thread(target=feed.stop, daemon=True)
 
     stopping.start()
-    stopping.join(60)
+    stopping.join(PATIENCE_S)
 
     assert not stopping.is_alive()
     engine.dispose()
@@ -225,14 +226,14 @@ def test_a_change_is_heard_and_a_rolled_back_one_is_not(ctx, settings):
 
     feed.subscribe(hear)
     feed.start()
-    assert feed.ready.wait(60)
+    assert feed.ready.wait(PATIENCE_S)
     try:
         with pytest.raises(ZeroDivisionError), ctx.begin() as session:
             changes.announce(session, Topic.ADMIN)
             1 / 0  # noqa: B018
         with ctx.begin() as session:
             changes.announce(session, Topic.SCHEDULE)
-        assert heard.wait(60)
+        assert heard.wait(PATIENCE_S)
         assert topics == [Topic.SCHEDULE]
     finally:
         feed.stop()
@@ -244,7 +245,7 @@ def test_the_feed_outlives_a_word_it_does_not_know(ctx, settings):
     feed, heard = ChangeFeed(engine), threading.Event()
     feed.subscribe(lambda topics: Topic.SCHEDULE in topics and heard.set())
     feed.start()
-    assert feed.ready.wait(60)
+    assert feed.ready.wait(PATIENCE_S)
     try:
         with ctx.begin() as session:
             if session.get_bind().dialect.name == "postgresql":
@@ -253,7 +254,7 @@ def test_the_feed_outlives_a_word_it_does_not_know(ctx, settings):
                 session.execute(text("INSERT INTO change_counter VALUES ('weather', 1)"))
         with ctx.begin() as session:
             changes.announce(session, Topic.SCHEDULE)
-        assert heard.wait(60)
+        assert heard.wait(PATIENCE_S)
     finally:
         feed.stop()
         engine.dispose()

@@ -22,6 +22,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.services import documents, frames, viewing
 from clinic_panel.services.lightbox import Lightbox
 from tests import factories, hostile
+from tests.integration.peer import PATIENCE_S
 
 IMAGES = 260
 PAPERS = {  # what is no image has readers of its own
@@ -40,7 +41,7 @@ def database() -> str:
 
 @pytest.fixture
 def lightbox() -> Iterator[Lightbox]:
-    decoder = IsolatedDecoder(2, memory_bytes=2**28, timeout_s=5)
+    decoder = IsolatedDecoder(2, memory_bytes=2**28, timeout_s=PATIENCE_S)
     yield Lightbox(decoder=decoder)
     decoder.close()
 

@@ -24,7 +24,16 @@ from clinic_panel.config import Settings
 from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
 from clinic_panel.services import dicom
 from tests import factories
-from tests.integration.peer import STATION, RawPeer, command, pdu, pdv, status_in, wait_for
+from tests.integration.peer import (
+    PATIENCE_S,
+    STATION,
+    RawPeer,
+    command,
+    pdu,
+    pdv,
+    status_in,
+    wait_for,
+)
 from tests.integration.test_listener_process import Listener
 
 DATA, LAST, COMMAND = 0, 2, 3
@@ -159,7 +168,7 @@ def live(clinic, modalities, plan):
             thread.join()
         if plan.killed_after is None:
             listener.process.terminate()
-            listener.process.wait(60)
+            listener.process.wait(PATIENCE_S)
 
 
 def check(ctx, modalities):

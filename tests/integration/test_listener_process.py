@@ -15,7 +15,7 @@ from sqlalchemy import select
 from clinic_panel.models.imaging import Instance
 from listener.__main__ import main
 from tests import factories
-from tests.integration.peer import STATION, wait_for
+from tests.integration.peer import PATIENCE_S, STATION, wait_for
 from tests.threads import end_by_another_thread
 
 IMAGES = 12
@@ -83,7 +83,7 @@ def test_dcmtk_verifies_stores_and_the_end_is_clean(ctx, settings, station, imag
         assert sent.returncode == 0, sent.stderr
 
         end_by_another_thread(listener.process.pid, signal.SIGTERM)
-        _, log = listener.process.communicate(timeout=60)
+        _, log = listener.process.communicate(timeout=PATIENCE_S)
 
     assert listener.process.returncode == 0
     assert len(kept(ctx)) == IMAGES
@@ -163,8 +163,10 @@ def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
     """The order a power cut needs, as the kernel sees it."""
     if not shutil.which("strace"):
         pytest.fail("strace is not installed: run `make test`, which installs it.")
-    if subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode:
-        pytest.skip("this machine lets no process be traced")
+    tried = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, text=True)
+    if tried.returncode:
+        said = " ".join(tried.stderr.split())
+        pytest.skip(f"NOT CHECKED, as this machine lets no process be traced (ptrace): {said}")
     trace = tmp_path / "trace"
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2,write,sendto"
     strace = ["strace", "-D", "-f", "-qq", "-y", "-s", "8", "-e", calls, "-o", str(trace)]
@@ -172,7 +174,7 @@ def test_every_success_comes_after_file_folder_and_row_are_on_stable_storage(
         sent = listener.dcmtk("storescu", "+sd", images)
         assert sent.returncode == 0, sent.stderr
         listener.process.terminate()
-        listener.process.wait(60)
+        listener.process.wait(PATIENCE_S)
     wait_for(lambda: trace.read_text().count('"\\4\\0') == IMAGES)
 
     done, answers = [], []

@@ -25,7 +25,7 @@ from clinic_panel.validation import folded
 from listener import audits
 from listener.server import Node
 from tests import factories
-from tests.integration.peer import STATION, associated, wait_for
+from tests.integration.peer import PATIENCE_S, STATION, associated, wait_for
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
@@ -463,7 +463,7 @@ def test_findscu_finds_a_study(node, studies, tmp_path):
     command = ["findscu", "-S", "-aet", STATION, "-aec", "CLINIC", "-k", "QueryRetrieveLevel=STUDY"]
     command += ["-k", "PatientID=P-2", "-k", "StudyInstanceUID", "-k", "PatientName"]
     command += ["-X", "-od", tmp_path, "127.0.0.1", str(node.port)]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True)
 
     [path] = tmp_path.glob("rsp*.dcm")
     answer = dcmread(path)

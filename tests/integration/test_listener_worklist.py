@@ -26,7 +26,7 @@ from listener.server import Node
 from listener.short_way import EventDrivenDUL
 from tests import factories
 from tests.conftest import free_port
-from tests.integration.peer import STATION, associated, wait_for
+from tests.integration.peer import PATIENCE_S, STATION, associated, wait_for
 from tests.integration.test_listener_query import NAMES
 
 # 13:00 UTC on 16 March is 14:00 in the clinic's zone, Europe/Berlin.
@@ -222,7 +222,7 @@ def test_findscu_sees_its_worklist(node, bookings, tmp_path):
     command = ["findscu", "-W", "-aet", STATION, "-aec", "CLINIC"]
     command += ["-k", "ScheduledProcedureStepSequence[0].Modality=MR", "-k", "PatientName"]
     command += ["-k", "StudyInstanceUID", "127.0.0.1", str(node.port), "-X", "-od", tmp_path]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True)
 
     assert len(list(tmp_path.glob("rsp*.dcm"))) == 1
 
@@ -309,7 +309,7 @@ def test_a_booking_is_on_the_scanner_at_once(node, ctx, tmp_path):
     command += ["-k", f"{step}ScheduledProcedureStepStartDate=20260316"]
     command += ["-k", f"{step}ScheduledPerformingPhysicianName"]
     command += ["127.0.0.1", str(node.port), "-X", "-od", tmp_path]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True)
 
     [path] = tmp_path.glob("rsp*.dcm")
     answer = dcmread(path, force=True)
@@ -385,7 +385,7 @@ class Wlmscpfs:
 
     def __exit__(self, *error):
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(PATIENCE_S)
 
     def _listens(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGBaseline8Bit
 from sqlalchemy import select
 
+from clinic_panel.config import Settings
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.job import JobKind
@@ -26,6 +28,14 @@ from tests.integration.peer import wait_for
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"])
 NAME = "Yamada^Taro=山田^太郎=やまだ^たろう"
+
+
+@pytest.fixture
+def ctx(ctx):
+    """A clinic where it is about noon: a day that ends in the middle of a test would end that."""
+    values = {name: getattr(ctx.settings, name) for name in Settings.names()}
+    zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # whose signs are the other way round
+    return replace(ctx, settings=Settings(**values | {"timezone": zone}))
 
 
 @pytest.fixture
@@ -141,7 +151,7 @@ def test_what_was_sent_is_known_to_be_safe(ctx, node, today):
             worker.start()
 
     worker = threading.Thread(target=check_when_asked, args=(ctx,))
-    assert simulate_modality(modality(node, commitment_s=10.0), told) == 0
+    assert simulate_modality(modality(node, commitment_s=25.0), told) == 0
     worker.join()
 
     assert lines[5].startswith("N-EVENT  passed  3 images are safe")

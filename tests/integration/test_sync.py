@@ -23,6 +23,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -31,7 +32,9 @@ from pynetdicom.sop_class import (
 from sqlalchemy import select
 
 from clinic_panel.archive import data_set_offset
+from clinic_panel.checkpoint import Checkpoint
 from clinic_panel.context import Context
+from clinic_panel.dimse import commitment
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound, PeerUnavailable
 from clinic_panel.imaging.header import read_header
 from clinic_panel.models.audit_log import Action, AuditEntry
@@ -45,9 +48,7 @@ from clinic_panel.tasks.journal import Journal
 from clinic_panel.tasks.sync import forward
 from tests.conftest import free_port
 from tests.integration.orthanc import until_it_answers
-from tests.integration.peer import wait_for
-
-pytestmark = pytest.mark.timeout(120)
+from tests.integration.peer import PATIENCE_S, wait_for
 
 FILES = ["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm"]
 
@@ -125,14 +126,17 @@ class ScriptedPeer:
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_N_ACTION, self._commit),
+            (evt.EVT_PDU_SENT, self._sent),
         ]
         if asked_by:
             entity.add_supported_context(asked_by)
         self.asked: list[str] = []
+        self._reports: list[Callable[[], None]] = []
         self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
 
     def _accepted(self, event: evt.Event) -> None:
         self.associations += 1
+        event.assoc._reactor_checkpoint = Checkpoint()  # we report on it
 
     def _store(self, event: evt.Event) -> int:
         status = self._status(len(self.kept))
@@ -170,8 +174,13 @@ class ScriptedPeer:
                 StorageCommitmentPushModelInstance,
             )
 
-        threading.Timer(0.2, report).start()  # after our response
+        self._reports.append(report)
         return 0x0000, None
+
+    def _sent(self, event: evt.Event) -> None:
+        """Report once our response to the request is out."""
+        if self._reports and isinstance(event.pdu, P_DATA_TF):
+            threading.Thread(target=self._reports.pop()).start()
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -258,11 +267,11 @@ def orthanc(peer, tmp_path: Path) -> Iterator[str]:
     until_it_answers(process, peer.port, port)
     yield f"http://127.0.0.1:{port}"
     process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    process.wait(PATIENCE_S)
 
 
 def get(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
         return answer.read()
 
 
@@ -323,9 +332,6 @@ def test_an_instance_is_sent_once(ctx, peer, scripted):
     assert archive.associations == 1
 
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_archive_that_is_away_gets_all_when_it_is_back(ctx, peer, scripted):
     receive(ctx, *FILES)
 
@@ -376,9 +382,10 @@ forward(ctx, int(sys.argv[1]), threading.Event())
 )
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_killed_worker_repeats_at_most_the_object_under_way(
-    ctx, peer, scripted, asked_by, asked, repeated
+    ctx, peer, scripted, monkeypatch, asked_by, asked, repeated
 ):
     """It dies when the peer has the eighth object and has not answered: nothing is noted yet."""
+    monkeypatch.setitem(commitment.commit.__kwdefaults__, "wait_s", PATIENCE_S)
     killed = threading.Event()
 
     def status(kept: int) -> int:
@@ -392,7 +399,7 @@ def test_a_killed_worker_repeats_at_most_the_object_under_way(
     receive(ctx, *(["MR_small.dcm"] * 10))
     environ = os.environ | ctx.settings.environ()
     worker = subprocess.Popen([sys.executable, "-c", KILLED, str(peer.id)], env=environ)
-    assert killed.wait(60)
+    assert killed.wait(PATIENCE_S)
     wait_for(lambda: len(archive.kept) == 8)
     assert state_counts(ctx) == {ForwardingState.WAITING: 10}
 

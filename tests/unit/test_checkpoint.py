@@ -9,6 +9,8 @@ from pynetdicom.transport import AssociationSocket
 
 from clinic_panel.checkpoint import Checkpoint, mended
 
+PATIENCE_S = 120
+
 
 def started(act):
     thread = threading.Thread(target=act, daemon=True)
@@ -23,21 +25,21 @@ def test_a_thread_that_is_just_leaving_does_not_count_as_held():
     def walk():
         checkpoint.wait()
         passed.set()  # and now it would look for messages
-        come_back.wait(10)
+        come_back.wait(PATIENCE_S)
         checkpoint.wait()
         rounds.append(True)
 
     walker = started(walk)
-    assert passed.wait(10)
+    assert passed.wait(PATIENCE_S)
     holder = started(checkpoint.clear)
     holder.join(0.2)
     assert holder.is_alive()
     come_back.set()
-    holder.join(10)
+    holder.join(PATIENCE_S)
     assert not holder.is_alive()
     assert rounds == []  # it stands there
     checkpoint.set()
-    walker.join(10)
+    walker.join(PATIENCE_S)
     assert rounds == [True]
 
 
@@ -51,7 +53,7 @@ def test_the_associations_own_thread_may_hold_itself():
         done.set()
 
     started(serve)
-    assert done.wait(2)
+    assert done.wait(PATIENCE_S)
 
 
 def test_nobody_is_held_at_first():
@@ -68,7 +70,7 @@ class LateReader(threading.Event):
 
     def wait(self, timeout=None):
         super().wait(timeout)
-        self.association.dul.join(10)
+        self.association.dul.join(PATIENCE_S)
         return True
 
 

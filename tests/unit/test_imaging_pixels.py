@@ -21,6 +21,7 @@ from clinic_panel.imaging.decoding import check_dimensions
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
+from tests.integration.peer import PATIENCE_S
 from tests.pictures import made
 
 EXACT = [
@@ -315,7 +316,7 @@ def test_a_damaged_header_gives_a_picture_or_our_own_error():
         *("SC_ybr_full_422_uncompressed.dcm", "liver_1frame.dcm", "image_dfl.dcm"),
     ]
     sources = [path_of(name).read_bytes() for name in names]
-    decoder = IsolatedDecoder(1, memory_bytes=2**28, timeout_s=5)
+    decoder = IsolatedDecoder(1, memory_bytes=2**28, timeout_s=PATIENCE_S)
     chance = random.Random(20)
     shown = refused = 0
     try:

@@ -19,7 +19,7 @@ from clinic_panel.services.dicom import Outcome, Received, Verdict
 from listener import statuses
 from listener.index_writer import IndexWriter
 from listener.statuses import status_of
-from tests.integration.peer import wait_for
+from tests.integration.peer import PATIENCE_S, wait_for
 
 
 def received(number):
@@ -39,7 +39,7 @@ class Index:
 
     def __call__(self, batch):
         self.entered.release()
-        self.gate.wait(60)
+        self.gate.wait(PATIENCE_S)
         if self.poison & {item.header.SOPInstanceUID for item in batch}:
             raise self.error
         self.batches.append(len(batch))
@@ -53,7 +53,7 @@ class Associations:
         self.writer = writer
         self.threads = ThreadPoolExecutor(32)
 
-    def submit(self, item, timeout_s=10):
+    def submit(self, item, timeout_s=PATIENCE_S):
         return self.threads.submit(self.writer.write, item, timeout_s=timeout_s)
 
     def gathered(self, numbers):
@@ -90,7 +90,8 @@ def test_what_gathers_during_a_commit_shares_the_next_one(begin):
     others = writer.gathered(range(1, 6))
     index.gate.set()
 
-    assert [future.result(5).instance_id for future in [first, *others]] == [0, 1, 2, 3, 4, 5]
+    outcomes = [future.result(PATIENCE_S) for future in [first, *others]]
+    assert [outcome.instance_id for outcome in outcomes] == [0, 1, 2, 3, 4, 5]
     assert index.batches == [1, 5]
 
 
@@ -102,10 +103,10 @@ def test_one_bad_object_does_not_fail_its_neighbours(begin, caplog):
     futures = dict(zip((1, 2, 3), writer.gathered((1, 2, 3)), strict=True))
     index.gate.set()
 
-    assert futures[1].result(5).instance_id == 1
-    assert futures[3].result(5).instance_id == 3
+    assert futures[1].result(PATIENCE_S).instance_id == 1
+    assert futures[3].result(PATIENCE_S).instance_id == 3
     with pytest.raises(ValueError, match="quote"):
-        futures[2].result(5)
+        futures[2].result(PATIENCE_S)
     assert "quote" not in caplog.text
 
 
@@ -120,7 +121,7 @@ def test_when_the_database_is_away_the_whole_batch_is_told_at_once(begin):
 
     for future in futures:
         with pytest.raises(Unavailable):
-            future.result(5)
+            future.result(PATIENCE_S)
 
 
 def test_closing_commits_what_waits_and_refuses_what_comes_later(begin):
@@ -135,9 +136,9 @@ def test_closing_commits_what_waits_and_refuses_what_comes_later(begin):
     index.gate.set()
     closing.join()
 
-    assert all(future.result(5).verdict is Verdict.KEPT for future in [first, *others])
+    assert all(future.result(PATIENCE_S).verdict is Verdict.KEPT for future in [first, *others])
     with pytest.raises(Unavailable):
-        writer.submit(received(99)).result(5)
+        writer.submit(received(99)).result(PATIENCE_S)
 
 
 def test_who_waits_too_long_goes_and_is_never_asked_to_write(begin):
@@ -147,11 +148,11 @@ def test_who_waits_too_long_goes_and_is_never_asked_to_write(begin):
     index.entered.acquire()
     impatient = writer.submit(received(1), timeout_s=0)
     with pytest.raises(TimeoutError):
-        impatient.result(5)
+        impatient.result(PATIENCE_S)
     index.gate.set()
 
-    assert first.result(5).instance_id == 0
-    assert writer.submit(received(2)).result(5).instance_id == 2
+    assert first.result(PATIENCE_S).instance_id == 0
+    assert writer.submit(received(2)).result(PATIENCE_S).instance_id == 2
     assert sum(index.batches) == 3, "its row came with the next"
 
 
@@ -183,11 +184,11 @@ def test_a_race_with_the_desk_is_run_again_and_never_called_a_duplicate(begin):
     index = Races()
     index.gate.set()
     writer = begin(index)
-    assert writer.submit(received(0)).result(5).verdict is Verdict.KEPT
+    assert writer.submit(received(0)).result(PATIENCE_S).verdict is Verdict.KEPT
 
     index.lost = 2
     with pytest.raises(Conflict) as refused:
-        writer.submit(received(1)).result(5)
+        writer.submit(received(1)).result(PATIENCE_S)
     assert status_of(refused.value) == 0xA700
 
 
