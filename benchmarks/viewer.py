@@ -16,7 +16,7 @@ from typing import Final
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.viewer_pages import CLIP_FRAMES, SLICES, serve
+from benchmarks.viewer_pages import CLIP_FRAMES, PORT_PIXELS, SLICES, serve
 
 FLAGS: Final = [
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
@@ -94,6 +94,9 @@ def opened(browser: Browser, url: str, viewer: Viewer, slices: int = SLICES) -> 
         page.locator('canvas[data-shown="0"]').wait_for(timeout=30_000)
         page.evaluate(viewer.spy)
     page.wait_for_function("window.spy?.ready", timeout=120_000)
+    size = page.evaluate("[window.spy.host.clientWidth, window.spy.host.clientHeight]")
+    if size != [PORT_PIXELS, PORT_PIXELS]:
+        raise SystemExit(f"{viewer.name} has {size} pixels, which makes it no fair comparison")
     return page
 
 

@@ -31,6 +31,7 @@ from clinic_panel.services.frames import PREVIEW_EDGE_PX, PREVIEW_QUALITY
 
 SLICES: Final = 300
 PORT_PIXELS: Final = 768  # the picture's own height and width in either page
+_AROUND: Final = {"width": 154, "height": 85}  # our rail and toolbar beside it
 CLIP: Final = 1_000_000  # our number of the clip
 CLIP_FRAMES: Final = 500
 _BEAT: Final = 20  # frames of it that differ
@@ -167,11 +168,12 @@ def _page(grid: Grid) -> Any:
     if "clip" in wish:
         us = {"id": "2", "label": "Clip", "modality": "US", "thumbnail_url": ""}
         series = [us | {"frames": [{"id": CLIP, "count": CLIP_FRAMES}]}]
+    is_mpr = "mpr" in wish
+    stands = {name: PORT_PIXELS + around for name, around in _AROUND.items()}
     return StudyViewer(
         series=series,
         frame_url="/frames/{id}/{frame}",
-        width=1024,
-        height=820,
         preload="preload" in wish,
-        mpr="mpr" in wish,
+        mpr=is_mpr,
+        **({"width": 1024, "height": 820} if is_mpr else stands),
     )

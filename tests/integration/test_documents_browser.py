@@ -516,9 +516,10 @@ def test_a_presentation_state_is_painted_with_its_tables_size_and_colours(clinic
     # The middle of the area, 64 and 48, stands in the middle of the viewport.
     painted = canvas.evaluate(
         """canvas => {
-          const {width, height} = canvas;
-          const at = [width / 2 + 20, height / 2 - 20, 1, 1];
-          return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+          const {clientWidth: width, clientHeight: height} = canvas.parentNode;
+          const image = new DOMMatrix(getComputedStyle(canvas).transform).inverse();
+          const {x, y} = image.transformPoint({x: width / 2 + 20, y: height / 2 - 20});
+          return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
         }"""
     )
     stored = image.pixel_array[45, 66]

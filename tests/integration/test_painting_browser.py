@@ -51,6 +51,27 @@ SAY = """
   return shapes.map(({known, ...one}) => linesOf(one, valuesOf(one, frame, known), info, known));
 }
 """
+BOTH_WAYS = """
+([info, pixels, port]) => {
+  const buffer = Uint8Array.from(atob(pixels), (one) => one.charCodeAt(0)).buffer;
+  const frame = {...frameOf(info, buffer), key: "seen"};
+  const {window_center: center, window_width: width} = info;
+  const view = {matrix: [0, 1.5, -1.5, 0, 260, -20], scale: 1.5, center, width, invert: false};
+  const painters = [false, true].map((plain) => {
+    const painter = new Painter(document.createElement("canvas"));
+    painter.resize(...port, 1);
+    return [painter, plain];
+  });
+  return [false, true, false].map((graphics) => painters.map(([painter, plain]) => {
+    painter.draw(frame, {...view, plain, graphics});
+    const context = new OffscreenCanvas(...port).getContext("2d", {alpha: false});
+    painter.copy(context, ...port);
+    let seen = 0;
+    for (const value of context.getImageData(0, 0, ...port).data) seen = (31 * seen + value) | 0;
+    return [painter.canvas.width, painter.canvas.height, seen];
+  }));
+}
+"""
 AMBER = (0xFF, 0xD6, 0x4F)
 
 
@@ -126,6 +147,22 @@ def test_graphics_lie_over_the_picture_until_hidden(page):
     assert shown.graphics.any()
     assert (with_graphics[shown.graphics] == AMBER).all()
     np.testing.assert_array_equal(with_graphics[~shown.graphics], plain[~shown.graphics])
+
+
+def test_a_canvas_that_is_the_image_shows_what_one_that_fills_the_port_shows(page):
+    shown = read_frame(describe(Path(get_testdata_file("examples_overlay.dcm"))))
+    info, pixels = shown.info, b64encode(shown.body).decode()
+    image, port = [info.columns, info.rows], [info.columns + 90, info.rows + 10]
+    plain, drawn_over, again = page.evaluate(BOTH_WAYS, [info.as_dict(), pixels, port])
+    for size, ((*full, expected), (*found_size, found)) in (
+        (image, plain),
+        (port, drawn_over),
+        (image, again),
+    ):
+        assert (full, found_size, found) == (port, size, expected)
+    assert plain[0] == again[0] != drawn_over[0]
+    [(_, (*size, _)), *_] = page.evaluate(BOTH_WAYS, [info.as_dict(), pixels, [200, 100]])
+    assert size == [200, 100]  # the smaller of the two
 
 
 def test_padding_is_black_whatever_the_window_and_polarity(page):

@@ -1,8 +1,11 @@
 """The reader's tools by real mouse and touch, on one page; what they measure, against NumPy."""
 
+import re
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from clinic_panel.components.viewer.palettes import PALETTES
@@ -161,14 +164,11 @@ def edges(page):
 
 
 def colour_at(page, x, y):
-    """What the canvas shows at a spot of the pane, in CSS pixels."""
-    return stage.canvas(page).evaluate(
-        """(canvas, [x, y]) => {
-            const {data} = canvas.getContext("2d").getImageData(x, y, 1, 1);
-            return [...data.slice(0, 3)];
-        }""",
-        [round(x), round(y)],
-    )
+    """What the screen shows at a spot of the pane, in CSS pixels."""
+    box = page.get_by_role("application").bounding_box()
+    spot = {"x": round(box["x"] + x), "y": round(box["y"] + y), "width": 1, "height": 1}
+    screen = Image.open(BytesIO(page.screenshot(clip=spot))).convert("RGB")
+    return list(screen.getpixel((0, 0)))
 
 
 def test_a_turned_picture_keeps_its_letters_and_measurements_and_reset_restores_it(desk, clinic):
@@ -209,6 +209,30 @@ def test_a_turned_picture_keeps_its_letters_and_measurements_and_reset_restores_
     page.keyboard.press("r")
     expect(page.locator(".overlay .top")).to_have_text("A")
     assert edges(page) == ["R", "L", "A", "P"]
+
+
+def test_a_zoomed_and_moved_picture_lies_where_its_values_are_told(desk, clinic):
+    page, viewport = desk
+    stage.roll(page, viewport, 23)
+    stage.shown(page, 23)
+    page.mouse.move(*at(viewport, 178, 151))  # the edge of the bone
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -1000)  # so near that each pixel is seen as it is
+    page.keyboard.up("Control")
+    stage.drag(page, viewport, 37, -21, button="middle")
+    values, told = page.locator(".overlay .values"), set()
+    box = viewport.bounding_box()
+    before = values.inner_text()
+    for x, y in ((0.3, 0.4), (0.5, 0.5), (0.7, 0.3), (0.4, 0.7)):
+        spot = x * box["width"], y * box["height"]
+        page.mouse.move(box["x"] + spot[0], box["y"] + spot[1])
+        expect(values).not_to_have_text(before)
+        before = values.inner_text()
+        column, row, value = map(int, re.match(r"x (\d+)\s+y (\d+)\s+(-?\d+)", before).groups())
+        assert value == clinic.frame(23, 0).values[row, column]
+        assert colour_at(page, *spot) == pytest.approx([stage.grey(value, 50, 400)] * 3, abs=1)
+        told.add(value)
+    assert len(told) > 1
 
 
 def test_a_colour_map_paints_the_palettes_own_colours_beside_a_bar_of_values(desk, clinic):

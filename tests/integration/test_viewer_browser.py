@@ -239,10 +239,14 @@ def painted(page: Page, x_mm: float, y_mm: float) -> list[int]:
     """The colour on screen at patient coordinates of the fitted phantom (field of view 384 mm)."""
     return canvas(page).evaluate(
         """(canvas, [x, y]) => {
-            const {width, height} = canvas, perMm = Math.min(width, height) / 384;
-            const at = canvas.getContext("2d").getImageData(
-                Math.round(width / 2 + x * perMm), Math.round(height / 2 + y * perMm), 1, 1);
-            return [...at.data.slice(0, 3)];
+            const {clientWidth: width, clientHeight: height} = canvas.parentNode;
+            const perMm = Math.min(width, height) / 384;
+            const spot = {x: width / 2 + x * perMm, y: height / 2 + y * perMm};
+            const laid = new DOMMatrix(getComputedStyle(canvas).transform);
+            const at = laid.inverse().transformPoint(spot);
+            const [column, row] = [at.x, at.y].map(Math.floor);
+            const {data} = canvas.getContext("2d").getImageData(column, row, 1, 1);
+            return [...data.slice(0, 3)];
         }""",
         [x_mm, y_mm],
     )

@@ -106,6 +106,7 @@ class Overlay {
     this.said = {}; // what stands there: quicker than asking the page
     for (const name of ["banner", "study", "place", "values", "left", "right", "top", "bottom", "prior"]) {
       this.parts[name] = make("div", name);
+      if (name !== "banner") this.parts[name].append("");
     }
     this.name = make("strong");
     this.identity = make("span");
@@ -125,7 +126,7 @@ class Overlay {
   write(name, text) {
     if (this.said[name] === text) return;
     this.said[name] = text;
-    this.parts[name].textContent = text;
+    this.parts[name].firstChild.data = text; // less for the browser to do than with another node
   }
 
   identify(banner) {

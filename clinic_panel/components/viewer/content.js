@@ -35,7 +35,7 @@ class Images {
       const {center, width, invert} = state;
       const {palette, colours, area: {graphics, ways}} = pane;
       const smooth = ways.smooth === "yes";
-      this.painter.draw(pane.presented.toned(frame, entry), {...place, center, width, invert, palette, colours, graphics, smooth});
+      this.painter.draw(pane.presented.toned(frame, entry), {...place, center, width, invert, palette, colours, graphics, smooth, plain: true});
       if (first) {
         pane.chrome();
         pane.report();

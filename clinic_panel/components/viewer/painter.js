@@ -6,7 +6,9 @@ class Painter {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", {alpha: false});
-    this.sheet = null;
+    this.size = [1, 1]; // of the canvas where it fills the port
+    this.sheet = null; // the image's own pixels
+    this.laid = ""; // where a plain canvas lies
     this.lut = null;
     this.lutKey = "";
     this.painted = "";
@@ -16,11 +18,20 @@ class Painter {
 
   resize(width, height, ratio) {
     this.ratio = ratio;
-    this.canvas.width = Math.max(1, Math.round(width * ratio));
-    this.canvas.height = Math.max(1, Math.round(height * ratio));
+    this.size = [width, height].map((each) => Math.max(1, Math.round(each * ratio)));
+    if (!this.sheet?.isPlain) this.spread();
+  }
+
+  // The canvas fills the port, in the pixels of the screen.
+  spread() {
+    if (this.sheet?.isPlain) this.sheet = null;
+    [this.canvas.width, this.canvas.height] = this.size;
+    this.canvas.removeAttribute("style");
+    this.laid = "";
   }
 
   clear() {
+    if (this.sheet?.isPlain) this.spread();
     this.painted = "";
     this.context.setTransform(1, 0, 0, 1, 0, 0);
     this.context.fillStyle = "#000";
@@ -29,23 +40,62 @@ class Painter {
 
   draw(frame, view) {
     const {info} = frame;
-    this.prepare(info);
+    this.shutters = (view.graphics && info.shutters) || [];
+    this.prepare(info, Boolean(view.plain) && this.mayBePlain(frame, view));
     this.tables(info, view, frame.tints);
-    if (this.painted !== frame.key + this.lutKey) {
+    const wanted = frame.key + this.lutKey;
+    if (this.painted !== wanted) {
       if (info.format === "rgb8") this.colour(frame.pixels);
       else if (this.levels) this.wide(frame.pixels);
       else this.grey(frame.pixels);
       this.sheet.context.putImageData(this.sheet.image, 0, 0);
     }
-    const {context, ratio} = this;
-    this.clear();
-    this.painted = frame.key + this.lutKey;
-    context.imageSmoothingEnabled = view.smooth !== false && view.scale < 6;
-    context.setTransform(...view.matrix.map((each) => each * ratio));
+    this.isSmooth = view.smooth !== false && view.scale < 6;
+    if (this.sheet.isPlain) this.lay(view.matrix);
+    else {
+      this.clear();
+      this.put(this.context, view.matrix.map((each) => each * this.ratio));
+      for (const one of this.shutters) this.shut(one, info);
+      if (view.graphics) this.planes.draw(this.context, frame);
+    }
+    this.painted = wanted;
+  }
+
+  // Whether the canvas can be the image itself: nothing is drawn over it, and it is the smaller of the two.
+  mayBePlain({info: {rows, columns}, overlay}, {graphics}) {
+    const [width, height] = this.size;
+    return rows * columns <= width * height && !this.shutters.length && !(graphics && overlay);
+  }
+
+  // A plain canvas lies where the image is to be seen: the browser scales it as it puts the page
+  // together, which is less work than to draw it anew in another size.
+  lay(matrix) {
+    this.matrix = matrix;
+    const transform = `matrix(${matrix.join()})`;
+    const imageRendering = this.isSmooth ? "auto" : "pixelated";
+    if (this.laid === transform + imageRendering) return;
+    this.laid = transform + imageRendering;
+    Object.assign(this.canvas.style, {transform, imageRendering});
+  }
+
+  put(context, matrix) {
+    context.imageSmoothingEnabled = this.isSmooth;
+    context.transform(...matrix);
     context.drawImage(this.sheet.canvas, 0, 0);
-    this.shutters = (view.graphics && info.shutters) || [];
-    for (const one of this.shutters) this.shut(one, info);
-    if (view.graphics) this.planes.draw(context, frame);
+  }
+
+  // What is to be seen, onto another canvas in the coordinates of the port.
+  copy(context, width, height) {
+    if (!this.sheet?.isPlain) {
+      context.drawImage(this.canvas, 0, 0, width, height);
+      return;
+    }
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.clip();
+    this.put(context, this.matrix);
+    context.restore();
   }
 
   // All but what is to be seen of an image, in black or its own colour; hidden with its graphics.
@@ -68,12 +118,19 @@ class Painter {
     context.drawImage(bitmap, 0, 0, info.columns, info.rows);
   }
 
-  prepare({rows, columns}) {
-    if (this.sheet && this.sheet.rows === rows && this.sheet.columns === columns) return;
-    const canvas = new OffscreenCanvas(columns, rows);
+  // The image's own pixels lie on the canvas itself, or behind it.
+  prepare({rows, columns}, isPlain) {
+    const {sheet} = this;
+    if (sheet?.rows === rows && sheet.columns === columns && sheet.isPlain === isPlain) return;
+    if (sheet?.isPlain && !isPlain) this.spread();
+    const canvas = isPlain ? this.canvas : new OffscreenCanvas(columns, rows);
+    if (isPlain) {
+      Object.assign(canvas, {width: columns, height: rows});
+      Object.assign(canvas.style, {width: `${columns}px`, height: `${rows}px`});
+    }
     const context = canvas.getContext("2d", {alpha: false});
     const image = context.createImageData(columns, rows);
-    this.sheet = {canvas, context, image, rows, columns, words: new Uint32Array(image.data.buffer)};
+    this.sheet = {canvas, context, image, rows, columns, isPlain, words: new Uint32Array(image.data.buffer)};
     this.painted = "";
   }
 

@@ -1,5 +1,7 @@
 // Pane: one viewport. It knows its series, its place in the stack and how the reader set each series
 // there; what it shows is its content.
+const VALUE_WIDE = 5; // digits and sign of most values: what is before them keeps its place
+
 class Pane extends Reader {
   constructor(area) {
     super();
@@ -179,7 +181,8 @@ class Pane extends Reader {
     overlay.write("place", state && count ? `${state.index + 1} / ${count}${zoom}` : "");
     const edges = info?.edges && state ? state.camera.edges(info.edges) : ["", "", "", ""];
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
-    overlay.star.hidden = !this.area.keyImages.has(this.entry?.key);
+    const isPlain = !this.area.keyImages.has(this.entry?.key);
+    if (overlay.star.hidden !== isPlain) overlay.star.hidden = isPlain;
     overlay.colours.write(info, state, frame?.pixels && this.colours);
     overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));
     this.values();
@@ -215,7 +218,7 @@ class Pane extends Reader {
         const value = info.format === "rgb8"
           ? [...pixels.subarray(at * 3, at * 3 + 3)].join(" ")
           : pixels[at] >= (info.colours?.first ?? Infinity) ? "colour"
-            : `${Number((pixels[at] * info.slope + info.intercept).toPrecision(6))}${unit}`;
+            : `${Number((pixels[at] * info.slope + info.intercept).toPrecision(6))}`.padStart(VALUE_WIDE, "\u2007") + unit;
         text = `x ${column}  y ${row}  ${value}\n${text}`;
       }
     }

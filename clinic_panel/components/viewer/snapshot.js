@@ -6,11 +6,10 @@ const INK = {mark: "#fde047", text: "#fef9c3", letter: "#fde68a", notice: "#fcd3
 
 // The picture as a canvas, or null where there is no image.
 function snapshotOf(pane, {identity, marks}) {
-  const image = pane.content.canvas ?? pane.content.node;
-  if (!pane.shown || !(image instanceof HTMLCanvasElement)) return null;
+  const {overlay, content: {painter}} = pane;
+  if (!pane.shown || !painter) return null;
   const [width, height] = pane.size;
-  const ratio = image.width / width;
-  const {overlay} = pane;
+  const {ratio} = painter;
   const who = identity === "none" ? [] : [overlay.name, overlay.identity, overlay.parts.study].flatMap(
     (node) => node.textContent.split("\n").filter(Boolean),
   );
@@ -19,13 +18,15 @@ function snapshotOf(pane, {identity, marks}) {
   const below = earlier && identity === "burnt" ? BADGE : 0;
   const beside = identity === "beside" ? who.length * STRIP.line + 2 * STRIP.pad : 0;
   const sheet = document.createElement("canvas");
-  sheet.width = image.width;
+  sheet.width = Math.round(width * ratio);
   sheet.height = Math.round((height + beside) * ratio);
   const context = sheet.getContext("2d", {alpha: false});
   context.scale(ratio, ratio);
   context.fillStyle = "#000";
   context.fillRect(0, 0, width, height + beside);
-  context.drawImage(image, 0, beside, width, height);
+  context.translate(0, beside);
+  painter.copy(context, width, height);
+  context.translate(0, -beside);
   who.forEach((line, i) => writeOn(context, line, STRIP.pad, below + STRIP.pad + (i + 0.5) * STRIP.line, {bold: i === 0, most: width - 2 * STRIP.pad}));
   context.translate(0, beside);
   drawPresented(context, pane.presented?.node, marks);
