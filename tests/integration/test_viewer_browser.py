@@ -283,6 +283,24 @@ def test_the_wheel_scrolls_and_the_screen_shows_the_true_values(page, viewport, 
     shown(page, 0)
 
 
+def test_the_slider_says_where_the_image_is_and_leads_to_another(page, viewport, clinic):
+    slider, gauge = page.get_by_role("slider"), page.locator(".gauge")
+    roll(page, viewport, 23)
+    shown(page, 23)
+    track, thumb = gauge.bounding_box(), gauge.locator("i").bounding_box()
+    way, end = track["height"] - 16, thumb["y"] + thumb["height"] - track["y"]
+    assert (end - 16) / way == pytest.approx(23 / 47, abs=0.005)
+    expect(slider).to_have_value("23")
+    expect(slider).to_have_attribute("aria-valuetext", "24 of 48")
+    page.mouse.click(track["x"] + 13, track["y"] + 8 + way * 36 / 47)
+    shown(page, 36)
+    page.keyboard.press("Shift+Tab")
+    roll(page, viewport, -6)
+    shown(page, 30)
+    slider.press("ArrowDown")  # from where the image is, not from where it was a moment ago
+    shown(page, 31)
+
+
 def test_a_preset_a_drag_and_python_set_the_window(page, viewport, clinic):
     page.get_by_label("Window preset").select_option(label="2 Bone 2000/500")
     until(lambda: (clinic.viewer.window_center, clinic.viewer.window_width) == (500, 2000))

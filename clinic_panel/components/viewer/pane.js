@@ -1,5 +1,6 @@
 // Pane: one viewport. It knows its series, its place in the stack and how the reader set each series
 // there; what it shows is its content.
+const REST_MS = 250; // of the wheel, before the slider follows
 const VALUE_WIDE = 5; // digits and sign of most values: what is before them keeps its place
 
 class Pane extends Reader {
@@ -15,6 +16,8 @@ class Pane extends Reader {
     this.playing = false;
     this.due = 0;
     this.dirty = false;
+    this.slid = ""; // where the gauge stands
+    this.settling = 0;
     this.said = null;
     this.build();
     this.fill("images");
@@ -68,13 +71,17 @@ class Pane extends Reader {
       this.area.activate(this);
       this.go(Number(this.slider.value));
     });
+    for (const kind of ["pointerenter", "focus", "keydown"]) this.slider.addEventListener(kind, () => this.settle());
+    this.gauge = make("div", "gauge");
+    this.gauge.setAttribute("aria-hidden", "true");
+    this.gauge.append(make("i"));
     this.progress = make("div", "progress");
     this.progress.setAttribute("role", "progressbar");
     this.progress.setAttribute("aria-label", "Images loaded");
     this.progressBar = make("i");
     this.progress.append(this.progressBar);
     this.loupe = new Loupe();
-    this.port.append(this.guide, this.presented.node, this.presented.note, this.shapes.node, this.overlay.node, this.message, this.slider, this.progress);
+    this.port.append(this.guide, this.presented.node, this.presented.note, this.shapes.node, this.overlay.node, this.message, this.slider, this.gauge, this.progress);
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);
@@ -100,6 +107,7 @@ class Pane extends Reader {
   close() {
     this.play(false);
     this.sizes.disconnect();
+    clearTimeout(this.settling);
     this.lane.close();
     this.content.close();
     this.port.remove();
@@ -186,9 +194,30 @@ class Pane extends Reader {
     overlay.colours.write(info, state, frame?.pixels && this.colours);
     overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));
     this.values();
-    if (Number(this.slider.value) !== state?.index) this.slider.value = state?.index ?? 0;
-    this.slider.setAttribute("aria-valuetext", `${(state?.index ?? 0) + 1} of ${count}`);
+    this.slide();
     if (this.isActive) this.area.follow();
+  }
+
+  // The gauge moves with each image. The slider below it, for hands and screen readers, follows once the
+  // wheel rests or somebody turns to it: laying it out would hold each image up.
+  slide() {
+    const {count} = this;
+    const index = this.state?.index ?? 0;
+    const wanted = `${index} of ${count}`;
+    if (this.slid === wanted) return;
+    this.slid = wanted;
+    const share = count > 1 ? index / (count - 1) : 0;
+    this.gauge.firstChild.style.transform = `translateY(calc(${share} * (100% - 16px)))`;
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.settle(), REST_MS);
+  }
+
+  settle() {
+    clearTimeout(this.settling);
+    const {slider, count} = this;
+    const index = this.state?.index ?? 0;
+    if (Number(slider.value) !== index) slider.value = String(index);
+    slider.setAttribute("aria-valuetext", `${index + 1} of ${count}`);
   }
 
   probe(x, y) {
@@ -243,6 +272,7 @@ class Pane extends Reader {
     const {chosen, count} = this;
     this.slider.hidden = count < 2;
     this.slider.max = String(Math.max(count - 1, 0));
+    this.settle();
     this.port.setAttribute("aria-label", chosen ? `Images of ${chosen.label || "the series"}` : "No images");
     if (this.isActive) this.area.chrome();
   }

@@ -130,8 +130,7 @@ class SectionPane extends Pane {
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, section.edges[i]));
     overlay.measure(info, place);
     this.values();
-    if (Number(this.slider.value) !== state.index) this.slider.value = state.index;
-    this.slider.setAttribute("aria-valuetext", `${state.index + 1} of ${count}`);
+    this.slide();
     if (this.isActive) this.area.follow();
   }
 
@@ -197,6 +196,7 @@ class SectionPane extends Pane {
     const {section, count} = this;
     this.slider.hidden = false;
     this.slider.max = String(count - 1);
+    this.settle();
     this.slider.setAttribute("aria-label", `${section.name} plane`);
     this.port.setAttribute("aria-label", `${section.name} section of ${this.mpr.series.label || "the series"}`);
     if (this.isActive) this.area.chrome();
