@@ -172,11 +172,13 @@ def test_a_shape_on_another_study_or_by_someone_without_images_is_refused(ctx, h
 
 
 class Desk:
-    """One window of a reader, without a browser."""
+    """One window of a reader, without a browser; or as far as one is told apart, with one."""
 
-    def __init__(self, ctx, study_id, images):
+    def __init__(self, ctx, study_id, images, *, is_open=False):
         frames = [{"id": one} for one in images]
         self.viewer = StudyViewer(series=[{"id": "7", "label": "", "frames": frames}])
+        if is_open:
+            self.viewer.get_root()
         self.said, self.later = [], []
         self.kept = Kept(
             ctx,
@@ -199,7 +201,7 @@ def test_two_windows_of_one_reader_end_with_the_shapes_of_both(home, as_role):
 
     kept = markup.of_study(doctor, study_id).shapes
     assert [shape.id for shape in kept] == ["first", "second"]
-    assert [shape["id"] for shape in two.viewer.measurements] == ["first", "second"]
+    assert {shape["id"] for shape in two.viewer.measurements} == {"first", "second"}
     assert two.said
     assert not one.said
 
@@ -213,6 +215,25 @@ def test_a_shape_removed_in_a_window_that_is_behind_does_not_return(home, as_rol
     one.viewer.measurements = []
     two.draw(line(images[1], "second"))
     assert [shape.id for shape in markup.of_study(doctor, study_id).shapes] == ["second"]
+
+
+def test_what_is_drawn_before_the_kept_shapes_reach_the_browser_removes_none(home, as_role):
+    study_id, images = home
+    doctor = as_role(Role.CLINICIAN)
+    Desk(doctor, study_id, images).draw(line(images[0], "kept"))
+    page = Desk(doctor, study_id, images, is_open=True)
+
+    def kept():
+        return {shape.id for shape in markup.of_study(doctor, study_id).shapes}
+
+    page.viewer.measurements = [line(images[1], "drawn").as_dict()]
+    assert kept() == {"drawn", "kept"}
+    both = [*page.viewer.measurements, line(images[0], "kept").as_dict()]
+    page.viewer.measurements = both
+    page.viewer.brought = 1  # said after the list
+    assert kept() == {"drawn", "kept"}
+    page.viewer.measurements = both[:1]
+    assert kept() == {"drawn"}
 
 
 def test_a_reader_returns_to_the_image_they_left(home, as_role):

@@ -132,6 +132,39 @@ def test_the_list_leads_back_to_the_image_and_words_are_text(page, viewport, cli
     expect(page.get_by_text("Nothing measured yet")).to_be_visible()
 
 
+def test_what_python_brings_joins_what_is_drawn_meanwhile(page, clinic):
+    late, server = [], []
+
+    def between(socket):
+        server.append(socket.connect_to_server())
+        socket.on_message(lambda word: late.append(word) if held else server[-1].send(word))
+
+    held = False
+    page.route_web_socket("**/ws", between)
+    clinic.options = {"measurements": []}
+    viewport = stage.opened(page, clinic)
+    stage.until(lambda: page.title() is not None and clinic.viewer.window_width > 0)
+    held = True  # on a slow line the page's words are on their way for long
+    page.keyboard.press("l")
+    draw(page, viewport, (60, 80), (160, 80))
+    expect(label(page, "length")).to_have_count(1)
+    shape = {"instance_id": 0, "frame": 0, "text": "", "points": [[10, 10], [20, 20]]}
+    brought = shape | {"id": "x", "kind": "rectangle"}
+    clinic.bring(brought)
+    expect(label(page, "rectangle")).to_have_count(1)
+    expect(label(page, "length")).to_have_count(1)
+    assert clinic.viewer.is_behind
+    held = False
+    for word in late:
+        server[-1].send(word)
+    stage.until(lambda: page.title() is not None and not clinic.viewer.is_behind)
+    assert [one["kind"] for one in clinic.viewer.measurements] == ["length", "rectangle"]
+    page.keyboard.press("Control+z")
+    stage.until(lambda: page.title() is not None and clinic.viewer.measurements == [brought])
+    clinic.bring(gone=["x"])
+    expect(label(page, "rectangle")).to_have_count(0)
+
+
 def test_python_can_draw_too(page, viewport, clinic):
     shape = {"id": "x", "kind": "length", "instance_id": 0, "frame": 0, "text": ""}
     clinic.change(measurements=[shape | {"points": [[10, 10], [20, 10]]}])

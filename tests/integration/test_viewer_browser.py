@@ -1,10 +1,11 @@
 """The reading area in a real browser: real mouse, wheel and keys, pixels over real HTTP."""
 
+import itertools
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +37,7 @@ FLAGS = [
 ]
 VIEWER = Path(viewer_module.__file__).parent
 SLICES, ROWS = 48, 256
+WORDS = itertools.count()
 CLIP, DAMAGED, PALETTE, GRAPHICS = 1000, 1001, 1002, 1003
 BANNER = {
     "name": "<img src=x onerror=alert(1)>Tanaka 田中",
@@ -64,6 +66,16 @@ class Clinic:
         """Set params of the newest viewer in its own document, as a page would."""
         viewer, document = self.viewers[-1]
         document.add_next_tick_callback(lambda: viewer.param.update(**values))
+
+    def hang(self, *wish: Any, **joined: bool) -> None:
+        """Let Python hang series in the newest viewer, as a page would."""
+        viewer, document = self.viewers[-1]
+        document.add_next_tick_callback(lambda: viewer.hang(*wish, **joined))
+
+    def bring(self, *shapes: dict[str, Any], gone: Sequence[str] = ()) -> None:
+        """Let Python bring shapes to the newest viewer."""
+        viewer, document = self.viewers[-1]
+        document.add_next_tick_callback(lambda: viewer.bring(list(shapes), gone))
 
     @property
     def viewer(self) -> StudyViewer:
@@ -209,6 +221,13 @@ def opened(page: Page, clinic: Clinic) -> Locator:
     page.goto(f"{clinic.origin}/study")
     expect(canvas(page)).to_have_attribute("data-shown", "0", timeout=20_000)
     return page.get_by_role("application")
+
+
+def heard(page: Page, clinic: Clinic) -> None:
+    """Wait until the page has all that Python said before."""
+    word = f"Word {next(WORDS)}"
+    clinic.change(notice=word)
+    expect(page.locator(".notice").first).to_have_text(word)
 
 
 def canvas(page: Page) -> Locator:

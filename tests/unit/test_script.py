@@ -16,3 +16,15 @@ def test_changes_that_a_notebook_sends_together_all_arrive():
     document.unhold()
     assert (viewer.selected_series, viewer.index) == ("7", 3)
     assert (viewer.window_center, viewer.window_width) == (40, 400)
+
+
+def test_what_hangs_reaches_an_open_browser_in_one_word():
+    viewer, document, said = StudyViewer(), Document(), []
+    viewer.hang([2, 1], ["7"], same_window=True)  # before a browser is there
+    assert (viewer.layout, viewer.panes, viewer.same_window) == ([2, 1], ["7"], True)
+    document.add_root(viewer.get_root(document))
+    document.callbacks.on_change(said.append)
+    viewer.hang([1, 2], ["7", "8"], scroll_together=True)
+    [word] = said
+    wish = {"layout": [1, 2], "panes": ["7", "8"], "scroll_together": True}
+    assert word.msg_data.data == {"hang": wish}

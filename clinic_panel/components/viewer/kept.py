@@ -53,8 +53,8 @@ class Kept:
         found = markup.of_study(ctx, study_id)
         self._version = found.version
         self._known = [one.as_dict() for one in found.shapes]
-        viewer.measurements = self._parted(viewer.measurements)[1] + self._known
-        viewer.param.watch(self._drawn, "measurements")
+        viewer.bring(self._known)
+        viewer.param.watch(self._drawn, ["measurements", "brought"])
         if not with_look:
             return
         if found.look is not None:
@@ -83,9 +83,11 @@ class Kept:
                 )
                 return
 
-    def _drawn(self, event: Any) -> None:
-        mine, _ = self._parted(event.new)
-        if mine == self._known:
+    def _drawn(self, *_: object) -> None:
+        mine, _others = self._parted(self._viewer.measurements)
+        if self._viewer.is_behind:  # not all of ours reached the browser: none was removed there
+            mine = list((_by_id(self._known) | _by_id(mine)).values())
+        if _by_id(mine) == _by_id(self._known):
             return
         try:
             self._keep(mine)
@@ -112,7 +114,9 @@ class Kept:
         except ClinicError as error:
             self._say(error.message, "problem")
             return
-        self._viewer.measurements = self._parted(self._viewer.measurements)[1] + joined
+        left = _by_id(joined)
+        gone = [one["id"] for one in mine if one["id"] not in left]
+        self._viewer.bring([one for one in joined if one not in mine], gone)
         self._say("Measurements made in another window are shown too.", "info")
 
     def _looked(self, *_: object) -> None:
@@ -142,3 +146,7 @@ class Kept:
             self._version = markup.keep_look(self._ctx, self._study_id, look, version=self._version)
         except ClinicError:  # a convenience: not worth a word while they read
             return
+
+
+def _by_id(shapes: Shapes) -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for one in shapes}

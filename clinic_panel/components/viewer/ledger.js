@@ -16,6 +16,19 @@ class Ledger {
     this.drawn();
   }
 
+  // What others drew or took away, beside what is drawn here; undoing does not take it back.
+  join(shapes, gone) {
+    const fresh = new Map(shapes.map((one) => [one.id, one]));
+    const joined = (list) => {
+      const held = new Set(list.map(({id}) => id));
+      const left = list.filter(({id}) => !gone.includes(id)).map((one) => fresh.get(one.id) ?? one);
+      return [...left, ...shapes.filter(({id}) => !held.has(id))];
+    };
+    this.past = this.past.map(joined);
+    this.future = this.future.map(joined);
+    this.replace(joined(this.list));
+  }
+
   commit(list) {
     this.past.push(this.list);
     if (this.past.length > UNDO_STEPS) this.past.shift();

@@ -72,10 +72,18 @@ class Sync {
     model.on("msg:custom", (message) => this.received(message.data ?? message));
   }
 
-  received({hang, picture, ...answer}) {
+  received({hang, bring, picture, ...answer}) {
     if (hang) this.area.hangAs(hang);
+    else if (bring) this.bring(bring);
     else if (picture) this.area.share.picture(picture);
     else this.area.comm.received(answer);
+  }
+
+  // Said in this order: once Python knows the number, the list it has holds what it brought.
+  bring({shapes, gone, number}) {
+    this.area.ledger.join(shapes, gone);
+    this.area.marked();
+    this.say("brought", number);
   }
 
   say(name, value) {

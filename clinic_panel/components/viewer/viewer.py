@@ -1,7 +1,7 @@
 """The reading area: series rail, tools and viewport in one component that paints in the browser."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -168,6 +168,9 @@ class StudyViewer(Figures, Script):
         "scope (image or series) and by; of one on a section, ``section`` "
         "(``services.markup.Drawn``).",
     )
+    brought = param.Integer(
+        default=0, doc="Out: how often the browser took in what ``bring`` gave it."
+    )
     reader = param.String(default="", doc="Who reads: stands beside what they calibrated.")
     selected_measurement = param.String(default="", doc="Id of the shape that is chosen, or empty.")
     mpr = param.Boolean(
@@ -280,6 +283,8 @@ class StudyViewer(Figures, Script):
     )
 
     _esm = "\n".join([f"const STYLES = {json.dumps(_texts(_STYLES))};", _texts(_PARTS)])
+    _brought = 0  # how often something was
+
     _rename = {"source": None, "papers": None, "asked": None, "pictured": None}
 
     def opening(self) -> dict[str, Any]:
@@ -371,9 +376,36 @@ class StudyViewer(Figures, Script):
         layout, panes, joined
             As the params of these names; ``joined`` are those of what panes do together.
         """
-        self.param.update(layout=layout, panes=panes, **joined)
-        # A browser that was faster than its own report to us would not hear of an old value.
+        if not self._models:
+            self.param.update(layout=layout, panes=panes, **joined)
+            return
+        # In one word: params arrive one by one, and one whose old value we have not at all.
+        # The browser reports what came of it.
         self._send_msg({"hang": {"layout": layout, "panes": panes, **joined}})
+
+    def bring(self, shapes: list[dict[str, Any]], gone: Sequence[str] = ()) -> None:
+        """Add to ``measurements``, whatever is being drawn in an open browser meanwhile.
+
+        Parameters
+        ----------
+        shapes
+            Each takes the place of the one with its id; without one it is added.
+        gone
+            Ids of those that are to vanish.
+        """
+        if not self._models:
+            fresh = {one["id"]: one for one in shapes}
+            held = {one["id"]: one for one in self.measurements if one["id"] not in gone}
+            self.measurements = list((held | fresh).values())
+            return
+        # A list of ours would take away what is drawn until it arrives: the browser joins the two.
+        self._brought += 1
+        self._send_msg({"bring": {"shapes": shapes, "gone": [*gone], "number": self._brought}})
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether ``measurements`` is older than what ``bring`` gave the browser."""
+        return bool(self.brought < self._brought)
 
     @property
     def homes(self) -> dict[int, str]:
