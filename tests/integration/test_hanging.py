@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date, time
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
+from clinic_panel.components.viewer.hanging import Wall
+from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import Forbidden, Invalid, NotFound
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Series, Study
@@ -128,3 +132,19 @@ def test_a_rule_that_cannot_be_is_refused(ctx, as_role):
     with pytest.raises(Forbidden):
         hanging.rules(as_role(Role.RECEPTIONIST))
     assert hanging.rules(doctor) == []
+
+
+def test_an_earlier_study_that_is_asked_for_twice_at_once_opens_once(ctx, as_role):
+    who, doctor, lightbox = factories.patient(ctx).id, as_role(Role.CLINICIAN), Lightbox()
+    prior = study(ctx, who, date(2024, 1, 1))
+    view = viewing.study(doctor, lightbox, study(ctx, who, date(2026, 3, 16)))
+    opened = []
+    viewer = StudyViewer()
+    wall = Wall(doctor, lightbox, view, viewer, say=lambda *_: None, opened=opened.append)
+
+    async def pressed() -> None:  # by a person, while the page asks by itself
+        words = [{"wall": "prior", "series": ""}, {"wall": "study", "id": str(prior)}]
+        await asyncio.gather(*(wall._asked(SimpleNamespace(data=word)) for word in words))
+
+    asyncio.run(pressed())
+    assert opened == [prior]

@@ -262,6 +262,34 @@ def test_a_prior_says_so_and_one_that_is_not_open_is_asked_for(three, clinic):
     stage.until(lambda: {"wall": "study", "id": "3"} in asked)
 
 
+@pytest.mark.parametrize("meanwhile", ["series", "layout", "nothing"])
+def test_what_a_reader_does_while_the_prior_is_fetched_stands(page, clinic, meanwhile):
+    clinic.options = SHOT | {"series": stacks(clinic), "prior": {"id": "5", "label": "2024"}}
+    page.goto(f"{clinic.origin}/study")
+    shows(page, 0, "0/0")
+    asked: list[dict[str, Any]] = []
+    clinic.viewer.on_msg(lambda event: asked.append(event.data))
+    page.get_by_role("button", name="Prior beside").click()
+    stage.until(lambda: {"wall": "prior", "series": "axial"} in asked)
+    if meanwhile == "series":
+        page.get_by_role("button", name="CT Coronal").click()
+    elif meanwhile == "layout":
+        page.keyboard.press("0")
+        page.get_by_role("button", name="2 rows, 1 column").click()
+    clinic.hang([1, 2], ["axial", "prior"])
+    stage.heard(page, clinic)
+    shape = [2, 1] if meanwhile == "layout" else [1, 2]
+    stage.until(lambda: clinic.viewer.layout == shape)
+    expect(page.locator(".port")).to_have_count(2)
+    keys = {
+        "series": (f"{CORONAL}/0", f"{PRIOR}/0"),
+        "layout": ("0/0", f"{CORONAL}/0"),
+        "nothing": ("0/0", f"{PRIOR}/0"),
+    }
+    for number, key in enumerate(keys[meanwhile]):
+        shows(page, number, key)
+
+
 def test_a_phone_shows_one_pane(three, clinic):
     three.set_viewport_size({"width": 390, "height": 844})
     expect(three.locator(".port:visible")).to_have_count(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
+from asyncio import Lock, to_thread
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ class Wall:
         self._say, self._opened = say, opened
         self._view = view
         self._earlier: dict[int, StudyView] = {}
+        self._turn = Lock()  # asked for twice, as by the page and by a press, a study opens once
         self._subject = hanging.subject_of(view)
         self._prior = priors.best(view.earlier, self._subject, view.study_description)
         self._rules = hanging.rules(ctx)
@@ -66,7 +67,7 @@ class Wall:
         views = [self._view, *self._earlier.values()]
         series = [one | {"study": str(view.id)} for view in views for one in series_of(view)]
         if not self._view.earlier:
-            return {"series": series, "studies": []}
+            return {"studies": [], "series": series}
         now = {
             "id": str(self._view.id),
             "date": str(self._view.study_date or ""),
@@ -74,7 +75,8 @@ class Wall:
             "is_prior": False,
             "is_open": True,
         }
-        return {"series": series, "studies": [now, *map(self._listed, self._view.earlier)]}
+        # The studies first: they say of each series, as it arrives, whose date it stands under.
+        return {"studies": [now, *map(self._listed, self._view.earlier)], "series": series}
 
     def _listed(self, study: priors.EarlierStudy) -> dict[str, Any]:
         view = self._earlier.get(study.id)
@@ -161,15 +163,18 @@ class Wall:
         """Bring an earlier study of this patient into the rail; looking at it is audited."""
         if study_id not in {study.id for study in self._view.earlier}:
             return False
-        if study_id not in self._earlier:
-            try:  # a long study is described file by file: other people's pages go on meanwhile
-                view = await to_thread(viewing.study, self._ctx, self._lightbox, study_id)
-            except ClinicError as error:
-                self._say(error.message, "problem")
-                return False
-            self._earlier[study_id] = view
-            self._viewer.param.update(**self._shown())
-            self._opened(study_id)
+        async with self._turn:
+            return study_id in self._earlier or await self._bring(study_id)
+
+    async def _bring(self, study_id: int) -> bool:
+        try:  # a long study is described file by file: other people's pages go on meanwhile
+            view = await to_thread(viewing.study, self._ctx, self._lightbox, study_id)
+        except ClinicError as error:
+            self._say(error.message, "problem")
+            return False
+        self._earlier[study_id] = view
+        self._viewer.param.update(**self._shown())
+        self._opened(study_id)
         return True
 
     # -- what the reader asks ------------------------------------------------------------------

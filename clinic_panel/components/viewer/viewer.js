@@ -33,6 +33,7 @@ class ReadingArea extends Wall {
     this.isEnlarged = false;
     this.isNarrow = false;
     this.wish = null; // a hanging whose series have not come
+    this.hoped = null; // what was seen, and how, when the prior was asked for
     this.isOffered = false; // the prior, for once
     this.build();
     this.share.offer(model.offers);

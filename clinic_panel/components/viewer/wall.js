@@ -88,14 +88,31 @@ class Wall extends Parts {
 
   // As Python wishes; series that are still on their way hang once they are here.
   hangAs(wish) {
-    const {layout, panes, ...joined} = wish;
-    const isWhole = panes.every((id) => !id || this.find(id));
+    const {layout, panes: wished, ...joined} = wish;
+    const isWhole = wished.every((id) => !id || this.find(id));
     this.wish = isWhole ? null : wish;
     if (!isWhole) return;
+    const {hoped} = this;
+    this.hoped = null;
+    // What the reader arranged or chose while it was on its way stands.
+    if (hoped && hoped.arranged !== this.arranged) return;
+    const panes = [...wished];
+    const {current} = this.active;
+    if (hoped && current && current !== hoped.series) panes[Math.max(0, wished.indexOf(hoped.series))] = current;
     this.arrange(...layout, panes);
     panes.forEach((id, i) => id && this.panes[i]?.select(id));
     this.activate(this.panes[0]);
     for (const [name, of] of Object.entries(JOINS)) if (of in joined) this.join(name, joined[of]);
+  }
+
+  get arranged() {
+    return `${this.shape} ${Boolean(this.mpr)}`;
+  }
+
+  askPrior() {
+    if (!this.model.prior.id) return;
+    this.hoped = {series: this.active.current, arranged: this.arranged};
+    this.ask("prior", {series: this.hoped.series});
   }
 
   get isSolo() {
@@ -118,7 +135,7 @@ class Wall extends Parts {
     const {prior, beside} = this.model;
     const isWide = this.root.clientWidth >= BESIDE_PX;
     const isWanted = beside === "always" ? !this.isNarrow : beside === "wide" && isWide;
-    if (prior.id && isWanted && !this.isComparing) this.ask("prior", {series: this.active.current});
+    if (prior.id && isWanted && !this.isComparing) this.askPrior();
   }
 
   get isComparing() {
@@ -128,7 +145,7 @@ class Wall extends Parts {
   // The prior beside the study, or the study alone again.
   compare() {
     if (!this.isComparing) {
-      if (this.model.prior.id) this.ask("prior", {series: this.active.current});
+      this.askPrior();
       return;
     }
     this.activate(this.panes.find((pane) => pane.chosen && !this.isPrior(pane.chosen)));
