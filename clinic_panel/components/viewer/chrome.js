@@ -81,13 +81,26 @@ function makeSelect(label, className = "") {
   return select;
 }
 
+// A list that is open while images arrive stays as it is.
 function fillSelect(select, options, value) {
-  select.replaceChildren(...options.map(([key, text]) => {
+  const fresh = options.map(([key, text]) => {
     const option = make("option", "", text);
     option.value = key;
     return option;
-  }));
+  });
+  renew(select, fresh);
   select.value = value;
+}
+
+// Nodes that say the same stay: a press that began on one ends on it, and the focus is not lost.
+function renew(parent, fresh) {
+  fresh.forEach((node, i) => {
+    const there = parent.children[i];
+    if (!there) parent.append(node);
+    else if (!there.isEqualNode(node)) there.replaceWith(node);
+    else there.about = node.about; // what it is pressed for, as it is now
+  });
+  while (parent.children.length > fresh.length) parent.lastChild.remove();
 }
 
 function makeGroup(label, ...children) {

@@ -76,10 +76,10 @@ class Layouts extends Popup {
   }
 
   rule({id, label, layout, with_prior: withPrior, is_here: isHere}) {
-    const line = make("li", isHere ? "chosen" : "");
+    const line = Object.assign(make("li", isHere ? "chosen" : ""), {about: id});
     const what = make("span", "rule", label);
     what.append(make("small", "", `${layout}${withPrior ? ", with prior" : ""}`));
-    line.append(what, makeButton("close", `Remove the rule for ${label}`, "", () => this.viewer.ask("drop_rule", {id})));
+    line.append(what, makeButton("close", `Remove the rule for ${label}`, "", () => this.viewer.ask("drop_rule", {id: line.about})));
     return line;
   }
 
@@ -107,7 +107,7 @@ class Layouts extends Popup {
     this.priorButton.title = isComparing ? "This study alone" : `Prior beside: ${model.prior.label ?? ""}`;
     this.ruled.hidden = !model.subject;
     this.keep.textContent = `Open every ${model.subject} like this`;
-    this.list.replaceChildren(...model.rules.map((one) => this.rule(one)));
+    renew(this.list, model.rules.map((one) => this.rule(one)));
     for (const [name, input] of this.boxes) input.checked = together[name];
   }
 }

@@ -43,7 +43,7 @@ class Marks extends Popup {
     this.undo.disabled = !past.length;
     this.redo.disabled = !future.length;
     this.none.hidden = list.length > 0;
-    this.list.replaceChildren(...list.map((one) => this.row(one, one.id === selected)));
+    renew(this.list, list.map((one) => this.row(one, one.id === selected)));
   }
 
   // What is not loaded is not measured for a list; of a section that is not shown, only its geometry.
@@ -61,7 +61,7 @@ class Marks extends Popup {
 
   row(one, chosen) {
     const {viewer} = this;
-    const item = make("li", chosen ? "chosen" : "");
+    const item = Object.assign(make("li", chosen ? "chosen" : ""), {about: one});
     const go = make("button", "jump");
     go.type = "button";
     const place = viewer.placeOf(one);
@@ -76,9 +76,10 @@ class Marks extends Popup {
     go.title = name;
     go.disabled = !place;
     go.setAttribute("aria-label", `Go to ${one.text || label}${place ? `, ${spot}` : ""}`);
-    go.addEventListener("click", () => viewer.jump(one));
-    const words = makeButton("text", one.known_mm ? "Known length" : `Text of ${label}`, "", () => viewer.jump(one) && viewer.active.write(one.id));
-    const away = makeButton("close", `Delete ${one.text || label}`, "", () => viewer.ledger.remove(one.id));
+    go.addEventListener("click", () => viewer.jump(item.about));
+    const write = () => viewer.jump(item.about) && viewer.active.write(item.about.id);
+    const words = makeButton("text", one.known_mm ? "Known length" : `Text of ${label}`, "", write);
+    const away = makeButton("close", `Delete ${one.text || label}`, "", () => viewer.ledger.remove(item.about.id));
     item.append(go, words, away);
     return item;
   }

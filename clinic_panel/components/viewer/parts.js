@@ -122,7 +122,7 @@ class Parts {
     this.sections.update(pane);
     if (!this.model.can_mark || this.isPrior(pane.chosen)) this.keyButton.disabled = true;
     const {playing} = pane;
-    this.playButton.replaceChildren(iconOf(playing ? "pause" : "play"));
+    renew(this.playButton, [iconOf(playing ? "pause" : "play")]);
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.playButton.setAttribute("aria-pressed", String(playing));
     this.headerButton.hidden = !this.sources.hasHeaders;
