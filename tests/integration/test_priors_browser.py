@@ -7,9 +7,10 @@ from datetime import date
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 
+from clinic_panel.components.script import SCRIPTS_AT
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.markup import Markup
@@ -120,9 +121,21 @@ def test_a_layout_is_kept_as_a_rule_and_removed(clinic, studies):
 def test_a_second_window_follows_the_first_and_goes_at_sign_out(clinic, studies):
     now, prior, _ = studies
     page = open_study(clinic, now, 1366)
+
+    def answer(route: Route) -> None:
+        if route.request.frame.page is page:
+            route.continue_()
+
+    page.context.route(f"**{SCRIPTS_AT}*", answer)
     with page.expect_popup() as opening:
         page.get_by_role("button", name="Second window").click()
     second = opening.value
+    second.wait_for_url(f"**/study?id={now}&second=1", wait_until="commit")
+    open_study(clinic, prior, 1366)  # while the scripts of that are still on their way
+    page.context.unroute(f"**{SCRIPTS_AT}*")  # here they are
+    second.wait_for_url(f"**/study?id={prior}&second=1")
+    open_study(clinic, now, 1366)
+    second.wait_for_url(f"**/study?id={now}&second=1")
     expect(second.locator(".port canvas[data-shown]")).to_be_visible()
     expect(second.get_by_role("button", name="Sign report")).to_have_count(0)
     expect(second.get_by_role("button", name="Second window")).to_be_hidden()

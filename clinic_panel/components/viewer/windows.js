@@ -12,8 +12,14 @@ class Windows {
     const {second_url: own, is_second: isSecond} = this.model;
     if (!own && !isSecond) return; // in a notebook
     this.channel = new BroadcastChannel(CHANNEL);
-    if (own) this.channel.postMessage({study: own});
-    if (isSecond) this.channel.addEventListener("message", ({data}) => this.follow(data?.study));
+    const news = {study: own, at: Date.now()};
+    if (own) this.channel.postMessage(news);
+    // A second window that was still loading asks for what it missed; older than it is what opened it.
+    this.channel.addEventListener("message", ({data}) => {
+      if (isSecond) this.follow(data?.study);
+      else if (data?.missed < news.at) this.channel.postMessage(news);
+    });
+    if (isSecond) this.channel.postMessage({missed: performance.timeOrigin});
   }
 
   open() {
