@@ -378,6 +378,15 @@ def test_keys_reach_every_image_series_and_mark(page, viewport, clinic):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_a_key_image_is_marked_as_it_is_seen_however_soon_after_it_was_set(page, clinic):
+    clinic.options = {"sync_ms": 5000}
+    viewport = opened(page, clinic)
+    drag(page, viewport, 50, 0)
+    page.keyboard.press("k")
+    until(lambda: clinic.viewer.key_images)
+    assert clinic.viewer.window_width > 420
+
+
 def test_an_ultrasound_is_in_colour_and_plays(page, viewport, clinic):
     page.get_by_role("button", name="US Cine, 8 images").click()
     expect(canvas(page)).to_have_attribute("data-key", f"{CLIP}/0")

@@ -104,12 +104,15 @@ class Sync {
 
   report() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      if (this.area.comm.isHeard) this.tell(this.stand());
-      const {active: {state, count}, live} = this.area;
-      const spoken = state ? `Image ${state.index + 1} of ${count}` : "";
-      if (live.textContent !== spoken) live.textContent = spoken;
-    }, this.held.sync_ms);
+    this.timer = setTimeout(() => this.reportNow(), this.held.sync_ms);
+  }
+
+  reportNow() {
+    clearTimeout(this.timer);
+    if (this.area.comm.isHeard) this.tell(this.stand());
+    const {active: {state, count}, live} = this.area;
+    const spoken = state ? `Image ${state.index + 1} of ${count}` : "";
+    if (live.textContent !== spoken) live.textContent = spoken;
   }
 
   stand() {

@@ -140,6 +140,7 @@ class ReadingArea extends Wall {
   toggleKey() {
     const {active: {entry, chosen}, keyImages} = this;
     if (!entry || entry.paper || !this.model.can_mark || this.isPrior(chosen)) return; // key images are this study's
+    this.sync.reportNow(); // Python keeps a key image with the window it has now
     if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
     const own = ({stack}) => stack.filter(({presentation}) => !presentation);
     const places = new Map(this.series.flatMap((one) => own(one).map((each) => [each.key, one.id])));
