@@ -43,7 +43,7 @@ hypothesis_settings.register_profile(
     "clinic", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("clinic")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 # Servers of sockets look twice a second whether they should stop; hundreds of tests wait for that.
 socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
 

@@ -44,8 +44,7 @@ def desk(screen: Page, clinic) -> Iterator[tuple[Page, Locator]]:
         screen.keyboard.press(key)
         stage.until(lambda tool=tool: clinic.viewer.tool == tool)
     clinic.change(measurements=[])
-    expect(screen.locator(".shapes")).to_have_attribute("data-count", "0")
-    stage.until(lambda: clinic.viewer.measurements == [])
+    stage.heard(screen, clinic)
 
 
 def test_a_cobb_angle_is_two_lines_and_says_both_readings(desk, clinic):
