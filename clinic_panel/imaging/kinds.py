@@ -57,6 +57,11 @@ def name_of(sop_class_uid: str) -> str:
     return name if name != sop_class_uid else "Object of an unknown kind"
 
 
+def is_written(modality: str) -> bool:
+    """Return whether what this names was written by people or programs, and shows no image."""
+    return modality in _WRITTEN
+
+
 def taken(modalities_in_study: str) -> tuple[str, ...]:
     """Return the modalities of a study as people speak of it: a CT with a report on it is a CT.
 

@@ -218,6 +218,12 @@ class Appointment(Base):
         if self.status is AppointmentStatus.IMAGES_ARRIVING:
             self.status = AppointmentStatus.TO_READ
 
+    def be_read(self) -> None:
+        """A report was signed, or a study came or went: *Reported* once all that came is read."""
+        reported = [study.is_reported for study in self.studies if not study.is_written]
+        if reported and all(reported):
+            self.status = AppointmentStatus.REPORTED
+
     def is_quiet_beside(self, study: Study, now: datetime) -> bool:
         """Whether no image came for a while to any other study of the visit."""
         return all(other.is_quiet(now) for other in self.studies if other.id != study.id)

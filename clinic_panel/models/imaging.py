@@ -16,8 +16,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from clinic_panel.imaging.kinds import taken
+from clinic_panel.imaging.kinds import is_written, taken
 from clinic_panel.models.base import HAS_GROUPS, Base, BigKey, dicom
+from clinic_panel.models.report import ReportStatus
 
 if TYPE_CHECKING:
     from clinic_panel.models.appointment import Appointment
@@ -86,6 +87,16 @@ class Study(Base):
     def modalities(self) -> tuple[str, ...]:
         """What it is of, as people say it: without the reports and presentations on it."""
         return taken(self.modalities_in_study)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether there is nothing to read in it but what somebody wrote, such as a dose report."""
+        return bool(self.modalities) and all(map(is_written, self.modalities))
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether its report is signed."""
+        return self.report is not None and self.report.status is ReportStatus.SIGNED
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether no image came for a while."""

@@ -285,18 +285,21 @@ def _outcomes(
         .where(Study.appointment_pk.in_(appointment_ids))
         .order_by(Study.number_of_instances.desc(), Study.id)
     )
-    for study, series_id, report, is_signed, rendered_at in session.execute(query):
+    # First what is yet to be read: that is what the line leads to.
+    rows = sorted(session.execute(query), key=lambda row: row[0].is_written or bool(row[3]))
+    for study, series_id, report, is_signed, rendered_at in rows:
         assert study.appointment_pk is not None
         first = found.get(study.appointment_pk, _Outcome(study_id=study.id))
         is_shown = report is not None and ctx.may(Permission.REPORT_READ)
         if not is_signed and not ctx.may(Permission.REPORT_WRITE):
             is_shown = False  # a draft is its writers' own
+        if is_shown and (first.report_id is None or (rendered_at and not first.has_pdf)):
+            first = replace(first, report_id=report.id, has_pdf=rendered_at is not None)
+        if is_shown and study.id == first.study_id:
+            first = replace(first, report_status=report.status)
         found[study.appointment_pk] = replace(
             first,
             image_count=first.image_count + study.number_of_instances,
             thumbnail_series_id=first.thumbnail_series_id or series_id,
-            report_id=first.report_id or (report.id if is_shown else None),
-            report_status=first.report_status or (report.status if is_shown else None),
-            has_pdf=first.has_pdf or (is_shown and rendered_at is not None),
         )
     return found

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict, NotFound, Unconfirmed
 from clinic_panel.exercise.specimens import STUDY_UID as CHECKED_STUDY_UID
-from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Study
 from clinic_panel.models.job import JobKind
@@ -115,7 +115,7 @@ def link_study(
 ) -> bool:
     """Join a study to a booking by hand, whatever its identifiers say.
 
-    A study that was signed before it had a booking makes the booking *Reported*.
+    A booking all of whose studies were signed before is *Reported*.
 
     Parameters
     ----------
@@ -159,9 +159,8 @@ def link_study(
             jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, [study.id], delay=QUIET)
         elif appointment.is_quiet_beside(study, ctx.clock()):
             appointment.complete_images()
-        if _signed_patient_id(study) is not None:
-            appointment.status = AppointmentStatus.REPORTED
         session.flush()
+        appointment.be_read()
         audit.record(
             ctx,
             session,
@@ -209,6 +208,8 @@ def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> 
         others = session.scalars(select(Study.id).where(Study.appointment_pk == appointment_pk))
         if remaining := others.all():  # the booking may have waited for this study alone
             jobs.enqueue(ctx, session, JobKind.SETTLE_STUDY, remaining, delay=QUIET)
+            session.expire(appointment, ["studies"])
+            appointment.be_read()
         else:
             appointment.lose_images()
         session.flush()

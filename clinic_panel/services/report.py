@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from clinic_panel.context import Context
 from clinic_panel.documents.report_templates import BLANK
 from clinic_panel.errors import Conflict, Forbidden, Invalid, NotFound
-from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.job import Job, JobKind
@@ -248,7 +248,7 @@ def sign(ctx: Context, report_id: int, version: int, password: str) -> SignedVer
         )
         if study.appointment_pk is not None:
             visit = session.get_one(Appointment, study.appointment_pk, with_for_update=True)
-            visit.status = AppointmentStatus.REPORTED
+            visit.be_read()
         audit.record(
             ctx,
             session,

@@ -164,6 +164,16 @@ def test_a_study_that_came_after_the_report_of_its_booking_still_waits_to_be_rea
     assert [row.study_id for row in waiting] == [later.id]
 
 
+def test_the_visit_is_reported_when_the_only_unread_study_leaves_it(ctx, booking, sign):
+    first, later = factories.study(ctx, patient_id="P-1"), factories.study(ctx)
+    sign(first)
+    for study in (later, first):
+        matching.link_study(ctx, study.id, booking.id)
+    assert status(ctx, booking) is not AppointmentStatus.REPORTED
+    matching.unlink_study(ctx, later.id)
+    assert status(ctx, booking) is AppointmentStatus.REPORTED
+
+
 def test_a_report_signed_for_another_patient_id_is_linked_only_when_confirmed(ctx, booking, sign):
     study = factories.study(ctx, patient_id="P-2")
     sign(study)

@@ -32,7 +32,7 @@ from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.report import Report, ReportDocument, ReportStatus, ReportVersion
 from clinic_panel.models.site import SiteSetting
 from clinic_panel.models.user import Role
-from clinic_panel.services import reading, report, report_pdf
+from clinic_panel.services import reading, report, report_pdf, workflow
 from clinic_panel.services.reading import ReadingState
 from clinic_panel.services.report import KeyImageRef, Texts
 from tests import factories
@@ -253,6 +253,32 @@ def test_signing_fixes_the_text_orders_the_pdf_and_closes_the_visit(ctx, doctor,
         visit.patient_pk,
     )
     assert entry.detail == {"report_version": version.id, "sha256": version.sha256}
+
+
+def test_a_visit_is_reported_once_every_study_of_it_is(ctx, doctor, as_role, visit, study, written):
+    def status():
+        return kept(ctx, Appointment)[0].status
+
+    place = {"appointment_pk": visit.id, "patient_pk": visit.patient_pk}
+    other = factories.study(ctx, instances=5, **place)
+    dose = factories.study(
+        ctx, modalities_in_study="SR", **place
+    )  # a dose report, which nobody reads
+    sign(doctor, written)
+    report_pdf.keep_pdf(ctx, kept(ctx, ReportVersion)[0].id, b"%PDF")
+    [row] = workflow.appointments_on(doctor, visit.start_at.astimezone(ctx.zone).date())
+    assert status() is AppointmentStatus.TO_READ
+    assert (row.study_id, row.report_status) == (other.id, None), "what is yet to be read"
+    assert (row.report_id, row.has_pdf) == (written.id, True), "the PDF that is there"
+
+    opened = report.open_draft(doctor, other.id)
+    [row] = workflow.appointments_on(doctor, visit.start_at.astimezone(ctx.zone).date())
+    assert (row.report_status, row.report_id) == (ReportStatus.DRAFT, written.id)
+    assert report_pdf.pdf(doctor, row.report_id).pdf == b"%PDF"
+    sign(doctor, report.save_draft(doctor, opened.id, opened.version, WRITTEN))
+    assert status() is AppointmentStatus.REPORTED
+    [row] = workflow.appointments_on(doctor, visit.start_at.astimezone(ctx.zone).date())
+    assert row.study_id == other.id != dose.id
 
 
 def test_a_report_is_signed_once(ctx, doctor, colleague, written):
