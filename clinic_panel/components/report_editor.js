@@ -225,12 +225,14 @@ class Editor {
     this.saved("");
     this.foot.hidden = true;
     this.status("Signed", "violet");
-    this.pdf = h("div", { role: "status" });
+    this.pdf = h("div", { class: "pdf", role: "status" });
+    this.after = h("div", { class: "alert warn", role: "status" });
     const words = shown.sections.filter(({ name }) => trimmed(shown.texts[name])).map(({ name, label }) =>
       h("section", { class: name }, h("h3", {}, label), h("p", { dir: "auto" }, shown.texts[name])));
     const pictures = shown.key_images.length && h("p", { class: "hash" }, `${shown.key_images.length} key image${shown.key_images.length > 1 ? "s" : ""} in the PDF`);
     this.body.replaceChildren(...[
       h("div", { class: "meta" }, h("p", { class: "who" }, h("b", { dir: "auto" }, shown.by), h("span", {}, `Signed ${shown.at} · version ${shown.number}`)), this.pdf),
+      this.after,
       lost && this.leftOver(lost),
       h("div", { class: "text body", style: "padding:0" }, words), pictures || "",
       h("p", { class: "hash" }, "SHA-256 of the signed content ", h("code", {}, shown.sha256.match(/.{8}/g).join(" "))),
@@ -241,9 +243,14 @@ class Editor {
 
   showPdf() {
     const { shown } = this;
-    this.pdf.replaceChildren(shown.pdf_ready
-      ? h("a", { class: "btn primary", href: shown.pdf_href, target: "_blank", rel: "noopener" }, icon("report"), "Open PDF")
-      : h("span", { class: "chip blue live" }, "PDF being prepared"));
+    const after = shown.images_after;
+    this.after.hidden = !after;
+    this.after.replaceChildren(icon("warning"), h("span", {}, after === 1 ? "1 image came after this report was signed." : `${after} images came after this report was signed.`));
+    if (shown.pdf_ready) this.pdf.replaceChildren(h("a", { class: "btn primary", href: shown.pdf_href, target: "_blank", rel: "noopener" }, icon("report"), "Open PDF"));
+    else if (shown.pdf_failed) {
+      this.pdf.replaceChildren(h("span", { class: "chip red" }, "The PDF could not be made"),
+        h("button", { class: "btn small", type: "button", onclick: () => this.model.send_msg({ kind: "print" }) }, icon("refresh"), "Try again"));
+    } else this.pdf.replaceChildren(h("span", { class: "chip blue live" }, "PDF being prepared"));
   }
 
   leftOver(texts) {

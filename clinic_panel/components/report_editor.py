@@ -13,7 +13,7 @@ from clinic_panel.documents.report_templates import templates_for
 from clinic_panel.errors import ClinicError, Conflict, Invalid, Unauthenticated
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Permission
-from clinic_panel.services import report
+from clinic_panel.services import report, report_pdf
 from clinic_panel.services.report_content import SECTIONS, KeyImageRef, Texts
 
 WRONG = "The password is not right."
@@ -93,7 +93,7 @@ class ReportEditor(Part):
         if state.status is ReportStatus.SIGNED and was != "signed":
             self.reload()
         elif state.signed is not None and was == "signed":
-            self.shown = {**self.shown, "pdf_ready": state.signed.pdf_ready}
+            self.shown = {**self.shown, **_came_of(state.signed)}
         elif state.report_id is not None and was == "none":
             self.reload()
 
@@ -128,9 +128,13 @@ class ReportEditor(Part):
         return self.ctx.may(Permission.REPORT_WRITE)
 
     def _handle_msg(self, data: dict[str, Any]) -> None:
-        answer = {"start": self._start, "save": self._save, "sign": self._sign}.get(
-            str(data.get("kind"))
-        )
+        answers = {
+            "start": self._start,
+            "save": self._save,
+            "sign": self._sign,
+            "print": self._print_again,
+        }
+        answer = answers.get(str(data.get("kind")))
         if answer is not None:
             self._send_msg({"n": data.get("n"), **answer(data)})
 
@@ -157,6 +161,15 @@ class ReportEditor(Part):
             )
             started = report.save_draft(self.ctx, started.id, started.version, begun)
         self._show_draft(started)
+
+    def _print_again(self, data: dict[str, Any]) -> Answer:
+        del data
+        try:
+            report_pdf.ask_again(self.ctx, int(self.shown.get("report_id", 0)))
+            self.refresh()
+        except ClinicError as error:
+            self.problem = error.message
+        return {"kind": "asked"}
 
     def _save(self, data: dict[str, Any]) -> Answer:
         try:
@@ -253,7 +266,7 @@ class ReportEditor(Part):
             by=version.signed_by,
             at=f"{at.day} {at:%b %Y, %H:%M}",
             sha256=version.sha256,
-            pdf_ready=version.pdf_ready,
+            **_came_of(version),
             pdf_href=self.pdf_url.format(id=version.report_id),
         )
         self.key_images = _places(kept.key_images)
@@ -277,6 +290,15 @@ class ReportEditor(Part):
         if local.date() == self.ctx.today():
             return f"{local:%H:%M}"
         return f"{local.day} {local:%b, %H:%M}"
+
+
+def _came_of(version: report.SignedVersion) -> dict[str, Any]:
+    """Return what may still change beside a signed report."""
+    return {
+        "pdf_ready": version.pdf_ready,
+        "pdf_failed": version.pdf_failed,
+        "images_after": version.images_after,
+    }
 
 
 def _places(images: Sequence[KeyImageRef]) -> list[dict[str, int]]:

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 WAVEFORM_CLASSES: Final = f"{_STORAGE}9."  # how their UIDs begin
 # What is written about images, or derived from them, beside what a machine took.
-_WRITTEN: Final = frozenset({"SR", "KO", "PR", "DOC", "SEG", "REG"})
+WRITTEN: Final = frozenset({"SR", "KO", "PR", "DOC", "SEG", "REG"})
 _KINDS: Final = {
     "104.1": Kind.PDF,
     "88.59": Kind.KEY_IMAGES,
@@ -57,11 +57,6 @@ def name_of(sop_class_uid: str) -> str:
     return name if name != sop_class_uid else "Object of an unknown kind"
 
 
-def is_written(modality: str) -> bool:
-    """Return whether what this names was written by people or programs, and shows no image."""
-    return modality in _WRITTEN
-
-
 def taken(modalities_in_study: str) -> tuple[str, ...]:
     """Return the modalities of a study as people speak of it: a CT with a report on it is a CT.
 
@@ -72,4 +67,4 @@ def taken(modalities_in_study: str) -> tuple[str, ...]:
         there is nothing but what is written, that is what the study is.
     """
     names = [name for name in modalities_in_study.split("\\") if name]
-    return tuple(name for name in names if name not in _WRITTEN) or tuple(names)
+    return tuple(name for name in names if name not in WRITTEN) or tuple(names)

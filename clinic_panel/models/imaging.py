@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from clinic_panel.imaging.kinds import is_written, taken
+from clinic_panel.imaging.kinds import WRITTEN, taken
 from clinic_panel.models.base import HAS_GROUPS, Base, BigKey, dicom
 from clinic_panel.models.report import ReportStatus
 
@@ -91,7 +91,7 @@ class Study(Base):
     @property
     def is_written(self) -> bool:
         """Whether there is nothing to read in it but what somebody wrote, such as a dose report."""
-        return bool(self.modalities) and all(map(is_written, self.modalities))
+        return bool(self.modalities) and WRITTEN.issuperset(self.modalities)
 
     @property
     def is_reported(self) -> bool:

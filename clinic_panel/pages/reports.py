@@ -22,6 +22,7 @@ PATH = "/reports"
 TITLE = "Reports"
 PERMISSION = Permission.REPORT_WRITE
 
+MOST = 300  # rows of one pile
 PILES = {
     ReadingState.TO_READ: ("To read", "red", "image"),
     ReadingState.DRAFT: ("Drafts", "amber", "edit"),
@@ -56,12 +57,20 @@ def page(ctx: Context, live: Live) -> Any:
 
     def refresh() -> None:
         try:
-            piles = {state: reading.reports(ctx, state) for state in PILES}
+            piles = {state: reading.reports(ctx, state, limit=MOST) for state in PILES}
         except ClinicError as error:
             notice.say(error.message, "problem")
             return
-        board.rows = [_row(ctx, row) for pile in piles.values() for row in pile]
-        kpis.items = [_kpi(state, piles[state]) for state in PILES]
+        counts = {state: _count(ctx, state, piles[state]) for state in PILES}
+        cut = {state: n for state, n in counts.items() if n > len(piles[state])}
+        board.param.update(
+            rows=[_row(ctx, row) for pile in piles.values() for row in pile],
+            footer=" · ".join(
+                f"{PILES[state][0]}: the first {len(piles[state])} of {n}"
+                for state, n in cut.items()
+            ),
+        )
+        kpis.items = [_kpi(state, piles[state], counts[state]) for state in PILES]
 
     refresh()
     for topic in (Topic.STUDIES, Topic.REPORTS):
@@ -69,14 +78,18 @@ def page(ctx: Context, live: Live) -> Any:
     return framed(ctx, TITLE, "reports", top=[heading, kpis], main=[board], overlays=[notice])
 
 
-def _kpi(state: ReadingState, rows: list[ReadingRow]) -> dict[str, Any]:
+def _count(ctx: Context, state: ReadingState, rows: list[ReadingRow]) -> int:
+    return len(rows) if len(rows) < MOST else reading.count(ctx, state)
+
+
+def _kpi(state: ReadingState, rows: list[ReadingRow], count: int) -> dict[str, Any]:
     label, tone, icon = PILES[state]
     detail = ""
     if state is ReadingState.TO_READ:
         longest = max((row.waiting_min or 0 for row in rows), default=0)
         urgent = sum(row.priority is not Priority.ROUTINE for row in rows)
         detail = f"longest wait {_minutes(longest)} · {urgent} urgent" if rows else "all read"
-    return {"label": label, "value": len(rows), "detail": detail, "tone": tone, "icon": icon}
+    return {"label": label, "value": count, "detail": detail, "tone": tone, "icon": icon}
 
 
 def _minutes(minutes: int) -> str:
@@ -103,6 +116,12 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
     elif row.pdf_ready:
         href = f"/reports/{row.report_id}.pdf"
         actions.append({"id": "pdf", "label": "PDF", "href": href, "new_tab": True})
+    images = "1 image" if row.number_of_instances == 1 else f"{row.number_of_instances} images"
+    if row.images_after:
+        images += f", {row.images_after} after the report"
+        label, tone = f"{label}, new images", "amber"
+    elif row.pdf_failed:
+        label, tone = f"{label}, no PDF", "red"
     return {
         "id": row.study_id,
         "label": row.patient_name,
@@ -114,9 +133,7 @@ def _row(ctx: Context, row: ReadingRow) -> dict[str, Any]:
         "modality": ", ".join(row.modalities),
         "kinds": list(row.modalities),
         "study": row.study_description or "Study",
-        "images": "1 image"
-        if row.number_of_instances == 1
-        else f"{row.number_of_instances} images",
+        "images": images,
         "pile": label,
         "pile_tone": tone,
         "person": row.person,

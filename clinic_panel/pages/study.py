@@ -174,6 +174,7 @@ def _report(
     editor.param.watch(mark, "key_images")
     editor.param.watch(lambda event: event.new and notice.say(event.new, "problem"), "problem")
     live.on(Topic.REPORTS, editor.refresh)
+    live.on(Topic.STUDIES, editor.refresh)  # images may come when the report is signed already
     return editor
 
 

@@ -362,7 +362,8 @@ def _queue(job: Job, not_before_at: datetime, *, attempts: int) -> None:
 def _set_aside(session: Session, job: Job, now: datetime, error: str) -> None:
     job.state, job.finished_at, job.error = JobState.FAILED, now, error[:256]
     _let_go(job)
-    changes.announce(session, Topic.JOBS, Topic.ADMIN)
+    topics = [Topic.REPORTS] if job.kind is JobKind.REPORT_PDF else []  # its page waits for it
+    changes.announce(session, Topic.JOBS, Topic.ADMIN, *topics)
 
 
 def _let_go(job: Job) -> None:

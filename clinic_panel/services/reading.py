@@ -7,9 +7,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, case, func, literal, or_, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import contains_eager, defer, joinedload, selectinload
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import SQLColumnExpression
+from sqlalchemy.sql.functions import FunctionElement
 
 from clinic_panel import validation
 from clinic_panel.context import Context
@@ -17,6 +20,7 @@ from clinic_panel.models.appointment import Appointment, AppointmentStatus, Prio
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.report import Report, ReportStatus, ReportVersion
 from clinic_panel.models.user import Permission
+from clinic_panel.services.report_after import After, after
 
 
 class ReadingState(StrEnum):
@@ -48,15 +52,40 @@ class ReadingRow:
     waiting_min: int | None  # of a study still to be read
     person: str  # who writes or signed it
     pdf_ready: bool
+    pdf_failed: bool
+    images_after: int  # that came when it was signed already
 
 
 _MOST_URGENT_FIRST = (Priority.STAT, Priority.HIGH, Priority.ROUTINE)
+OLD_DAYS = 7  # so long before it came: an import or a prior rather than today's work
+
+
+class _DaysBefore(FunctionElement[int]):
+    """Days from a date (first) to the UTC day of a moment (second)."""
+
+    inherit_cache = True
+    type = Integer()
+
+
+@compiles(_DaysBefore, "sqlite")
+def _on_sqlite(element: _DaysBefore, compiler: SQLCompiler, **kw: Any) -> str:
+    day, moment = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(julianday(date({moment})) - julianday({day}))"
+
+
+@compiles(_DaysBefore, "postgresql")
+def _on_postgresql(element: _DaysBefore, compiler: SQLCompiler, **kw: Any) -> str:
+    day, moment = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(CAST({moment} AT TIME ZONE 'UTC' AS DATE) - {day})"
 
 
 def reports(
     ctx: Context, state: ReadingState, *, modality: str = "", limit: int = 300
 ) -> list[ReadingRow]:
     """Return one pile: to read by priority and longest wait, the others newest first.
+
+    Of what is to be read and belongs to no booking the newest comes first, and what was old when
+    it came, as an import is, comes last.
 
     Parameters
     ----------
@@ -90,7 +119,27 @@ def reports(
         listed = literal("\\") + Study.modalities_in_study + "\\"  # OCT is no CT
         query = query.where(listed.contains(f"\\{modality}\\", autoescape=True))
     with ctx.read() as session:
-        return [_row(ctx, study, state) for study in session.scalars(query)]
+        studies = session.scalars(query).all()
+        came = after(session, studies)
+        return [_row(ctx, study, state, came.get(study.id, After())) for study in studies]
+
+
+def count(ctx: Context, state: ReadingState) -> int:
+    """Return how many studies a pile holds.
+
+    Raises
+    ------
+    Forbidden
+    """
+    ctx.require(Permission.REPORT_READ)
+    query = (
+        select(func.count(Study.id))
+        .outerjoin(Study.report)
+        .outerjoin(Study.appointment)
+        .where(_in_pile(state))
+    )
+    with ctx.read() as session:
+        return session.scalar(query) or 0
 
 
 def _in_pile(state: ReadingState) -> ColumnElement[bool]:
@@ -108,11 +157,18 @@ def _order(state: ReadingState) -> list[SQLColumnExpression[Any]]:
     if state is not ReadingState.TO_READ:
         return [Report.changed_at.desc(), Study.id.desc()]
     ranks = {priority: rank for rank, priority in enumerate(_MOST_URGENT_FIRST)}
-    urgency = case(ranks, value=Appointment.priority, else_=len(ranks))
-    return [urgency, func.coalesce(Appointment.images_at, Study.last_received_at), Study.id]
+    is_old = _DaysBefore(Study.study_date, Study.first_received_at) > OLD_DAYS
+    booked = Appointment.id.is_not(None)
+    urgency = case(
+        (booked, case(ranks, value=Appointment.priority)),
+        (is_old, len(ranks) + 1),
+        else_=len(ranks),
+    )
+    waits_since = case((booked, func.coalesce(Appointment.images_at, Study.last_received_at)))
+    return [urgency, waits_since, Study.last_received_at.desc(), Study.id]
 
 
-def _row(ctx: Context, study: Study, state: ReadingState) -> ReadingRow:
+def _row(ctx: Context, study: Study, state: ReadingState, came: After) -> ReadingRow:
     visit, report = study.appointment, study.report
     since = visit.images_at if visit and visit.images_at else study.last_received_at
     waiting = None
@@ -139,4 +195,6 @@ def _row(ctx: Context, study: Study, state: ReadingState) -> ReadingRow:
         waiting_min=waiting,
         person=last.signed_by_name if last else report.author.display_name if report else "",
         pdf_ready=last is not None and last.document is not None,
+        pdf_failed=came.pdf_failed,
+        images_after=came.images,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from clinic_panel.models.report import Report, ReportStatus, ReportVersion
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission, User
 from clinic_panel.services import audit, auth, changes
+from clinic_panel.services.report_after import after
 from clinic_panel.services.report_content import (
     MAX_KEY_IMAGES,
     SECTIONS,
@@ -57,6 +58,8 @@ class SignedVersion:
     signed_at: datetime
     sha256: str
     pdf_ready: bool
+    pdf_failed: bool = False
+    images_after: int = 0  # that came when it was signed already
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,7 +94,7 @@ def state(ctx: Context, study_id: int) -> ReportState:
         report = _require(session, Study, study_id).report
         if report is None:
             return ReportState(study_id)
-        signed = _signed(report.versions[-1]) if report.versions else None
+        signed = _latest(session, report) if report.versions else None
         return ReportState(study_id, report.id, report.status, report.version, signed)
 
 
@@ -279,7 +282,7 @@ def signed(ctx: Context, report_id: int) -> SignedReport:
         version = report.versions[-1]
         audit.record(ctx, session, Action.VIEW, report, patient_pk=report.study.patient_pk)
         return SignedReport(
-            version=_signed(version),
+            version=_latest(session, report),
             texts=Texts(**version.content["sections"]),
             key_images=tuple(map(KeyImageRef.of, version.content["key_images"])),
         )
@@ -356,6 +359,12 @@ def _draft(report: Report) -> Draft:
         author_name=report.author.display_name,
         changed_at=report.changed_at,
     )
+
+
+def _latest(session: Session, report: Report) -> SignedVersion:
+    came = after(session, [report.study])[report.study_pk]
+    version = _signed(report.versions[-1])
+    return replace(version, pdf_failed=came.pdf_failed, images_after=came.images)
 
 
 def _signed(version: ReportVersion) -> SignedVersion:

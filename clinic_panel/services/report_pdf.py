@@ -14,10 +14,12 @@ from clinic_panel.documents.pdf import ReportContent
 from clinic_panel.errors import Conflict, NotFound, Unavailable
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance
+from clinic_panel.models.job import JobKind
 from clinic_panel.models.report import Report, ReportDocument, ReportVersion
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import audit, changes
+from clinic_panel.services import audit, changes, jobs
+from clinic_panel.services.report_after import after
 from clinic_panel.services.report_content import digest, printable
 
 
@@ -124,7 +126,7 @@ def pdf(ctx: Context, report_id: int) -> PdfDocument:
     NotFound
         There is no such report, or it is not signed.
     Unavailable
-        It is still being made.
+        It is still being made, or could not be.
     Conflict
         The stored bytes are damaged.
     Forbidden
@@ -137,6 +139,10 @@ def pdf(ctx: Context, report_id: int) -> PdfDocument:
         version = report.versions[-1]
         document = version.document
         if document is None:
+            if after(session, [report.study])[report.study_pk].pdf_failed:
+                raise Unavailable(
+                    "The PDF could not be made. It can be asked for again beside the report."
+                )
             raise Unavailable("The PDF is being made; it will be here in a moment.")
         audit.record(
             ctx,
@@ -150,3 +156,26 @@ def pdf(ctx: Context, report_id: int) -> PdfDocument:
     if hashlib.sha256(kept).hexdigest() != sha256:
         raise Conflict("The stored PDF is damaged; ask for help.")
     return PdfDocument(kept, sha256, f"report-{report_id}-v{version.number}.pdf")
+
+
+def ask_again(ctx: Context, report_id: int) -> None:
+    """Let the PDF that could not be made be tried again; harmless when it is there or under way.
+
+    Raises
+    ------
+    Forbidden, NotFound
+        There is no such report, or it is not signed.
+    """
+    ctx.require(Permission.REPORT_READ)
+    with ctx.begin() as session:
+        report = session.get(Report, report_id)
+        if report is None or not report.versions:
+            raise NotFound
+        version = report.versions[-1]
+        if not after(session, [report.study])[report.study_pk].pdf_failed:
+            return
+        jobs.enqueue(ctx, session, JobKind.REPORT_PDF, [version.id])
+        audit.record(
+            ctx, session, Action.RETRY, version, patient_pk=report.study.patient_pk, what="pdf"
+        )
+        changes.announce(session, Topic.REPORTS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 from pypdf import PdfReader
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
@@ -27,8 +28,8 @@ from clinic_panel.errors import (
 )
 from clinic_panel.models.appointment import Appointment, AppointmentStatus, Priority
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.imaging import Instance
-from clinic_panel.models.job import Job, JobKind
+from clinic_panel.models.imaging import Instance, Series, Study
+from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.report import Report, ReportDocument, ReportStatus, ReportVersion
 from clinic_panel.models.site import SiteSetting
 from clinic_panel.models.user import Role
@@ -524,6 +525,52 @@ def test_images_still_arriving_are_not_yet_to_read_and_unmatched_ones_are(ctx, d
     factories.study(ctx, appointment_pk=visit.id)
     unmatched = factories.study(ctx)
     assert [r.study_id for r in reading.reports(doctor, ReadingState.TO_READ)] == [unmatched.id]
+
+
+def test_what_was_old_when_it_came_waits_behind_what_is_new(ctx, clock, doctor):
+    old = [factories.study(ctx, study_date=date(2025, 1, n + 1)).id for n in range(3)]
+    undated = factories.study(ctx, study_date=None).id
+    clock.advance(minutes=5)
+    new = factories.study(ctx).id
+    listed = [row.study_id for row in reading.reports(doctor, ReadingState.TO_READ, limit=3)]
+    assert listed == [new, undated, old[0]]
+    assert reading.count(doctor, ReadingState.TO_READ) == 5
+
+
+def test_images_after_the_report_and_a_pdf_that_failed_are_told(ctx, clock, doctor, study, written):
+    def told():
+        [row] = reading.reports(doctor, ReadingState.SIGNED)
+        signed = report.state(doctor, study.id).signed
+        assert (row.images_after, row.pdf_failed) == (signed.images_after, signed.pdf_failed)
+        return row.images_after, row.pdf_failed
+
+    sign(doctor, written)
+    assert told() == (0, False)
+    clock.advance(minutes=30)
+    with ctx.begin() as session:
+        row = session.get_one(Study, study.id)
+        [series] = row.series
+        evidence = Series(study_pk=row.id, series_instance_uid=generate_uid(), modality="SR")
+        session.add_all(
+            [
+                factories.instance(ctx, series, 10, digest=f"{10:064x}"),
+                factories.instance(ctx, series, 11, digest=f"{11:064x}"),
+                factories.instance(ctx, evidence, 1, digest=f"{12:064x}"),
+            ]
+        )
+        row.last_received_at = ctx.clock()
+    assert told() == (2, False)
+
+    with ctx.begin() as session:
+        session.scalars(select(Job)).one().state = JobState.FAILED
+    assert told() == (2, True)
+    with pytest.raises(Unavailable, match="could not be made"):
+        report_pdf.pdf(doctor, written.id)
+    report_pdf.ask_again(doctor, written.id)
+    report_pdf.ask_again(doctor, written.id)
+    assert kept(ctx, Job)[0].state is JobState.QUEUED
+    assert told() == (2, False)
+    assert [entry.action for entry in trail(ctx)].count(Action.RETRY) == 1
 
 
 def test_the_list_is_narrowed_by_whole_modalities(ctx, doctor):

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,8 @@ from sqlalchemy import select
 from clinic_panel.components.report_editor import ReportEditor
 from clinic_panel.components.shell import shell
 from clinic_panel.models.appointment import AppointmentStatus
-from clinic_panel.models.imaging import Instance
+from clinic_panel.models.imaging import Instance, Study
+from clinic_panel.models.job import Job, JobState
 from clinic_panel.models.report import ReportVersion
 from clinic_panel.models.user import Role
 from clinic_panel.services import report, report_pdf
@@ -206,11 +208,39 @@ def test_a_report_is_started_written_signed_and_its_pdf_opens(ctx, site, visit):
     assert version.content["sections"]["impression"] == "No mass."
     assert page.evaluate("Object.keys(sessionStorage)") == []
 
+    end_job(ctx, JobState.FAILED)
+    site.refresh()
+    expect(page.get_by_text("The PDF could not be made")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("PDF being prepared")).to_be_visible()
+    assert end_job(ctx, JobState.DONE) is JobState.QUEUED
+    expect(page.get_by_text("after this report was signed")).to_be_hidden()
+    come_late(ctx, site.study)
     report_pdf.keep_pdf(ctx, version.id, b"%PDF")
     site.refresh()
+    expect(page.get_by_text("1 image came after this report was signed.")).to_be_visible()
     link = page.get_by_role("link", name="Open PDF")
     expect(link).to_have_attribute("href", f"/reports/{version.report_pk}.pdf")
     shoot(page, "signed")
+
+
+def end_job(ctx, state):
+    """Let the only job end; return how it stood before."""
+    with ctx.begin() as session:
+        [job] = session.scalars(select(Job))
+        before, job.state = job.state, state
+    return before
+
+
+def come_late(ctx, study):
+    """One more image of the study, a minute from now."""
+    now = ctx.clock() + timedelta(minutes=1)
+    with ctx.begin() as session:
+        row = session.get_one(Study, study.id)
+        [series] = row.series
+        image = factories.instance(ctx, series, 9, digest="9" * 64)
+        image.received_at = row.last_received_at = now
+        session.add(image)
 
 
 def rows(ctx):
