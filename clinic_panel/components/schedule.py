@@ -181,8 +181,11 @@ def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, 
         found.append({"id": "why", "label": "Not on the scanner?", "href": why})
     if ctx.may(Permission.PATIENT_READ):
         found.append({"id": "patient", "label": "Record", "href": f"/patients?id={row.patient_pk}"})
-    if _exam(row) is E.IN_PROGRESS and ctx.may(Permission.SCHEDULE_WRITE):
-        found.append({"id": "end_exam", "label": "End examination…"})  # last: seldom meant
+    if ctx.may(Permission.SCHEDULE_WRITE):  # last: seldom meant
+        if _exam(row) is E.IN_PROGRESS:
+            found.append({"id": "end_exam", "label": "End examination…"})
+        elif _exam(row) is E.COMPLETED and not row.image_count:
+            found.append({"id": "end_exam", "label": "No images will come…"})
     return found
 
 

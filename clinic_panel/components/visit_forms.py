@@ -8,6 +8,7 @@ from clinic_panel.components.free_times import one_time, start_of, time_fields
 from clinic_panel.components.tasks import Change, Done, Field, Task, Values, key, typed_day
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid, Unconfirmed
+from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.services import workflow
 from clinic_panel.services.workflow import AppointmentRow, Place
 
@@ -127,28 +128,31 @@ class Cancel(Task):
 
 
 class EndExam(Task):
-    """End an examination whose device does not report the end, with the reason."""
+    """End an examination whose device does not report the end, or that left no image."""
 
-    title = "End the examination"
-    submit_label = "End examination"
     REASONS = ("The device did not report the end",)
+    WITHOUT = ("Wrong worklist entry", "Imaged under another appointment", "Not examined")
 
     def __init__(self, ctx: Context, row: AppointmentRow) -> None:
         self.ctx, self.row = ctx, row
-        then = "goes on to be read" if row.image_count else "can be moved or cancelled again"
+        self.is_over = row.exam_status is PerformedStatus.COMPLETED
+        word = "No images will come" if self.is_over else "End the examination"
+        self.title = word  # type: ignore[misc]
+        self.submit_label = word if self.is_over else "End examination"
+        then = "goes on to be read" if row.image_count else "can be done, moved or cancelled again"
         self.intro = (
             f"{row.display_name}: {row.requested_procedure_description}. The appointment {then}; "
             "what the device reports or sends later is still kept."
         )
 
     def fields(self) -> list[Field]:
-        """Return the usual reason, and room for another."""
-        return _reasons(self.REASONS)
+        """Return the usual reasons, and room for another."""
+        return _reasons(self.WITHOUT if self.is_over else self.REASONS)
 
     def submit(self, values: Values, agreed: frozenset[type[Unconfirmed]]) -> Done | Task:
         """End it."""
         workflow.end_exam(self.ctx, self.row.id, _reason(values))
-        return Done("Examination ended.")
+        return Done("Appointment open again." if self.is_over else "Examination ended.")
 
 
 def _reasons(usual: tuple[str, ...]) -> list[Field]:

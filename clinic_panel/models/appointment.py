@@ -213,6 +213,13 @@ class Appointment(Base):
         elif self.status not in (AppointmentStatus.TO_READ, AppointmentStatus.REPORTED):
             self.status = AppointmentStatus.IMAGES_ARRIVING
 
+    @property
+    def can_end_exam(self) -> bool:
+        """Whether a person may say that it is over: it goes on, or ended without any image."""
+        ended = self.exam_status is PerformedStatus.COMPLETED and self.images_at is None
+        goes_on = self.exam_status is PerformedStatus.IN_PROGRESS
+        return self.status is AppointmentStatus.IMAGES_ARRIVING and (goes_on or ended)
+
     def complete_images(self) -> None:
         """All images are here, or none came for a while: the study can be read."""
         if self.status is AppointmentStatus.IMAGES_ARRIVING:

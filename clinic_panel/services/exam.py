@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict
-from clinic_panel.models.appointment import Appointment, AppointmentStatus
+from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.imaging import QUIET, Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.performed import (
@@ -53,6 +53,9 @@ def follow(session: Session, visit: Appointment) -> None:
 def end(ctx: Context, session: Session, visit: Appointment, reason: str) -> None:
     """End the examination of a visit in the place of a modality that does not say so.
 
+    One that is completed and of which no image came, as of a wrong entry or of a group case, is
+    taken for broken off: the visit can be done, moved or cancelled again.
+
     The steps stay as their modality told them, and open to what it may still say.
 
     Raises
@@ -60,26 +63,24 @@ def end(ctx: Context, session: Session, visit: Appointment, reason: str) -> None
     Conflict
         The examination is over, or did not begin; nothing changed.
     """
-    going_on = (
-        select(PerformedProcedureStep.id)
+    told = (
+        select(PerformedProcedureStep.id, PerformedProcedureStep.performed_procedure_step_status)
         .join(PerformedStepRequest, PerformedStepRequest.step_pk == PerformedProcedureStep.id)
-        .where(
-            PerformedStepRequest.appointment_pk == visit.id,
-            PerformedProcedureStep.performed_procedure_step_status == PerformedStatus.IN_PROGRESS,
-        )
+        .where(PerformedStepRequest.appointment_pk == visit.id)
         .order_by(PerformedProcedureStep.id)
         .with_for_update(of=PerformedProcedureStep, **announced.HOLD)
     )
-    steps = session.scalars(going_on).all()  # before the visit, as everywhere
+    steps = session.execute(told).all()  # before the visit, as everywhere
     visit = announced.held(session, visit.id)
-    is_going_on = visit.status is AppointmentStatus.IMAGES_ARRIVING
-    if not is_going_on or visit.exam_status is not PerformedStatus.IN_PROGRESS:
+    if not visit.can_end_exam:
         raise Conflict("The examination is over already.")
     session.execute(
         update(PerformedStepRequest)
         .where(
             PerformedStepRequest.appointment_pk == visit.id,
-            PerformedStepRequest.step_pk.in_(steps),
+            PerformedStepRequest.step_pk.in_(
+                [pk for pk, status in steps if status is visit.exam_status]
+            ),
             PerformedStepRequest.ended_at.is_(None),
         )
         .values(ended_at=ctx.clock(), ended_reason=reason)

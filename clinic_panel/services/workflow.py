@@ -265,7 +265,7 @@ def undo_no_show(ctx: Context, appointment_id: int) -> AppointmentRow:
 
 
 def end_exam(ctx: Context, appointment_id: int, reason: str) -> AppointmentRow:
-    """End an examination whose modality does not report the end.
+    """End an examination whose modality does not report the end, or that left no image.
 
     Without images the visit stands as before it, with images it goes on to be read. What the
     modality said is kept, and what it says later too.

@@ -500,6 +500,30 @@ def test_what_a_dead_device_left_open_is_ended_at_the_desk_and_its_late_end_stil
     assert step.performed_procedure_step_status is PerformedStatus.COMPLETED
 
 
+def test_a_completed_examination_without_images_lets_its_visit_go_when_a_person_says_so(ctx):
+    """A wrong entry closed at the scanner: the visit can be done again, or be cancelled."""
+    booking, uid = factories.appointment(ctx, status=S.ARRIVED), generate_uid()
+    with ctx.begin() as session:
+        session.get_one(Appointment, booking.id).checked_in_at = ctx.clock()
+    start(ctx, begun(booking), uid)
+    tell(ctx, uid, ended(series()))
+    assert line(ctx, booking).exam_status is PerformedStatus.COMPLETED
+    with pytest.raises(Conflict):
+        workflow.cancel(ctx, booking.id, "Wrong entry")
+
+    shown = workflow.end_exam(ctx, booking.id, "Wrong worklist entry")
+    assert (shown.status, shown.exam_status) == (S.ARRIVED, PerformedStatus.DISCONTINUED)
+    assert shown.discontinuation == "Wrong worklist entry"
+    again = generate_uid()
+    start(ctx, begun(booking), again)
+    made = Made(ctx, booking)
+    tell(ctx, again, ended(made.series))
+    made.arrive(0)
+    assert line(ctx, booking).exam_status is PerformedStatus.COMPLETED
+    with pytest.raises(Conflict):
+        workflow.end_exam(ctx, booking.id, "Wrong worklist entry")
+
+
 def test_a_late_end_touches_no_visit_that_was_moved_or_begun_anew(ctx):
     booking, uid, again = factories.appointment(ctx), generate_uid(), generate_uid()
     start(ctx, begun(booking), uid)

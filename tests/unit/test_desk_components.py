@@ -173,6 +173,16 @@ def test_an_examination_can_be_ended_only_while_it_is_in_progress(role, status, 
     assert ("End examination…" in offered(role, row)) is is_offered
 
 
+def test_no_images_will_come_is_offered_where_the_modality_is_done_and_none_came():
+    done = visit(S.IMAGES_ARRIVING, exam_status=E.COMPLETED)
+    assert "No images will come…" in offered(Role.RECEPTIONIST, done)
+    assert "No images will come…" not in offered(Role.CLINICIAN, done)
+    assert "No images will come…" not in offered(Role.RECEPTIONIST, replace(done, image_count=1))
+    form = EndExam(context(Role.RECEPTIONIST), done)
+    assert (form.title, form.submit_label) == ("No images will come", "No images will come")
+    assert "Wrong worklist entry" in str(form.fields())
+
+
 def test_ending_an_examination_asks_why():
     form = EndExam(context(Role.TECHNOLOGIST), visit(S.IMAGES_ARRIVING, exam_status=E.IN_PROGRESS))
     assert [field["name"] for field in form.fields()] == ["usual", "other"]
