@@ -34,7 +34,10 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Graphic:
-    """A drawn object; ``points`` are x and y in image coordinates, or shares of the view."""
+    """A drawn object; ``points`` are x and y in image coordinates, or shares of the view.
+
+    Those ``of_matrix`` are in coordinates of all tiles of an image together.
+    """
 
     shape: str
     points: tuple[Point, ...]
@@ -44,6 +47,7 @@ class Graphic:
     images: frozenset[str] = field(repr=False)
     style: Style = Style()
     stands_for: int | None = None  # the compound graphic that it draws for those who cannot
+    of_matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Label:
     style: Style = Style()
     justified: str = "left"
     stands_for: int | None = None
+    box_of_matrix: bool = False
+    anchor_of_matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +163,6 @@ class _Reader:
     def _graphic(self, item: Elements, images: frozenset[str], layer: str) -> None:
         shape, units = item.text(0x00700023), item.text(0x00700005)
         points = pairs(item.floats(0x00700022, "f"))
-        if units == "MATRIX":
-            self._left_out["annotations of a whole slide"] = None
-            return
         if shape not in _SHAPES or len(points) < _SHAPES[shape]:
             self._left_out["a damaged graphic"] = None
             return
@@ -174,6 +177,7 @@ class _Reader:
                     images=images,
                     style=_line_style(item),
                     stands_for=_number(item),
+                    of_matrix=units == "MATRIX",
                 )
             )
 
@@ -196,6 +200,8 @@ class _Reader:
                 style=_text_style(item),
                 justified=_justified(item),
                 stands_for=_number(item),
+                box_of_matrix=item.text(0x00700003) == "MATRIX",
+                anchor_of_matrix=item.text(0x00700004) == "MATRIX",
             )
         )
 

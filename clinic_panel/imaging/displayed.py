@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -63,11 +63,22 @@ class Area:
     spacing_mm: tuple[float, float] | None = None
     aspect: float | None = None
     magnification: float | None = None
+    of_matrix: bool = False  # of all tiles of an image together, not of the frame
 
     @classmethod
     def whole(cls, columns: int, rows: int) -> Area:
         """All of an image."""
         return cls(0, 0, columns, rows)
+
+    def on_frame(self, origin: Point) -> Area:
+        """The same in coordinates of a frame that begins at a point of the whole."""
+        if not self.of_matrix:
+            return self
+        x, y = origin
+        edges = self.left - x, self.top - y, self.right - x, self.bottom - y
+        return replace(
+            self, left=edges[0], top=edges[1], right=edges[2], bottom=edges[3], of_matrix=False
+        )
 
     def place(self, turn: Turn, point: Point) -> Point:
         """Image coordinates of a point that is written as shares of the displayed area."""
@@ -132,6 +143,7 @@ def _area(item: Elements, one: tuple[int, ...], other: tuple[int, ...]) -> Area:
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
         aspect=aspect,
         magnification=magnified[0] if magnified else None,
+        of_matrix=item.text(0x00480301) == "VOLUME",
     )
 
 

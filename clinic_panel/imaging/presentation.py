@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from clinic_panel.imaging.opened import opened_elements
 from clinic_panel.imaging.overlays import PLANE_GROUPS, bits_of
 from clinic_panel.imaging.shutters import Shutter, colour_said, shapes_said, shutters_of
 from clinic_panel.imaging.structured import Reference, Words
+from clinic_panel.imaging.tiles import tile_origin
 from clinic_panel.imaging.tones import Tones, read_tones
 from clinic_panel.validation import display_name
 
@@ -59,6 +61,7 @@ class Shown:
     columns: int
     rows: int
     has_modality_table: bool = False  # which its pixels have passed already
+    origin: Point = (0.0, 0.0)  # of the frame in the whole of a tiled image
 
     @property
     def keys(self) -> frozenset[str]:
@@ -133,7 +136,8 @@ def read_shown(source: Path | bytes, reference: Reference, frame: int) -> Shown:
     """
     with opened_elements(source) as found:
         columns, rows = found.integer(0x00280011) or 0, found.integer(0x00280010) or 0
-        return Shown(reference, frame, columns, rows, found.first(0x00283000) is not None)
+        has_table, origin = found.first(0x00283000) is not None, tile_origin(found, frame)
+        return Shown(reference, frame, columns, rows, has_table, origin)
 
 
 def _images(found: Elements) -> Iterator[Reference]:
@@ -186,12 +190,22 @@ def as_dict(state: Presentation, shown: Shown) -> dict[str, Any]:
     }
 
 
+def _ends(one: Graphic) -> Sequence[Point]:
+    """Points about a graphic: of a circle, whose centre and one point are said, its corners."""
+    if one.shape != "circle":
+        return one.points
+    (x, y), (on_x, on_y) = one.points[:2]
+    radius = math.hypot(on_x - x, on_y - y)
+    return (x - radius, y - radius), (x + radius, y + radius)
+
+
 class _Drawing:
     """What is drawn on one image, in image coordinates and in the order of its layers."""
 
     def __init__(self, state: Presentation, shown: Shown) -> None:
-        self.state, self.keys = state, shown.keys
-        self.said_area = next((area for meant, area in state.areas if self._is_here(meant)), None)
+        self.state, self.keys, self.shown = state, shown.keys, shown
+        here = (area for meant, area in state.areas if self._is_here(meant))
+        self.said_area = next((area.on_frame(shown.origin) for area in here), None)
         self.area = self.said_area or Area.whole(shown.columns, shown.rows)
         self._texts: list[Label] = []
         self._drawn = self._all()
@@ -225,10 +239,22 @@ class _Drawing:
                             one.style,
                         )
                     )
-        return sorted(drawn, key=lambda one: annotations.order(one.layer))
+        seen = (one for one in drawn if not one.of_matrix or self._touches(_ends(one)))
+        return sorted(seen, key=lambda one: annotations.order(one.layer))
 
-    def _place(self, point: Point, of_view: bool) -> Point:
+    def _place(self, point: Point, of_view: bool, of_matrix: bool = False) -> Point:
+        if of_matrix:
+            return point[0] - self.shown.origin[0], point[1] - self.shown.origin[1]
         return self.area.place(self.state.turn, point) if of_view else point
+
+    def _touches(self, points: Sequence[Point]) -> bool:
+        """Whether something of the whole has a part on the tile that is shown."""
+        ends = [self._place(point, of_view=False, of_matrix=True) for point in points]
+        room = self.shown.columns, self.shown.rows
+        return all(
+            min(end[axis] for end in ends) <= room[axis] and max(end[axis] for end in ends) >= 0
+            for axis in (0, 1)
+        )
 
     def _style(self, layer: str, own: Style) -> dict[str, Any]:
         style = self.state.annotations.style(layer, own)
@@ -243,7 +269,7 @@ class _Drawing:
         return [
             {
                 "shape": one.shape,
-                "points": [self._place(point, one.of_view) for point in one.points],
+                "points": [self._place(at, one.of_view, one.of_matrix) for at in one.points],
                 "filled": one.filled,
                 "style": self._style(one.layer, one.style),
             }
@@ -269,17 +295,29 @@ class _Drawing:
             for one in ordered
         ]
 
+    def _is_on_tile(self, one: Label) -> bool:
+        box = one.box if one.box and one.box_of_matrix else ()
+        anchor = (one.anchor,) if one.anchor and one.anchor_of_matrix else ()
+        points = [*box, *anchor]
+        return not points or self._touches(points)
+
     def labels(self) -> list[dict[str, Any]]:
         annotations = self.state.annotations
-        here = [one for one in annotations.labels if self._is_here(one.images)]
+        here = [
+            one for one in annotations.labels if self._is_here(one.images) and self._is_on_tile(one)
+        ]
         ordered = sorted([*here, *self._texts], key=lambda one: annotations.order(one.layer))
         return [
             {
                 "text": one.text,
-                "box": [self._place(corner, one.box_of_view) for corner in one.box]
+                "box": [
+                    self._place(corner, one.box_of_view, one.box_of_matrix) for corner in one.box
+                ]
                 if one.box
                 else None,
-                "anchor": self._place(one.anchor, one.anchor_of_view) if one.anchor else None,
+                "anchor": self._place(one.anchor, one.anchor_of_view, one.anchor_of_matrix)
+                if one.anchor
+                else None,
                 "pointing": one.is_pointing,
                 "justified": one.justified,
                 "style": self._style(one.layer, one.style),

@@ -328,3 +328,57 @@ def test_an_area_that_is_written_is_read_back_the_way_it_was_seen(quarters, mirr
     back = said["rotation"] // 90
     camera = (4 - back) % 4 if said["flipped"] else back  # as the viewer sets its camera
     assert (camera, said["flipped"]) == (quarters, mirrored)
+
+
+def slide(organization: str, *places: tuple[int, int]) -> Dataset:
+    """An image of tiles of 30 x 20, over 100 x 50."""
+    ds = papers.made("1.2.840.10008.5.1.4.1.1.77.1.6", "SM")
+    ds.Columns, ds.Rows, ds.DimensionOrganizationType = 30, 20, organization
+    ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows = 100, 50
+    groups = []
+    for column, row in places:
+        place, group = Dataset(), Dataset()
+        place.ColumnPositionInTotalImagePixelMatrix = column
+        place.RowPositionInTotalImagePixelMatrix = row
+        group.PlanePositionSlideSequence = Sequence([place])
+        groups.append(group)
+    if groups:
+        ds.PerFrameFunctionalGroupsSequence = Sequence(groups)
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("image", "frame", "origin"),
+    [
+        (slide("TILED_FULL"), 5, (30.0, 20.0)),
+        (slide("TILED_FULL"), 12 + 3, (90.0, 0.0)),  # four tiles across, in the second plane
+        (slide("TILED_SPARSE", (1, 1), (61, 21)), 1, (60.0, 20.0)),
+        (slide("TILED_SPARSE"), 1, (0.0, 0.0)),
+        (CT, 0, (0.0, 0.0)),
+    ],
+)
+def test_a_tile_knows_where_it_lies_in_the_whole(image, frame, origin):
+    assert read_shown(papers.written(image), THIS, frame).origin == origin
+
+
+def test_what_is_drawn_on_a_whole_slide_stands_on_the_tiles_that_it_touches():
+    ds = drawn(GraphicObjectSequence=Sequence([line([70, 30, 80, 60], units="MATRIX")]))
+    words = Dataset()
+    words.UnformattedTextValue = "here"
+    words.AnchorPoint, words.AnchorPointAnnotationUnits = [75, 35], "MATRIX"
+    words.AnchorPointVisibility = "Y"
+    ds.GraphicAnnotationSequence[0].TextObjectSequence = Sequence([words])
+    ds.DisplayedAreaSelectionSequence[0].PixelOriginInterpretation = "VOLUME"
+    said, state = said_of(ds, origin=(60.0, 20.0))
+    assert state.left_out == ()
+    assert said["graphics"][0]["points"] == [(10, 10), (20, 40)]
+    assert said["labels"][0]["anchor"] == (15, 15)
+    assert said["area"]["corners"] == [[32 - 60, 16 - 20], [96 - 60, 80 - 20]]
+    around = line([75, 35, 75, 55], units="MATRIX", GraphicType="CIRCLE")
+    ds.GraphicAnnotationSequence[0].GraphicObjectSequence.append(around)
+    beside, _ = said_of(ds, origin=(90.0, 20.0))
+    assert [one["shape"] for one in beside["graphics"]] == ["circle"]
+    elsewhere, _ = said_of(ds, origin=(150.0, 0.0))
+    assert elsewhere["graphics"] == elsewhere["labels"] == []
+    flat, _ = said_of(ds)  # of an image without tiles, the matrix is the image
+    assert flat["graphics"][0]["points"] == [(70, 30), (80, 60)]
