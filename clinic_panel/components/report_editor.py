@@ -11,6 +11,7 @@ from clinic_panel.components.part import Part
 from clinic_panel.context import Context
 from clinic_panel.documents.report_templates import templates_for
 from clinic_panel.errors import ClinicError, Conflict, Invalid, Unauthenticated
+from clinic_panel.imaging.subtraction import mask_wished
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services import report, report_pdf
@@ -316,6 +317,7 @@ def _images(given: Any) -> tuple[KeyImageRef, ...] | None:
             window_center=_number(image.get("window_center")),
             window_width=_number(image.get("window_width")),
             caption=str(image.get("caption") or "")[:200],
+            mask=mask_wished(image.get("mask")),
         )
         for image in given
         if isinstance(image, dict)

@@ -81,6 +81,7 @@ class Seen:
     rotation: int = 0  # degrees clockwise, after it was mirrored
     mirrored: bool = False
     area: tuple[float, float, float, float] | None = None  # left, top, right, bottom; None for all
+    mask: str | None = None  # what is subtracted (``imaging.subtraction.Wish``); None as it says
 
 
 @dataclass(frozen=True, slots=True, repr=False)

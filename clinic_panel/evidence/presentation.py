@@ -28,7 +28,14 @@ from clinic_panel.evidence.sources import Sources, frame_numbers
 from clinic_panel.imaging.displayed import Area, Turn
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.frame import FrameInfo
+from clinic_panel.imaging.masking import STILL, MaskOperation, Subtraction, ViewingMode
 from clinic_panel.imaging.measure import Shape
+from clinic_panel.imaging.subtraction import (
+    AS_SAID,
+    Wish,
+    subtraction_of,
+    table_before,
+)
 from clinic_panel.imaging.window import VoiFunction
 
 SERIES_NUMBER = 9902
@@ -51,9 +58,12 @@ class _Way:
     slope: float
     intercept: float
     unit: str
-    table_of: Path | None  # the image that brings a modality LUT of its own
+    table_of: Path | None  # the image that brings a modality LUT of its own, or needs one
     inverse: bool
     turn: Turn
+    mask: str | None = None  # what was wished to be subtracted
+    subtraction: Subtraction | None = None  # and what that is; without its contrast frames
+    averaged: int = 1  # contrast frames
 
 
 @dataclass(slots=True)
@@ -98,6 +108,8 @@ def _way(one: Seen, sources: Sources) -> _Way:
     picture, info = sources.picture(one.path), sources.frame(one.path, one.frame).info
     is_colour = info.format == "rgb8"
     traits = picture.frame_traits(one.frame)
+    found = subtraction_of(picture, one.frame, Wish(one.mask or AS_SAID))
+    table = picture.modality_lut if found is None else table_before(picture)
     return _Way(
         rows=info.rows,
         columns=info.columns,
@@ -106,9 +118,12 @@ def _way(one: Seen, sources: Sources) -> _Way:
         slope=0.0 if is_colour else traits.slope,
         intercept=0.0 if is_colour else traits.intercept,
         unit="" if is_colour else traits.unit,
-        table_of=one.path if picture.modality_lut is not None else None,
+        table_of=one.path if table is not None else None,
         inverse=not is_colour and info.inverted != one.invert,
         turn=Turn.of_view(one.rotation, one.mirrored),
+        mask=one.mask,
+        subtraction=replace(found, contrast=()) if found else None,
+        averaged=len(found.contrast) if found else 1,
     )
 
 
@@ -117,7 +132,7 @@ def _document(order: DocumentOrder, way: _Way, state: _State, sources: Sources) 
     layer = pr.GraphicLayer(
         LAYER, 1, "Measurements", display_color=hd.color.CIELabColor(92, -10, 60)
     )
-    drawn = [_annotation(mark, layer, images[mark.path], sources) for mark in state.marks]
+    drawn = [_annotation(mark, layer, images[mark.path], way, sources) for mark in state.marks]
     parts: dict[str, Any] = {
         "referenced_images": list(images.values()),
         "series_number": SERIES_NUMBER,
@@ -138,6 +153,8 @@ def _document(order: DocumentOrder, way: _Way, state: _State, sources: Sources) 
             presentation_lut_transformation=hd.PresentationLUTTransformation(shape),
             **parts,
         )
+    if way.subtraction is not None:
+        _subtract(document, way.subtraction, way.averaged)
     document.Laterality = ""  # of a pair or not, each image says for itself
     _stand(document, way.turn)
     _show_areas(document, way, state.seen, images)
@@ -154,7 +171,10 @@ def _image(path: Path, way: _Way, sources: Sources) -> Dataset:
 
 
 def _modality(way: _Way, sources: Sources) -> hd.ModalityLUTTransformation:
-    table = sources.picture(way.table_of).modality_lut if way.table_of else None
+    picture = sources.picture(way.table_of) if way.table_of else None
+    table = None
+    if picture is not None:
+        table = picture.modality_lut if way.subtraction is None else table_before(picture)
     if table is not None:
         entries = np.asarray(table.entries).astype(np.uint16)
         return hd.ModalityLUTTransformation(
@@ -170,7 +190,7 @@ def _windows(
     """Return each window once, with the images and frames that are seen through it."""
     through: dict[tuple[float, float, str], dict[Path, list[int]]] = defaultdict(dict)
     for one in seen:
-        key = _window(one, sources.frame(one.path, one.frame).info)
+        key = _window(one, sources.seen(one.path, one.frame, one.mask).info)
         through[key].setdefault(one.path, []).append(one.frame)
     found = []
     for (center, width, function), frames in through.items():
@@ -203,9 +223,9 @@ def _window(one: Seen, info: FrameInfo) -> tuple[float, float, str]:
 
 
 def _annotation(
-    mark: Mark, layer: pr.GraphicLayer, image: Dataset, sources: Sources
+    mark: Mark, layer: pr.GraphicLayer, image: Dataset, way: _Way, sources: Sources
 ) -> pr.GraphicAnnotation:
-    frame = sources.frame(mark.path, mark.frame)
+    frame = sources.seen(mark.path, mark.frame, way.mask)
     rows, columns = frame.info.rows, frame.info.columns
     graphics = outlines(mark.kind, mark.points)
     if mark.kind is Shape.ARROW:
@@ -251,6 +271,18 @@ def _text_box(
     left = float(np.clip(x + 0.01 * columns, 0, columns - width))
     top = float(np.clip(y, 0, rows - height))
     return left, top, left + width, top + height
+
+
+def _subtract(document: Dataset, what: Subtraction, averaged: int) -> None:
+    """Say what was subtracted from the images (PS3.3 C.11.13)."""
+    item = Dataset()
+    item.MaskOperation = MaskOperation.AVG_SUB.value
+    item.MaskFrameNumbers = [one + 1 for one in what.masks]
+    item.ContrastFrameAveraging = averaged
+    if what.shift != STILL:
+        item.MaskSubPixelShift = list(what.shift)
+    document.MaskSubtractionSequence = [item]
+    document.RecommendedViewingMode = ViewingMode.SUBTRACTED.value
 
 
 def _stand(document: Dataset, turn: Turn) -> None:

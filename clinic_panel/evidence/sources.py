@@ -14,6 +14,7 @@ from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.grid import Grid, Slice
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.subtraction import AS_SAID, Wish, can_be_subtracted, read_seen
 from clinic_panel.imaging.volume import stack_of
 
 # What every document repeats of its study: type 2, so absent in none, though senders leave it out.
@@ -57,6 +58,13 @@ class Sources:
         if (path, frame) not in self._frames:
             self._frames[path, frame] = read_frame(self.picture(path), frame)
         return self._frames[path, frame]
+
+    def seen(self, path: Path, frame: int, mask: str | None) -> Frame:
+        """Decode one zero-based frame as it was seen; raises as ``imaging.pixels.read_frame``."""
+        picture = self.picture(path)
+        if not can_be_subtracted(picture):
+            return self.frame(path, frame)
+        return read_seen(picture, frame, Wish(mask or AS_SAID), lambda one: self.frame(path, one))
 
     def stack(self, paths: tuple[Path, ...]) -> tuple[list[Slice], Grid]:
         """Order the slices of a series; raises as ``imaging.volume.stack_of``.

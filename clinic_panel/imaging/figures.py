@@ -180,9 +180,9 @@ def _sides(size: PixelSize, info: FrameInfo) -> tuple[float, float, bool]:
 
 
 def _of_pixels(kind: Shape, points: Sequence[Point], frame: Frame) -> list[Figure]:
-    """Describe the values inside; a colour image has none that mean anything."""
+    """Describe the values inside; colours have none that mean anything, differences say none."""
     info = frame.info
-    if info.format == "rgb8":
+    if info.format == "rgb8" or info.masks:
         return []
     inside = mask(kind, points, info.rows, info.columns)
     if (coloured := frame.coloured) is not None:

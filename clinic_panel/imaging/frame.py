@@ -39,8 +39,10 @@ class FrameInfo:
     millimetres or None; of ultrasound, ``regions`` say where it is known and hold it each for
     itself. ``edges`` are the letters at left, right, top and bottom, or None. ``shutters`` say what
     of the frame is to be seen, all of it where there are none. ``frame_time_ms`` is how long it
-    stands in a recording. ``note`` is what a
-    reader has to know of how the frame is shown.
+    stands in a recording. ``masks`` are the numbers, from one, of the frames whose mean was
+    subtracted from it: its values are differences then. ``mask_mode`` is whether that is
+    wished, ``on`` or ``off``; empty where it cannot be. ``note`` is what a reader has to know of
+    how the frame is shown.
     """
 
     rows: int
@@ -68,6 +70,8 @@ class FrameInfo:
     shutters: tuple[Shutter, ...] = ()
     frame_time_ms: float | None = None
     lossy: bool = False
+    masks: tuple[int, ...] = ()
+    mask_mode: Literal["", "off", "on"] = ""
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:

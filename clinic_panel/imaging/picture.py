@@ -14,6 +14,7 @@ from clinic_panel.imaging import colour
 from clinic_panel.imaging.elements import PIXEL_DATA, Buffer, Element, Elements, Syntax
 from clinic_panel.imaging.geometry import GEOMETRY_TAGS
 from clinic_panel.imaging.lut import LookUpTable, Palette, palette_of, table_of
+from clinic_panel.imaging.masking import MASK_TAGS, Masking, ViewingMode, masking_of
 from clinic_panel.imaging.opened import DEFLATED, open_data_set
 from clinic_panel.imaging.overlays import OVERLAY_TAGS, OverlayPlane, planes_of
 from clinic_panel.imaging.regions import Region, regions_of
@@ -25,15 +26,16 @@ _FRAME_OF_REFERENCE: Final = 0x00200052
 _ICC_PROFILE, _COLOR_SPACE, _OPTICAL_PATHS = 0x00282000, 0x00282002, 0x00480105
 _ENHANCED_PALETTE: Final = 0x0028140B
 _TIME_VECTOR, _RECOMMENDED_RATE = 0x00181065, 0x00082144
-_MASKS, _VIEWING_MODE = 0x00286100, 0x00281090
 _LONGEST_MS: Final = 60_000
+_X_RAYS: Final = frozenset({"XA", "RF", "XRF"})
+_TO_BE_SEEN: Final = frozenset({"LOG", "DISP"})
 _SRGB: Final = (b"sRGB", "sRGB".encode("utf-16-be"))
 _FLOATS: Final = (0x7FE00008, 0x7FE00009)
 _BYTE_WIDTHS: Final = (8, 16, 32, 64)
 PICTURE_TAGS: Final = (
     frozenset(
         {0x00080060, 0x00180015, 0x00181063, 0x00180040, 0x00080016}
-        | {_TIME_VECTOR, _RECOMMENDED_RATE, _MASKS, _VIEWING_MODE}
+        | {_TIME_VECTOR, _RECOMMENDED_RATE}
         | {0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011}
         | {0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121}
         | {0x00280122, 0x00280123, 0x00280124, 0x00280125}
@@ -42,6 +44,7 @@ PICTURE_TAGS: Final = (
         | {_ICC_PROFILE, _COLOR_SPACE, _OPTICAL_PATHS, _ENHANCED_PALETTE}
         | {_FRAME_OF_REFERENCE, _MODALITY_LUT, 0x20500020}
     )
+    | MASK_TAGS
     | TRAIT_TAGS
     | GEOMETRY_TAGS
     | OVERLAY_TAGS
@@ -81,6 +84,7 @@ class Picture:
     supplement: Palette | None = field(repr=False)  # colours of some values of a grey image
     note: str  # what a reader has to know of how it is shown
     overlays: tuple[OverlayPlane, ...] = field(repr=False)
+    masking: Masking = field(repr=False)
     traits: tuple[FrameTraits, ...] = field(repr=False)
 
     @property
@@ -154,8 +158,8 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
     bits_stored = found.integer(0x00280101) or bits_allocated
     high_bit = found.integer(0x00280102)
     photometric = found.text(0x00280004)[:16] or "MONOCHROME2"
-    signed = found.integer(0x00280103) == 1
-    traits = traits_of(found, signed=signed)
+    signed, modality = found.integer(0x00280103) == 1, found.text(0x00080060)[:16]
+    traits, masking = traits_of(found, signed=signed), masking_of(found)
     is_coloured = photometric.startswith("MONOCHROME") and any(one.coloured for one in traits)
     picture = Picture(
         source=source,
@@ -173,7 +177,7 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         bits_stored=bits_stored,
         high_bit=bits_stored - 1 if high_bit is None else high_bit,
         signed=signed,
-        modality=found.text(0x00080060)[:16],
+        modality=modality,
         body_part=found.text(0x00180015)[:16],
         frame_of_reference_uid=found.text(_FRAME_OF_REFERENCE)[:64],
         frame_times_ms=_frame_times(found),
@@ -181,11 +185,12 @@ def _describe(data: Buffer, source: Path | bytes) -> Picture:
         lossy=found.text(0x00282110) == "01",
         inverted=photometric == "MONOCHROME1" or found.text(0x20500020) == "INVERSE",
         regions=regions_of(found),
-        modality_lut=table_of(found.first(_MODALITY_LUT), signed=signed),
+        modality_lut=_modality_table(found, modality, masking, signed=signed),
         palette=palette_of(found, signed=signed) if photometric == "PALETTE COLOR" else None,
         supplement=palette_of(found, signed=signed) if is_coloured else None,
-        note=_note(found),
+        note=_note(found, masking),
         overlays=planes_of(found, rows, columns),
+        masking=masking,
         traits=traits,
     )
     _check(picture)
@@ -229,11 +234,24 @@ def _is_too_large(picture: Picture) -> bool:
     return picture.rows * picture.columns > most
 
 
-def _note(found: Elements) -> str:
+def _modality_table(
+    found: Elements, modality: str, masking: Masking, *, signed: bool
+) -> LookUpTable | None:
+    """The modality LUT, unless it leads from what is seen back to the intensity of X-rays.
+
+    That of an angiogram whose values are logarithmic to it, or made to be seen, does
+    (PS3.3 C.8.7.1.1.2); it is for calculation.
+    """
+    if modality in _X_RAYS and masking.intensity in _TO_BE_SEEN:
+        return None
+    return table_of(found.first(_MODALITY_LUT), signed=signed)
+
+
+def _note(found: Elements, masking: Masking) -> str:
     """What is deliberately not done to an image, in a line beside it."""
     if _ENHANCED_PALETTE in found:
         return "Enhanced palette not applied"
-    if _MASKS in found and found.text(_VIEWING_MODE) == "SUB":
+    if masking.items and masking.mode is ViewingMode.SUBTRACTED:
         return "Without the subtraction of its mask"
     holder = found if _ICC_PROFILE in found else found.first(_OPTICAL_PATHS)
     profile = holder.raw(_ICC_PROFILE, 2**16) if holder else None

@@ -24,7 +24,7 @@ from clinic_panel.imaging.window import VoiFunction, automatic
 
 type Decoder = Callable[[Picture, bytes], tuple[NDArray[Any], str]]
 
-_FORMATS: Final[dict[str, Format]] = {  # of NumPy's kind and bytes
+FORMATS: Final[dict[str, Format]] = {  # of NumPy's kind and bytes
     "u1": "uint8",
     "u2": "uint16",
     "i2": "int16",
@@ -203,7 +203,7 @@ def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
         unit = rescale_unit(table.unit)
         info = replace(info, slope=1.0, intercept=0.0, unit=unit, padding=None)
     if array.dtype.kind == "f" or array.dtype.itemsize > 2:
-        array, base = _narrowed(array)
+        array, base = narrowed(array)
         info = replace(info, intercept=info.intercept + info.slope * base)
         if info.padding is not None:
             info = replace(info, padding=(info.padding[0] - base, info.padding[1] - base))
@@ -211,7 +211,7 @@ def _mono(picture: Picture, array: NDArray[Any], frame: int) -> Frame:
         key = palette.key.hex()
         info = replace(info, colours=ColourRange(palette.first - base, len(palette.colours), key))
     array = array.astype(np.int16) if array.dtype.str[1:] == "i1" else array
-    info = replace(info, format=_FORMATS[array.dtype.str[1:]])
+    info = replace(info, format=FORMATS[array.dtype.str[1:]])
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     result = Frame(info, np.ascontiguousarray(little).tobytes(), palette=palette)
     return replace(result, info=_windowed(info, result))
@@ -229,7 +229,7 @@ def _stored_bits(picture: Picture, array: NDArray[Any]) -> NDArray[Any]:
     return (native << spare) >> (width - stored)
 
 
-def _narrowed(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
+def narrowed(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
     """Wide values as the screen takes them, and what was taken off each.
 
     Whole numbers that lie close enough together fit into 16 bits exactly, which costs half as much

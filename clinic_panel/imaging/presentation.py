@@ -23,6 +23,7 @@ from clinic_panel.imaging.compound import pieces_of
 from clinic_panel.imaging.displayed import Area, Point, Turn, areas_of, turn_of
 from clinic_panel.imaging.elements import Elements
 from clinic_panel.imaging.header import encodings_of, parse_date
+from clinic_panel.imaging.masking import Masking, masking_of_state
 from clinic_panel.imaging.opened import opened_elements
 from clinic_panel.imaging.overlays import PLANE_GROUPS, bits_of
 from clinic_panel.imaging.shutters import Shutter, colour_said, shapes_said, shutters_of
@@ -85,6 +86,7 @@ class Presentation:
     shutters: tuple[Shutter, ...]
     bitmaps: tuple[Bitmap, ...] = field(repr=False)
     turn: Turn
+    masking: Masking
     left_out: tuple[str, ...]  # what the state asks for and this viewer does not do
 
 
@@ -109,7 +111,8 @@ def read_presentation(source: Path | bytes, reader: type[Words] = Words) -> Pres
         if not images:
             raise NotDisplayable("The presentation state refers to no image.")
         annotations = read_annotations(words)
-        bitmaps = tuple(_bitmaps(found))
+        bitmaps, masking = tuple(_bitmaps(found)), masking_of_state(found)
+        left_out = (*_left_out(found, bitmaps), *masking.left_out, *annotations.left_out)
         return Presentation(
             label=words.text(0x00700080),
             description=words.text(0x00700081),
@@ -122,7 +125,8 @@ def read_presentation(source: Path | bytes, reader: type[Words] = Words) -> Pres
             shutters=shutters_of(found),
             bitmaps=bitmaps,
             turn=turn_of(found),
-            left_out=(*_left_out(found, bitmaps), *annotations.left_out),
+            masking=masking,
+            left_out=left_out,
         )
 
 
@@ -168,8 +172,6 @@ def _left_out(found: Elements, bitmaps: tuple[Bitmap, ...]) -> Iterator[str]:
         yield "a bitmap shutter"
     if len(shutters) < len({"RECTANGULAR", "CIRCULAR", "POLYGONAL"} & set(shapes)):
         yield "a shutter"
-    if found.first(0x00286100):
-        yield "a subtracted mask"
 
 
 def as_dict(state: Presentation, shown: Shown) -> dict[str, Any]:

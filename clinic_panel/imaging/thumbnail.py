@@ -13,8 +13,8 @@ from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging.frame import ColourRange, Frame
 from clinic_panel.imaging.lut import Palette, curve_of
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import read_frame
 from clinic_panel.imaging.shutters import cover
+from clinic_panel.imaging.subtraction import read_as_seen
 from clinic_panel.imaging.window import VoiFunction, apply
 
 EDGE_PX: Final = 256
@@ -61,7 +61,7 @@ def _reduced(source: Picture | Path | bytes, frame: int | None, edge_px: int) ->
     if not 1 <= edge_px <= _MOST_PX:
         raise NotDisplayable("The picture's size is out of bounds.")
     picture = source if isinstance(source, Picture) else describe(source)
-    return render(read_frame(picture, picture.frames // 2 if frame is None else frame), edge_px)
+    return render(read_as_seen(picture, picture.frames // 2 if frame is None else frame), edge_px)
 
 
 def render(

@@ -198,6 +198,7 @@ def _as_seen(viewer: StudyViewer, image: dict[str, Any]) -> KeyImageRef:
         frame=image["frame"],
         window_center=viewer.window_center if windowed else None,
         window_width=viewer.window_width if windowed else None,
+        mask=viewer.mask if windowed else None,
     )
 
 

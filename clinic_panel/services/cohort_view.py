@@ -9,6 +9,7 @@ from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
 from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.frame import Frame
+from clinic_panel.imaging.subtraction import AS_SAID
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, cohort_papers, frames, pseudonym, viewing
@@ -21,12 +22,12 @@ from clinic_panel.services.viewing import SeriesView, StudyView
 
 @dataclass(frozen=True, slots=True)
 class CohortStudy:
-    """A study without its patient; ``frame`` decodes (instance id, zero-based frame)."""
+    """A study without its patient; ``frame`` decodes (instance id, zero-based frame, mask)."""
 
     patient_key: str
     patient_sex: str
     view: StudyView
-    frame: Callable[[int, int], Frame]
+    frame: Callable[..., Frame]
     papers: CohortPapers = field(repr=False)
 
 
@@ -51,10 +52,10 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
     reader, lightbox = ctx.acting_as(system("cohort")), Lightbox()
     study = viewing.study(reader, lightbox, study_id)
 
-    def frame(instance_id: int, index: int) -> Frame:
+    def frame(instance_id: int, index: int, mask: str = AS_SAID) -> Frame:
         if instance_id not in papers.instances:
             raise NotFound("This image is not of this study.")
-        return _unnamed(frames.frame(reader, lightbox, instance_id, index))
+        return _unnamed(frames.frame(reader, lightbox, instance_id, index, mask))
 
     patient = study.patient_pk or study_id
     key = pseudonym.key(ctx, "patient" if study.patient_pk else "study", patient)

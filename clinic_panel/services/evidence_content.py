@@ -209,6 +209,7 @@ def _seen(kept: Content, path: Path) -> Seen:
         rotation=kept.get("rotation", 0),
         mirrored=kept.get("mirrored", False),
         area=(area[0], area[1], area[2], area[3]) if area else None,
+        mask=kept.get("mask"),
     )
 
 
@@ -242,6 +243,8 @@ class _Windows:
             stands = _stands(look)
         if marked is not None and marked.window_width:
             center, width = marked.window_center, marked.window_width
+            stands.pop("mask", None)
+            stands |= {"mask": marked.mask} if marked.mask else {}
         return {
             "instance_id": place[0],
             "frame": place[1],
@@ -258,4 +261,6 @@ def _stands(look: Look) -> Content:
         stands |= {"rotation": look.rotation, "mirrored": look.mirrored}
     if look.area:
         stands["area"] = list(look.area)
+    if look.mask:
+        stands["mask"] = look.mask
     return stands

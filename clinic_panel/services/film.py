@@ -35,6 +35,7 @@ class Pictured:
     window_center: float | None = None
     window_width: float | None = None
     invert: bool = False
+    mask: str | None = None  # what is subtracted (``imaging.subtraction.Wish``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ def order(ctx: Context, content: dict[str, Any]) -> FilmOrder:
             for shape in content["shapes"]
             if (shape["instance_id"], shape["frame"]) == (one["instance_id"], frame)
         )
-        return FilmImage(Seen(path, frame, *window, one["invert"]), one["caption"], marks)
+        seen = Seen(path, frame, *window, one["invert"], mask=one.get("mask"))
+        return FilmImage(seen, one["caption"], marks)
 
     return FilmOrder(_sheet(content), tuple(image(one) for one in content["images"]))
 

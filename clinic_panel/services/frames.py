@@ -13,21 +13,24 @@ from clinic_panel.context import Context
 from clinic_panel.errors import NotDisplayable, NotFound, NotUnderstood
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.picture import Picture, describe
-from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.subtraction import AS_SAID
 from clinic_panel.imaging.thumbnail import render as thumbnail_of
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Study, Thumbnail
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit
 from clinic_panel.services.lightbox import Lightbox, SentFrame
+from clinic_panel.services.subtracted import read_seen
 
 AUDIT_AGAIN_AFTER = timedelta(minutes=15)
 PREVIEW_EDGE_PX = 768
 PREVIEW_QUALITY = 60
 
 
-def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Frame:
-    """Decode one zero-based frame.
+def frame(
+    ctx: Context, lightbox: Lightbox, instance_id: int, index: int, mask: str = AS_SAID
+) -> Frame:
+    """Decode one zero-based frame; ``mask`` as for ``subtracted.read_seen``.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Fra
         Not allowed, no such instance or file, or no picture that can be shown.
     """
     picture = _looked_at(ctx, lightbox, instance_id)
-    return read_frame(picture, index, decoder=lightbox.decoder)
+    return read_seen(ctx, lightbox, picture, (instance_id, index), mask)
 
 
 def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> Picture:
@@ -57,8 +60,15 @@ def _looked_at(ctx: Context, lightbox: Lightbox, instance_id: int) -> Picture:
     return picture
 
 
-def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame:
+def sent_frame(
+    ctx: Context, lightbox: Lightbox, instance_id: int, index: int, mask: str = AS_SAID
+) -> SentFrame:
     """Return one zero-based frame as it goes to a browser, decoded unless somebody just saw it.
+
+    Parameters
+    ----------
+    mask
+        What is subtracted from it, as for ``subtracted.read_seen``.
 
     Raises
     ------
@@ -66,15 +76,17 @@ def sent_frame(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -
         Not allowed, no such instance or file, or no picture that can be shown.
     """
     picture = _looked_at(ctx, lightbox, instance_id)
-    sent = lightbox.frames.get((instance_id, index))
+    sent = lightbox.frames.get((instance_id, index, mask))
     if sent is None:
-        found = read_frame(picture, index, decoder=lightbox.decoder)
+        found = read_seen(ctx, lightbox, picture, (instance_id, index), mask)
         sent = SentFrame(found.info.as_header(), found)
-        lightbox.frames.put((instance_id, index), sent)
+        lightbox.frames.put((instance_id, index, mask), sent)
     return sent
 
 
-def lately_sent(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> SentFrame | None:
+def lately_sent(
+    ctx: Context, lightbox: Lightbox, instance_id: int, index: int, mask: str = AS_SAID
+) -> SentFrame | None:
     """Return a frame that is remembered, asking no database: None when somebody must be asked.
 
     Raises
@@ -85,7 +97,7 @@ def lately_sent(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) 
     known = lightbox.find(instance_id)
     if known is None or is_new_look(ctx, lightbox, known[0]):
         return None
-    return lightbox.frames.get((instance_id, index))
+    return lightbox.frames.get((instance_id, index, mask))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,9 @@ class Preview:
     jpeg: bytes
 
 
-def preview(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> Preview:
+def preview(
+    ctx: Context, lightbox: Lightbox, instance_id: int, index: int, mask: str = AS_SAID
+) -> Preview:
     """Return a small form of one zero-based frame, in its own window, to show while it travels.
 
     Raises
@@ -104,7 +118,7 @@ def preview(ctx: Context, lightbox: Lightbox, instance_id: int, index: int) -> P
     Forbidden, NotFound, NotDisplayable
         As ``sent_frame``.
     """
-    sent = sent_frame(ctx, lightbox, instance_id, index)
+    sent = sent_frame(ctx, lightbox, instance_id, index, mask)
     small = thumbnail_of(sent.frame, PREVIEW_EDGE_PX)
     out = BytesIO()
     small.save(out, "JPEG", quality=PREVIEW_QUALITY)

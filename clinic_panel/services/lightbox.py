@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 from weakref import WeakValueDictionary
@@ -13,9 +13,11 @@ from weakref import WeakValueDictionary
 from clinic_panel.imaging.decoding import decode
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.lut import LookUpTable, Palette
+from clinic_panel.imaging.masking import Masking
 from clinic_panel.imaging.picture import Picture
 from clinic_panel.imaging.pixels import Decoder
 from clinic_panel.imaging.structured import Reference
+from clinic_panel.imaging.window import Window
 
 MOST_INFLATED_BYTES = 64 * 2**20
 MOST_FRAME_BYTES = 256 * 2**20
@@ -68,6 +70,14 @@ class SentFrame:
     frame: Frame
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The images that a presentation state is for, and whether it subtracts a mask of them."""
+
+    images: tuple[Reference, ...] = field(repr=False)
+    subtracts: bool
+
+
 class Lightbox:
     """What one process remembers of studies on screen, so that a frame costs no query.
 
@@ -90,10 +100,13 @@ class Lightbox:
         self._inflated: Bounded[int, tuple[int, Picture]] = Bounded(
             inflated_bytes, weigh=lambda known: _held_bytes(known[1])
         )
-        self.frames: Bounded[tuple[int, int], SentFrame] = Bounded(
+        # By instance, zero-based frame and what is subtracted from it (`subtracted.read_seen`).
+        self.frames: Bounded[tuple[int, int, str], SentFrame] = Bounded(
             frame_bytes, weigh=lambda sent: len(sent.frame.data) + len(sent.frame.overlay)
         )
-        self.presented: Bounded[int, tuple[Reference, ...]] = Bounded(1_000)
+        self.presented: Bounded[int, Presented] = Bounded(1_000)
+        self.maskings: Bounded[tuple[int, int], Masking] = Bounded(1_000)  # by state and image
+        self.mask_windows: Bounded[tuple[int, str], Window] = Bounded(1_000)
         self.viewed_at: Bounded[tuple[str, int], datetime] = Bounded(viewers)
         self._tables: WeakValueDictionary[bytes, LookUpTable | Palette] = WeakValueDictionary()
 

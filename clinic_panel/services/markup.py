@@ -128,6 +128,7 @@ class Look:
     mirrored: bool = False
     colour_map: str | None = None
     area: tuple[float, ...] = ()
+    mask: str | None = None
 
     @classmethod
     def of(cls, kept: dict[str, Any]) -> Self:

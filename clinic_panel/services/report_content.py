@@ -61,13 +61,14 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class KeyImageRef:
-    """One frame the reader chose, at the window it was seen with."""
+    """One frame the reader chose, at the window it was seen with, and what was subtracted."""
 
     instance_id: int
     frame: int = 0  # zero-based
     window_center: float | None = None
     window_width: float | None = None
     caption: str = ""
+    mask: str | None = None
 
     @classmethod
     def of(cls, kept: dict[str, Any]) -> KeyImageRef:
@@ -90,7 +91,7 @@ class KeyImageRef:
             "window_center": self.window_center,
             "window_width": self.window_width,
             "caption": validation.short_text(self.caption, "caption", limit=200),
-        }
+        } | ({} if self.mask is None else {"mask": self.mask})
 
 
 def compose(

@@ -32,6 +32,7 @@ class KeyImageSource:
     window_center: float | None
     window_width: float | None
     caption: str
+    mask: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +81,7 @@ def print_order(ctx: Context, report_version_id: int) -> PrintOrder:
                 window_center=image["window_center"],
                 window_width=image["window_width"],
                 caption=image["caption"],
+                mask=image.get("mask"),
             )
             for image in content["key_images"]
         ),

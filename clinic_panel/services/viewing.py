@@ -16,6 +16,7 @@ from clinic_panel.imaging.grid import Grid, Slice, grid_of
 from clinic_panel.imaging.kinds import Kind, kind_of, name_of
 from clinic_panel.imaging.picture import Picture
 from clinic_panel.imaging.presentation import read_presentation
+from clinic_panel.imaging.subtraction import OF_X_RAYS
 from clinic_panel.imaging.traits import FrameTraits
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
@@ -23,7 +24,7 @@ from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
 from clinic_panel.services import announced, audit, priors
 from clinic_panel.services.frames import is_new_look, picture_of, remember_look
-from clinic_panel.services.lightbox import Lightbox
+from clinic_panel.services.lightbox import Lightbox, Presented
 from clinic_panel.services.priors import EarlierStudy
 
 MOST_PRESENTED = 5_000  # images of one presentation state
@@ -47,6 +48,7 @@ class PaperView:
     name: str
     problem: str
     images: tuple[tuple[int, int], ...] = ()  # of a presentation state: instance id, frame
+    subtracts: bool = False  # whether it decides what is subtracted from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
     # A known patient's own record names them; what the modality sent stands in until then.
     person = row.patient or row
     series = sorted(row.series, key=lambda one: (one.series_number is None, one.series_number or 0))
-    places = {one.sop_instance_uid: one for each in series for one in each.instances}
+    places = {one.sop_instance_uid: (one, each) for each in series for one in each.instances}
     return StudyView(
         id=row.id,
         patient_pk=row.patient_pk,
@@ -155,7 +157,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
 
 
 def _series(
-    ctx: Context, lightbox: Lightbox, row: Series, places: Mapping[str, Instance]
+    ctx: Context, lightbox: Lightbox, row: Series, places: Mapping[str, tuple[Instance, Series]]
 ) -> SeriesView:
     frames: list[FrameView] = []
     pictures: dict[int, Picture] = {}
@@ -207,30 +209,42 @@ def _shared(uids: set[str]) -> str:
 
 
 def _paper(
-    ctx: Context, lightbox: Lightbox, instance: Instance, places: Mapping[str, Instance]
+    ctx: Context,
+    lightbox: Lightbox,
+    instance: Instance,
+    places: Mapping[str, tuple[Instance, Series]],
 ) -> PaperView:
     """Describe what is no image; of a presentation state, the images of the study it is for."""
     kind, name = kind_of(instance.sop_class_uid), name_of(instance.sop_class_uid)
     if kind is not Kind.PRESENTATION:
         return PaperView(instance.id, kind, name, "")
-    references = lightbox.presented.get(instance.id)
-    if references is None:
+    presented = lightbox.presented.get(instance.id)
+    if presented is None:
         try:
-            references = read_presentation(ctx.store.path(instance.path)).images
+            state = read_presentation(ctx.store.path(instance.path))
         except FileNotFoundError:
             return PaperView(instance.id, kind, name, "Its file is missing from the archive.")
         except ClinicError as error:
             return PaperView(instance.id, kind, name, error.message)
-        lightbox.presented.put(instance.id, references)
+        presented = Presented(state.images, bool(state.masking.items))
+        lightbox.presented.put(instance.id, presented)
+    named = [
+        (*found, reference.frames or range(found[0].number_of_frames))
+        for reference in presented.images
+        if (found := places.get(reference.sop_instance_uid)) is not None
+    ]
     images = tuple(
         (found.id, frame)
-        for reference in references
-        if (found := places.get(reference.sop_instance_uid)) is not None
-        for frame in reference.frames or range(found.number_of_frames)
+        for found, _, frames in named
+        for frame in frames
         if frame < found.number_of_frames
     )
     problem = "" if images else "The images that it is for are not in this study."
-    return PaperView(instance.id, kind, name, problem, images[:MOST_PRESENTED])
+    # One that says nothing of a mask shows recordings as they are stored (PS3.4 N.2).
+    subtracts = presented.subtracts or any(
+        found.number_of_frames > 1 and of.modality in OF_X_RAYS for found, of, _ in named
+    )
+    return PaperView(instance.id, kind, name, problem, images[:MOST_PRESENTED], subtracts)
 
 
 def _reading_order(instance: Instance) -> tuple[bool, int, int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 from clinic_panel.documents.film import Cell, Ellipse, Label, Stroke, render
-from clinic_panel.evidence.order import Mark
+from clinic_panel.evidence.order import Mark, Seen
 from clinic_panel.evidence.outlines import Graphic, arrow_head, outlines
-from clinic_panel.imaging import pixels, thumbnail
+from clinic_panel.imaging import thumbnail
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.measure import Shape
+from clinic_panel.imaging.picture import describe
+from clinic_panel.imaging.subtraction import read_as_seen
 from clinic_panel.services.film import FilmImage, FilmOrder
 
 _EDGE_PX = {1: 2048, 2: 1400, 3: 1024}
@@ -33,8 +36,11 @@ def pdf(order: FilmOrder) -> bytes:
 
 def _cell(image: FilmImage, edge_px: int) -> Cell:
     seen = image.seen
-    frame = pixels.read_frame(seen.path, seen.frame)
+    frame = read_as_seen(describe(seen.path), seen.frame, seen.mask)
     info = frame.info
+    if info.mask_mode == "on" and not info.masks:
+        # A window of what was subtracted of others says nothing of one that has no mask.
+        seen = replace(seen, window_center=None, window_width=None)
     drawn = thumbnail.render(
         frame,
         edge_px,
@@ -58,7 +64,7 @@ def _cell(image: FilmImage, edge_px: int) -> Cell:
         width=drawn.width,
         height=drawn.height,
         caption=image.caption,
-        window=_window(image, frame),
+        window=_window(seen, frame),
         edges=info.edges or ("", "", "", ""),
         strokes=tuple(strokes),
         ellipses=tuple(ellipses),
@@ -95,8 +101,8 @@ def _label(mark: Mark, frame: Frame, scale: tuple[float, float]) -> list[Label]:
     return [Label(x * scale[0], y * scale[1], lines)] if lines else []
 
 
-def _window(image: FilmImage, frame: Frame) -> str:
-    info, seen = frame.info, image.seen
+def _window(seen: Seen, frame: Frame) -> str:
+    info = frame.info
     told = [*(["Lossy compressed"] if info.lossy else []), *([info.note] if info.note else [])]
     if info.format == "rgb8":
         return " · ".join(told)

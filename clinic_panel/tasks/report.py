@@ -69,10 +69,12 @@ def plan(ctx: Context, claims: Sequence[Claim]) -> list[Work]:
 
 def _draw(source: KeyImageSource) -> KeyImage:
     from clinic_panel.documents.pdf import KeyImage
-    from clinic_panel.imaging import pixels, thumbnail
+    from clinic_panel.imaging import thumbnail
+    from clinic_panel.imaging.picture import describe
+    from clinic_panel.imaging.subtraction import read_as_seen
 
     image = thumbnail.render(
-        pixels.read_frame(source.path, source.frame),
+        read_as_seen(describe(source.path), source.frame, source.mask),
         KEY_IMAGE_EDGE_PX,
         window_center=source.window_center,
         window_width=source.window_width,

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from clinic_panel.context import Context
 from clinic_panel.errors import NotFound
+from clinic_panel.imaging.subtraction import AS_SAID
 from clinic_panel.models.user import Permission
 from clinic_panel.services import frames, handout, report_pdf
 from clinic_panel.services.lightbox import Lightbox
@@ -21,6 +22,7 @@ FRAMES_KEPT = "private, max-age=3600"
 THUMBNAILS_KEPT = "private, max-age=60"
 
 MOST_KEY = 2**53
+MOST_MASK = 20  # characters
 Key = Annotated[int, InPath(ge=1, le=MOST_KEY)]
 FrameIndex = Annotated[int, InPath(ge=0, le=MOST_KEY)]
 
@@ -40,9 +42,10 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
         key = request.path_params["instance_id"], request.path_params["frame"]
         if max(key) > MOST_KEY:
             raise NotFound("This image does not exist.")
-        sent = frames.lately_sent(ctx, lightbox, *key)
+        mask = request.query_params.get("mask", AS_SAID)[:MOST_MASK]
+        sent = frames.lately_sent(ctx, lightbox, *key, mask)
         if sent is None:
-            sent = await run_in_threadpool(frames.sent_frame, ctx, lightbox, *key)
+            sent = await run_in_threadpool(frames.sent_frame, ctx, lightbox, *key, mask)
         return Response(
             sent.frame.body,
             media_type="application/octet-stream",
@@ -52,8 +55,13 @@ def router(door: Door, lightbox: Lightbox) -> APIRouter:
     routes.add_route("/frames/{instance_id:int}/{frame:int}", frame)
 
     @routes.get("/previews/{instance_id}/{frame}")
-    def preview(ctx: Annotated[Context, may_look], instance_id: Key, frame: FrameIndex) -> Response:
-        small = frames.preview(ctx, lightbox, instance_id, frame)
+    def preview(
+        ctx: Annotated[Context, may_look],
+        instance_id: Key,
+        frame: FrameIndex,
+        mask: str = AS_SAID,
+    ) -> Response:
+        small = frames.preview(ctx, lightbox, instance_id, frame, mask[:MOST_MASK])
         return Response(
             small.jpeg,
             media_type="image/jpeg",

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import XRayAngiographicImageStorage, generate_uid
 from sqlalchemy import func, select
 
 from clinic_panel import app as app_module
@@ -31,6 +32,7 @@ from tests import factories, papers
 from tests.conftest import free_port
 from tests.integration.archive import keep
 from tests.integration.test_web import serving
+from tests.pictures import angiogram
 from tests.unit.test_imaging_shutters import plane
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -479,6 +481,51 @@ def test_a_presentation_state_is_chosen_like_a_series_and_seen_on_its_images(cli
     expect(drawn.locator(".bitmap")).to_have_count(2)
     rail.get_by_role("button", name="Elsewhere").click()
     expect(port.get_by_role("alert")).to_contain_text("not in this study")
+
+
+def test_a_presentation_state_subtracts_its_own_mask_in_its_own_shape_of_pixels(clinic):
+    run = dcmread(BytesIO(angiogram(6, 64)), force=True)
+    run.SOPClassUID, run.StudyInstanceUID = XRayAngiographicImageStorage, generate_uid()
+    run.file_meta.MediaStorageSOPClassUID = run.SOPClassUID
+    run.PatientName, run.PatientID = "Muster^Maria", "Q-9"
+    run = of_study(run, run, 1, "Run")
+    state = papers.presentation(run, "x")
+    operation = Dataset()
+    operation.MaskOperation, operation.TIDOffset = "TID", 2
+    state.MaskSubtractionSequence, state.RecommendedViewingMode = [operation], "SUB"
+    place = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
+    place.ReferencedFrameNumber = 5
+    [tone] = state.SoftcopyVOILUTSequence
+    tone.WindowCenter, tone.WindowWidth = "-100", "500"
+    del state.ShutterShape
+    [area] = state.DisplayedAreaSelectionSequence
+    area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner = [1, 1], [64, 64]
+    area.PresentationPixelAspectRatio = [2, 1]
+    clinic.open(run, of_study(state, run, 2, "Marked"))
+    page, port = clinic.page, clinic.port
+    canvas, values = page.locator(".port canvas"), port.locator(".values")
+    expect(canvas).to_have_attribute("data-shown", "0")
+    expect(values).to_contain_text("Subtracted: mask 1–2")
+
+    rail = page.get_by_role("navigation", name="Series")
+    rail.get_by_role("button", name="Marked, 1 image").click()
+    expect(values).to_contain_text("Subtracted: mask 3")
+    expect(values).to_contain_text("WW 500 WL -100")
+    expect(port.locator(".presented-note")).not_to_contain_text("Not applied")
+    painted, stretch = canvas.evaluate(
+        """canvas => {
+          const {a, d} = new DOMMatrix(getComputedStyle(canvas).transform);
+          return [canvas.getContext("2d").getImageData(32, 0, 1, 1).data[0], d / a];
+        }"""
+    )
+    pixels = run.pixel_array.astype(float)[:, 0, 32]
+    [seen] = 255 * window.apply(np.array([pixels[4] - pixels[2]]), -100, 500)
+    assert painted == pytest.approx(seen, abs=1)
+    assert stretch == pytest.approx(2)
+    page.keyboard.press("Shift+D")
+    expect(values).to_contain_text("Without the subtraction of its mask")
+    page.keyboard.press("Shift+D")
+    expect(values).to_contain_text("Subtracted: mask 3")
 
 
 def test_a_presentation_state_is_painted_with_its_tables_size_and_colours(clinic):

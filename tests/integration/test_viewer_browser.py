@@ -29,6 +29,7 @@ from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.phantom import INSERTS, ct_phantom, ultrasound
 from clinic_panel.imaging.picture import Picture, describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.subtraction import Wish, read_seen
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -59,8 +60,9 @@ class Clinic:
     options: dict[str, Any] = field(default_factory=dict)
     api: Any = None
 
-    def frame(self, instance_id: int, frame: int) -> Frame:
-        return read_frame(self.pictures[instance_id], frame)
+    def frame(self, instance_id: int, frame: int, mask: str = "") -> Frame:
+        picture = self.pictures[instance_id]
+        return read_seen(picture, frame, Wish(mask), lambda number: read_frame(picture, number))
 
     def change(self, **values: Any) -> None:
         """Set params of the newest viewer in its own document, as a page would."""
@@ -139,9 +141,9 @@ class served(InThread):
         api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
         @api.get("/frames/{instance_id}/{frame}")
-        def frame(instance_id: int, frame: int) -> Response:
+        def frame(instance_id: int, frame: int, mask: str = "") -> Response:
             try:
-                found = clinic.frame(instance_id, frame)
+                found = clinic.frame(instance_id, frame, mask)
             except ClinicError as error:
                 return JSONResponse({"detail": error.message}, status_code=422)
             header = {"X-Frame-Info": found.info.as_header()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from sqlalchemy import event, func, select, update
 from sqlalchemy.exc import OperationalError
 
@@ -19,8 +21,10 @@ from clinic_panel.models.imaging import Instance, Series, Thumbnail
 from clinic_panel.models.user import Role
 from clinic_panel.services import frames, viewing
 from clinic_panel.services.lightbox import Lightbox
-from tests import factories
+from tests import factories, papers
 from tests.conftest import NOON
+from tests.integration.archive import keep
+from tests.pictures import angiogram
 
 
 @pytest.fixture
@@ -150,6 +154,38 @@ def test_a_preview_is_a_small_jpeg_of_the_frame(ctx, ct, as_role):
         assert (image.format, image.size) == ("JPEG", (dataset.Columns, dataset.Rows))
     with pytest.raises(Forbidden):
         frames.preview(as_role(Role.RECEPTIONIST), lightbox, instance_id, 0)
+
+
+def test_a_run_is_subtracted_as_it_is_wished(ctx, as_role):
+    run = dcmread(BytesIO(angiogram(4, 16)), force=True)
+    run.file_meta.MediaStorageSOPClassUID = run.SOPClassUID
+    run.file_meta.MediaStorageSOPInstanceUID = run.SOPInstanceUID
+    state = papers.presentation(run, "Vessel")
+    state.StudyInstanceUID = run.StudyInstanceUID
+    mask = Dataset()
+    mask.MaskOperation, mask.TIDOffset = "TID", 1
+    state.MaskSubtractionSequence, state.RecommendedViewingMode = [mask], "SUB"
+    foreign = papers.presentation(run, "Other")
+    instance_id, state_id, foreign_id = keep(ctx, run, state, foreign)
+    lightbox, doctor = Lightbox(), as_role(Role.CLINICIAN)
+    pixels = run.pixel_array.astype(int)
+
+    def values(mask: str, frame: int = 3):
+        found = frames.sent_frame(doctor, lightbox, instance_id, frame, mask)
+        assert frames.lately_sent(doctor, lightbox, instance_id, frame, mask) is found
+        return found.frame.values
+
+    np.testing.assert_allclose(values(""), pixels[3] - pixels[:2].mean(axis=0))
+    np.testing.assert_array_equal(values("none"), pixels[3])
+    np.testing.assert_array_equal(values("3"), pixels[3] - pixels[2])
+    np.testing.assert_array_equal(values(f"of-{state_id}", 2), pixels[2] - pixels[1])
+    for wrong in (f"of-{foreign_id}", "of-99", "of-", "0", "x" * 20):
+        with pytest.raises(NotFound):
+            frames.sent_frame(doctor, lightbox, instance_id, 3, wrong)
+    with ctx.read() as session:
+        study_id = session.get_one(Instance, state_id).series.study_pk
+    series = viewing.study(doctor, lightbox, study_id).series
+    assert [one.subtracts for each in series for one in each.papers] == [True]
 
 
 def test_frames_are_kept_only_as_far_as_there_is_room(ctx, ct, as_role):

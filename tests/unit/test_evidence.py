@@ -16,7 +16,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.sr.codedict import codes
-from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
+from pydicom.uid import (
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    XRayAngiographicImageStorage,
+)
 
 from clinic_panel.errors import NotDisplayable, NotUnderstood
 from clinic_panel.evidence.build import build
@@ -34,7 +37,11 @@ from clinic_panel.imaging.calibration import Known
 from clinic_panel.imaging.cut import Cut
 from clinic_panel.imaging.figures import lines_of, read_shape
 from clinic_panel.imaging.measure import Shape, area, length, mask, statistics
+from clinic_panel.imaging.picture import describe
 from clinic_panel.imaging.pixels import read_frame
+from clinic_panel.imaging.presentation import read_presentation
+from clinic_panel.imaging.subtraction import Wish, read_seen
+from tests.pictures import angiogram
 from tests.unit.test_millimetres import region
 
 CT, MR = Path(get_testdata_file("CT_small.dcm")), Path(get_testdata_file("MR_small_bigendian.dcm"))
@@ -321,6 +328,38 @@ def test_a_presentation_says_which_part_of_an_image_was_seen_and_which_way_round
     [area] = objects(mirrored)[0].DisplayedAreaSelectionSequence
     assert area.DisplayedAreaTopLeftHandCorner == [1, 1]
     assert "ReferencedImageSequence" not in area
+
+
+@pytest.mark.parametrize("relation", ["LOG", "LIN"])
+def test_a_presentation_of_a_subtracted_run_subtracts_the_same(relation, tmp_path):
+    path = tmp_path / "run.dcm"
+    said = {"SOPClassUID": XRayAngiographicImageStorage, "PixelIntensityRelationship": relation}
+    run = dcmread(io.BytesIO(angiogram(6, 32, **said)), force=True)
+    run.file_meta.MediaStorageSOPClassUID = run.SOPClassUID
+    run.file_meta.MediaStorageSOPInstanceUID = run.SOPInstanceUID
+    run.save_as(path, enforce_file_format=True)
+    picture = describe(path)
+    seen = Seen(path, 4, None, None, mask="3")
+    drawn = marks(path, 4)
+    order = ordered(DocumentKind.PRESENTATION, path, 4, seen=(seen,), marks=drawn)
+    assert complaints(build(order)[0], tmp_path) == []
+    state = read_presentation(build(order)[0])
+    assert state.left_out == ()
+
+    def looked(wish):
+        return read_seen(picture, 4, wish, lambda frame: read_frame(picture, frame))
+
+    mine, again = looked(Wish("3")), looked(Wish(state=state.masking))
+    assert again.info.masks == (3,)
+    np.testing.assert_array_equal(again.values, mine.values)
+    assert mine.values.any()
+    [tone] = state.tones.windows
+    window = mine.info.window_center, mine.info.window_width
+    assert (tone.center, tone.width) == pytest.approx(window)
+    # Values on it would be of what nobody sees.
+    assert not any("Mean" in one.text for one in state.annotations.labels)
+    native = ordered(DocumentKind.PRESENTATION, path, 4, seen=(replace(seen, mask="none"),))
+    assert read_presentation(build(native)[0]).masking.items == ()
 
 
 def test_a_shape_over_the_edge_is_drawn_up_to_it_and_measured_whole():

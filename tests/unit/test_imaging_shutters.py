@@ -161,7 +161,7 @@ def test_a_shutter_of_bits_that_are_not_there_is_not_applied_and_said():
     assert read_presentation(papers.written(ds)).left_out == ("a shutter",)
 
 
-def test_an_angiogram_that_wants_its_mask_subtracted_says_that_it_is_not():
+def test_an_angiogram_as_it_is_stored_says_that_it_wants_its_mask_subtracted():
     assert frame_of(shuttered()).info.note == ""
     mask = Dataset()
     mask.MaskOperation = "AVG_SUB"

@@ -55,6 +55,8 @@ const ACTIONS = [
   {group: "Panes", id: "prior", label: "Prior beside, or this study alone", keys: ["Shift+p"], run: ({viewer}) => viewer.compare()},
 
   {group: "Window", id: "invert", label: "Invert", keys: ["i"], run: ({pane}) => pane.flip()},
+  {group: "Window", id: "subtract", label: "Subtraction of a recording by X-rays", keys: ["Shift+d"], run: ({pane}) => pane.subtract()},
+  {group: "Window", id: "remask", label: "Take this image as the mask", keys: ["Shift+m"], run: ({pane}) => pane.remask()},
   {group: "Window", id: "colours", label: "Next colour map", keys: [";"], run: ({pane}) => pane.nextPalette()},
   {group: "Window", id: "full_range", label: "Full range", keys: [], run: ({pane}) => pane.fullRange()},
   ...Array.from({length: 9}, (_, i) => (

@@ -5,6 +5,8 @@ const ICONS = {
   zoom: '<circle cx="10.5" cy="10.5" r="6.5"/><path d="m15.5 15.5 5 5M10.5 7.5v6M7.5 10.5h6"/>',
   pan: '<path d="M12 3v18M3 12h18M12 3 9.5 5.5M12 3l2.500 2.500M12 21l-2.500-2.500M12 21l2.500-2.500M3 12l2.500-2.500M3 12l2.500 2.500M21 12l-2.500-2.500M21 12l-2.500 2.500"/>',
   invert: '<rect x="4" y="4" width="16" height="16" rx="2"/><path d="M12 4h6a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-6z" fill="currentColor"/>',
+  subtract: '<path d="M9 4.500a6 6 0 1 0 0 12 6 6 0 0 0 0-12z"/><path d="M15.500 8.200a6 6 0 1 1-5 11M17.500 14h-6" />',
+  remask: '<rect x="3.500" y="5" width="17" height="14" rx="1.500"/><path d="M8 12h8"/><path d="M3.500 8.500h2M3.500 12h2M3.500 15.500h2M18.500 8.500h2M18.500 12h2M18.500 15.500h2"/>',
   graphics: '<rect x="4" y="4" width="16" height="16" rx="2"/><path d="M8 16v-5M8 13.500h4M12 16v-5M15.500 8h.01M16 16v-5"/>',
   fit: '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>',
   actual: '<path d="M5 8l2-1.500V17M17 8l2-1.500V17M12 10v.01M12 15v.01"/>',

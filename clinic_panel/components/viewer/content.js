@@ -20,7 +20,8 @@ class Images {
   paint() {
     const {pane} = this;
     const {entry, state} = pane;
-    const frame = entry && pane.store.frames.get(entry.key);
+    const here = entry && pane.store.frames.get(entry.key);
+    const frame = here && entry.presentation ? pane.presented.shaped(here, entry) : here;
     const preview = !frame && entry && pane.store.previews.get(entry.key);
     delete this.node.dataset.preview;
     if (preview) this.sketch(preview);
@@ -28,6 +29,7 @@ class Images {
       const first = pane.shown === null || this.series !== pane.current;
       pane.shown = frame;
       this.series = pane.current;
+      const suited = frame.info.mask_mode && suitWindow(state, frame.info);
       if (!state.width) Object.assign(state, {center: frame.info.window_center, width: frame.info.window_width});
       pane.presented.apply(frame, entry, state);
       if (state.aimed) pane.aim(state.aimed);
@@ -36,7 +38,7 @@ class Images {
       const {palette, colours, area: {graphics, ways}} = pane;
       const smooth = ways.smooth === "yes";
       this.painter.draw(pane.presented.toned(frame, entry), {...place, center, width, invert, palette, colours, graphics, smooth, plain: true});
-      if (first) {
+      if (first || suited) {
         pane.chrome();
         pane.report();
       }

@@ -29,6 +29,7 @@ class Figures:
     window_width: Any
     invert: Any
     colour_map: Any
+    mask: Any
     measurements: Any
     selected_measurement: Any
     document_id: Any
@@ -50,7 +51,7 @@ class Figures:
         stack = self.stack()
         if not 0 <= self.index < len(stack):
             raise NotDisplayable("There is no image to show.")
-        frame = self._frame(*stack[self.index])
+        frame = self._frame(*stack[self.index], self.mask or "")
         window = self.window_center, self.window_width
         return plots.image_of(frame, *window, inverted=self.invert, colours=self.colour_map or "")
 
@@ -136,10 +137,10 @@ class Figures:
         if place is None or not here:
             raise NotDisplayable("There is no such shape on this image.")
         chosen = [one for one in here if one["id"] == self.selected_measurement]
-        return (chosen or here)[-1], self._frame(*place)
+        return (chosen or here)[-1], self._frame(*place, self.mask or "")
 
     def hv_view(self) -> hv.DynamicMap:
         """The current view, following this viewer's params."""
         watched = ["selected_series", "index", "window_center", "window_width", "invert"]
-        streams = [hv.streams.Params(self, [*watched, "colour_map"])]
+        streams = [hv.streams.Params(self, [*watched, "colour_map", "mask"])]
         return hv.DynamicMap(lambda **_: self.image, streams=streams)

@@ -13,6 +13,7 @@ from clinic_panel.services.markup import Drawn, Look
 
 AS_SEEN = (
     *("window_center", "window_width", "invert", "rotation", "mirrored", "area", "colour_map"),
+    "mask",
 )
 LOOKED = ("selected_series", "index", *AS_SEEN)
 REST_MS = 1500  # of the hand, before the view is kept

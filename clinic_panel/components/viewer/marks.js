@@ -54,7 +54,8 @@ class Marks extends Popup {
       if (!shapes) return figuresOf(valuesOf(one, {info: one.section}), one.section);
       return figuresOf(shapes.measured(shapes.local(one)), shapes.view.frame.info);
     }
-    const frame = viewer.store.frames.get(keyOf(one));
+    const {entry, shown} = viewer.active;
+    const frame = entry?.image === keyOf(one) ? shown : viewer.store.frames.get(keyOf(one));
     const known = place && viewer.active.shapes.knownFor(place.series.stack[place.index]);
     return frame ? figuresOf(valuesOf(one, frame, known), frame.info) : [];
   }

@@ -158,7 +158,8 @@ function valuesOf({kind, points}, frame, known) {
     const area = areaOf(kind, points);
     if (area === null) return {...values, crossed: true};
     values.area = area * w * h;
-    if (frame.missing) values.changed = "Values once all slices are here";
+    if (info.masks?.length) values.changed = "Values only without subtraction";
+    else if (frame.missing) values.changed = "Values once all slices are here";
     else if (frame.pixels && info.format !== "rgb8") {
       values.statistics = statisticsOf(kind, points, frame);
       values.changed = values.statistics && info.changed;

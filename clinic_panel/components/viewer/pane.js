@@ -189,7 +189,7 @@ class Pane extends Reader {
     overlay.write("place", state && count ? `${state.index + 1} / ${count}${zoom}` : "");
     const edges = info?.edges && state ? state.camera.edges(info.edges) : ["", "", "", ""];
     ["left", "right", "top", "bottom"].forEach((name, i) => overlay.write(name, edges[i]));
-    const isPlain = !this.area.keyImages.has(this.entry?.key);
+    const isPlain = !this.area.keyImages.has(this.entry?.image);
     if (overlay.star.hidden !== isPlain) overlay.star.hidden = isPlain;
     overlay.colours.write(info, state, frame?.pixels && this.colours);
     overlay.measure(info, place, this.entry && this.shapes.knownFor(this.entry));

@@ -43,6 +43,7 @@ class Parts {
     this.presets.addEventListener("change", () => this.active.preset(Number(this.presets.value)));
     this.invertButton = makeButton("invert", "Invert", "I", () => this.active.flip());
     this.graphicsButton = makeButton("graphics", "Graphics of the image", "Y", () => this.toggleGraphics());
+    this.masks = new MaskTools(this);
     this.keyButton = makeButton("key", "Key image", "K", () => this.toggleKey());
     this.keyButton.append(make("span", "word", "Key image"));
     this.playButton = makeButton("play", "Play", "Space", () => this.active.play(!this.active.playing));
@@ -54,7 +55,7 @@ class Parts {
     this.forImages = [
       makeGroup("Mouse tool", ...this.toolButtons.values()),
       makeGroup("Marks", this.marks.button, this.keyButton),
-      makeGroup("Window", this.presets, this.invertButton, this.graphicsButton),
+      makeGroup("Window", this.presets, this.invertButton, ...this.masks.buttons, this.graphicsButton),
       makeGroup(
         "View",
         makeButton("fit", "Fit to window", "F", () => this.active.fit()),
@@ -97,6 +98,7 @@ class Parts {
     const {overlay, shutters} = pane.shown?.info ?? {};
     this.graphicsButton.hidden = !(overlay || shutters?.length || pane.presented.hides(pane.entry));
     this.graphicsButton.setAttribute("aria-pressed", String(this.graphics));
+    this.masks.update(pane.shown?.info);
     const {state} = pane;
     const chosen = pane.windows.findIndex((one) => one.center === state?.center && one.width === state?.width);
     if (this.presets.value !== String(chosen)) this.presets.value = String(chosen);

@@ -65,6 +65,17 @@ class Presented {
     this.pane.report();
   }
 
+  // The frame in the shape of pixels that the state asks for, whatever the image says of them.
+  shaped(frame, entry) {
+    const aspect = this.of(entry)?.area?.aspect;
+    if (!aspect || Math.abs(aspect / (frame.info.aspect || 1) - 1) < 1e-3) return frame;
+    const {formed} = this;
+    if (formed?.frame !== frame || formed.aspect !== aspect) {
+      this.formed = {frame, aspect, seen: {...frame, info: {...frame.info, aspect}}};
+    }
+    return this.formed.seen;
+  }
+
   // The frame with the grey levels that the state asks for, to be painted; its shutters are the state's.
   toned(frame, entry) {
     const said = this.of(entry);
@@ -77,7 +88,7 @@ class Presented {
   // are hidden with the graphics that images bring.
   draw(frame, entry, place) {
     const said = frame && this.of(entry);
-    this.tell(said, frame?.info);
+    this.tell(said);
     if (!entry?.presentation) this.applied = "";
     const isSaid = said && !said.problem;
     this.covers = isSaid && this.pane.area.graphics ? said : {shutters: [], bitmaps: []};
@@ -95,8 +106,8 @@ class Presented {
     );
   }
 
-  tell(said, info) {
-    const text = said ? said.problem || [said.title, said.note, ...remarksOn(said.area, info)].filter(Boolean).join("\n") : "";
+  tell(said) {
+    const text = said ? said.problem || [said.title, said.note, ...remarksOn(said.area)].filter(Boolean).join("\n") : "";
     this.note.hidden = !text;
     if (this.note.textContent !== text) this.note.textContent = text;
   }
@@ -112,12 +123,10 @@ function sizeAskedBy({mode, spacing, magnification}) {
 }
 
 // What the reader has to know of how an area is shown.
-function remarksOn(area, info) {
+function remarksOn(area) {
   const remarks = [];
   if (area && sizeAskedBy(area) && area.mode === "TRUE SIZE") remarks.push("True size, on a screen of 96 dots an inch");
   if (area?.mode === "TRUE SIZE" && !area.spacing) remarks.push("Not applied: its true size, which it does not say");
-  const shape = info?.aspect || 1;
-  if (area?.aspect && info && Math.abs(area.aspect / shape - 1) > 0.01) remarks.push("Not applied: another shape of the pixels");
   return remarks;
 }
 
@@ -125,6 +134,8 @@ function tonedOf(frame, {tones, modality}) {
   const info = {...frame.info, shutters: []};
   if (info.format === "rgb8") return {...frame, info};
   if (tones.function) Object.assign(info, {voi_function: tones.function, voi_curve: tones.curve});
+  // What is subtracted has passed it already.
+  if (info.masks?.length) return {...frame, info: tones.levels ? {...info, levels: tones.levels} : info};
   if (modality?.entries) info.modality = modality;
   else if (modality) Object.assign(info, modality);
   if (tones.levels) info.levels = tones.levels;

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from clinic_panel.components.viewer.offers import Desk, Offer, following
 from clinic_panel.errors import ClinicError
+from clinic_panel.imaging.subtraction import mask_wished
 from clinic_panel.services import film, handout
 from clinic_panel.services.film import Layout, Pictured
 
@@ -116,6 +117,7 @@ class Film(Offer):
             window_center=view.get("center"),
             window_width=view.get("width"),
             invert=bool(view.get("invert")),
+            mask=mask_wished(view.get("mask")),
         )
 
 

@@ -29,7 +29,7 @@ class Reader {
     this.area.label(this);
     // Brought here from another pane, a series looks as it does there.
     if (!this.states.has(id)) this.states.set(id, this.area.stateOf(id) ?? stateAt(index));
-    this.lane.show(series.stack);
+    this.lane.show(stackAs(series, this.state.mask));
     this.fill(series.kind ?? "images"); // which paints at once, from the new stack
     const {state} = this;
     state.index = Math.max(0, Math.min(series.stack.length - 1, state.index));
@@ -59,9 +59,9 @@ class Reader {
       this.current = null;
       this.lane.show([]);
     } else {
-      this.lane.show(chosen.stack);
+      this.lane.show(stackAs(chosen, state.mask));
       // Several presentation states may show one image: then the place says which is meant.
-      const still = chosen.stack[state.index]?.key === held;
+      const still = this.stack[state.index]?.key === held;
       const place = held && !still ? this.lane.places.get(held) : undefined;
       state.index = Math.max(0, Math.min(chosen.stack.length - 1, place ?? state.index));
       this.lane.want(state.index);
@@ -269,10 +269,42 @@ class Reader {
     if (!state) return;
     state.camera.reset();
     state.camera.upright();
-    Object.assign(state, {invert: false, palette: null});
+    Object.assign(state, {invert: false, palette: null, other: null});
     if (shown) this.setWindow(shown.info.window_center, shown.info.window_width);
+    if (state.mask) {
+      state.width = 0; // the window comes with the image as it is then
+      this.maskBy(null);
+    }
     this.chrome();
     this.schedule();
+  }
+
+  // -- subtraction ---------------------------------------------------------------------------
+
+  // With a mask subtracted, or as it is stored; a mask that the reader chose gives way to its own.
+  subtract() {
+    const {state} = this;
+    const mode = this.turnable && this.shown?.info.mask_mode;
+    if (!mode) this.area.note(NO_MASKS);
+    else if (mode === "on") {
+      state.before = Number(state.mask) ? undefined : state.mask ?? null;
+      this.maskBy("none");
+    } else this.maskBy(state.mask === "none" && state.before !== undefined ? state.before : "own");
+  }
+
+  // The image that is shown becomes the mask of all.
+  remask() {
+    if (this.turnable && this.shown?.info.mask_mode) this.maskBy(String(this.entry.frame + 1));
+    else this.area.note(NO_MASKS);
+  }
+
+  maskBy(mask) {
+    const {state, chosen} = this;
+    if (!state || !chosen || (state.mask ?? null) === mask) return;
+    state.mask = mask;
+    this.lane.show(stackAs(chosen, mask));
+    this.lane.want(state.index);
+    this.stood();
   }
 
   // -- measurements --------------------------------------------------------------------------

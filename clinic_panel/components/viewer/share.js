@@ -69,8 +69,9 @@ class Share extends Popup {
 
   view() {
     const {entry, state} = this.viewer.active;
-    return entry && state?.width > 0
-      ? {instance_id: entry.id, frame: entry.frame, center: state.center, width: state.width, invert: state.invert} : null;
+    if (!entry || !(state?.width > 0)) return null;
+    const {center, width, invert, mask} = state;
+    return {instance_id: entry.id, frame: entry.frame, center, width, invert, mask: mask ?? null};
   }
 
   async picture({format, identity, marks, name}) {

@@ -71,7 +71,7 @@ class Sketch {
 
   // Whether a shape belongs to what is shown; one on a section belongs to no image.
   isHere(one) {
-    return !one.section && keyOf(one) === this.view?.key;
+    return !one.section && keyOf(one) === this.view?.image;
   }
 
   // A shape in the coordinates of what is shown.
@@ -87,7 +87,7 @@ class Sketch {
   // -- painting ------------------------------------------------------------------------------
 
   show(frame, place, entry) {
-    this.view = frame && entry ? {frame, place, entry, key: entry.key} : null;
+    this.view = frame && entry ? {frame, place, entry, key: entry.key, image: entry.image} : null;
     if (this.draft?.asked && !this.isHere(this.draft)) this.cancel();
     this.draw();
   }

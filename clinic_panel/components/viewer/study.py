@@ -108,7 +108,8 @@ def _kind(series: SeriesView) -> str:
 def _entries(paper: PaperView) -> Iterator[dict[str, Any]]:
     """A presentation state stands for the images it is for, anything else for itself."""
     for instance_id, frame in paper.images:
-        yield {"id": instance_id, "frame": frame, "presentation": paper.instance_id}
+        entry = {"id": instance_id, "frame": frame, "presentation": paper.instance_id}
+        yield entry | {"mask": f"of-{paper.instance_id}"} if paper.subtracts else entry
     if not paper.images:
         yield _paper(paper)
 

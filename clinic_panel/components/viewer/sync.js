@@ -42,6 +42,7 @@ class Sync {
     });
     follow("invert", (pane) => pane.state && pane.state.invert !== model.invert && pane.flip());
     follow(["rotation", "mirrored"], (pane) => pane.stand(model.rotation, model.mirrored));
+    follow("mask", (pane) => pane.turnable && pane.maskBy(model.mask));
     follow("area", (pane) => pane.part && String(pane.part) !== String(model.area) && pane.aim(model.area));
     follow("colour_map", (pane) => pane.palette !== model.colour_map && pane.paintIn(model.colour_map));
     model.on(["palettes", "usual_colours"], () => area.schedule());
@@ -134,6 +135,7 @@ class Sync {
     const {index, invert, camera, center, width} = state;
     const {quarter, mirrored} = camera;
     Object.assign(found, {index: mpr ? mpr.index : index, invert, rotation: quarter * 90, mirrored, colour_map: pane.palette});
+    if (pane.kind === "images") found.mask = state.mask ?? null;
     if (pane.part) found.area = pane.part;
     found.selected_measurement = area.ledger.selected ?? "";
     if (width > 0) Object.assign(found, {window_center: center, window_width: width});

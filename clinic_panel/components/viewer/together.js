@@ -57,6 +57,7 @@ class Together {
     if (!this.window || !state?.width) return;
     for (const other of this.area.panes) {
       if (other === pane || !other.state?.width || other.chosen.modality !== chosen.modality) continue;
+      if (Boolean(other.state.isSubtracted) !== Boolean(state.isSubtracted)) continue; // values of another kind
       Object.assign(other.state, {center: state.center, width: state.width, invert: state.invert});
       other.schedule();
     }

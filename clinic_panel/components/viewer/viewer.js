@@ -83,10 +83,12 @@ class ReadingArea extends Wall {
       const first = entry.frame ?? 0;
       for (let frame = first; frame < first + (entry.count ?? 1); frame += 1) {
         const at = (address) => address.replace("{id}", entry.id).replace("{frame}", frame);
-        const {id, info, paper, name, problem, presentation} = entry;
+        const {id, info, paper, name, problem, presentation, mask} = entry;
         const url = paper ? "" : entry.url ?? at(template);
         const preview = entry.preview ?? (url && at(small));
-        stack.push({key: `${id}/${frame}`, id, frame, url, preview, info, series: one.id, paper, name, problem, presentation});
+        const image = `${id}/${frame}`; // the key is of the form it is seen in
+        const made = {key: image, image, id, frame, url, preview, info, series: one.id, paper, name, problem, presentation};
+        stack.push(mask ? maskedAs(made, mask) : made);
       }
     }
     return stack;
@@ -141,9 +143,9 @@ class ReadingArea extends Wall {
     const {active: {entry, chosen}, keyImages} = this;
     if (!entry || entry.paper || !this.model.can_mark || this.isPrior(chosen)) return; // key images are this study's
     this.sync.reportNow(); // Python keeps a key image with the window it has now
-    if (!keyImages.delete(entry.key)) keyImages.add(entry.key);
+    if (!keyImages.delete(entry.image)) keyImages.add(entry.image);
     const own = ({stack}) => stack.filter(({presentation}) => !presentation);
-    const places = new Map(this.series.flatMap((one) => own(one).map((each) => [each.key, one.id])));
+    const places = new Map(this.series.flatMap((one) => own(one).map((each) => [each.image, one.id])));
     this.sync.say("key_images", [...keyImages].map((key) => {
       const [id, frame] = key.split("/").map(Number);
       return {series_id: places.get(key) ?? "", instance_id: id, frame};

@@ -20,7 +20,7 @@ from clinic_panel.imaging.measure import Shape
 from clinic_panel.imaging.window import PRESETS
 from clinic_panel.services.paper_content import PaperSource
 
-type FrameSource = Callable[[int, int], Frame]
+type FrameSource = Callable[..., Frame]
 
 _HERE: Final = Path(__file__).parent
 _PARTS: Final = (
@@ -28,7 +28,7 @@ _PARTS: Final = (
     *("gestures.js", "calibration.js", "measure.js", "strokes.js", "ledger.js", "sketch.js"),
     *("shapes.js", "popup.js", "marks.js", "adjust.js", "reader.js", "content.js", "header.js"),
     *("papers.js", "ecg.js", "caliper.js", "geometry.js", "together.js", "layouts.js"),
-    *("rail.js", "windows.js"),
+    *("rail.js", "windows.js", "masks.js"),
     *("pane.js", "actions.js", "preferences.js", "parts.js", "projection.js", "reduction.js"),
     *("block.js", "volume.js", "filling.js", "mpr.js", "insection.js", "section.js"),
     *("crossing.js", "slab.js", "snapshot.js", "share.js", "wall.js", "presented.js"),
@@ -59,7 +59,7 @@ class StudyViewer(Figures, Script):
     ``info`` (``FrameInfo.as_dict``), which the response's ``X-Frame-Info`` makes unnecessary. An
     object that is no image has ``paper`` (its ``Kind``), ``name`` and ``problem`` instead; a series
     of nothing else has ``kind`` "papers". ``presentation`` is our number of the presentation state
-    that a frame is to be seen through.
+    that a frame is to be seen through, with ``mask`` where that decides what is subtracted.
     """
 
     series = param.List(default=[], item_type=dict, doc="The study's series, in reading order.")
@@ -141,6 +141,13 @@ class StudyViewer(Figures, Script):
         default=None,
         allow_None=True,
         doc="One of ``palettes``; empty for grey, None for what the modality usually has.",
+    )
+    mask = param.String(
+        default=None,
+        allow_None=True,
+        regex=r"^(none|own|[1-9]\d{0,4})$",
+        doc="What is subtracted from a recording by X-rays: None for what it recommends, ``none`` "
+        "to see it as it is stored, ``own`` for its own mask, or the number of a frame, from one.",
     )
     palettes = param.Dict(
         default={name: packed(colours) for name, colours in PALETTES.items()},
@@ -269,7 +276,8 @@ class StudyViewer(Figures, Script):
         default=None,
         allow_None=True,
         precedence=-1,
-        doc="Gives the frame of (instance id, frame) where no HTTP route exists, and to ``image``.",
+        doc="Gives the frame of (instance id, frame) where no HTTP route exists, and to ``image``; "
+        "with a third value of what to subtract (``mask``) where that is not left to the image.",
     )
 
     papers: PaperSource | None = param.Parameter(
@@ -311,7 +319,7 @@ class StudyViewer(Figures, Script):
             return
         answer: dict[str, Any] = {"key": str(data.get("want", ""))}
         try:
-            frame = self._frame(int(data["id"]), int(data["frame"]))
+            frame = self._frame(int(data["id"]), int(data["frame"]), str(data.get("mask") or ""))
         except ClinicError as error:
             answer["problem"] = error.message
         except (KeyError, TypeError, ValueError):
@@ -346,10 +354,10 @@ class StudyViewer(Figures, Script):
         wish = {"name": name, "format": format, "identity": identity, "marks": marks}
         self._send_msg({"picture": wish})
 
-    def _frame(self, instance_id: int, frame: int) -> Frame:
+    def _frame(self, instance_id: int, frame: int, mask: str = "") -> Frame:
         if self.source is None:
             raise NotDisplayable("The pixels of this image are not at hand here.")
-        return self.source(instance_id, frame)
+        return self.source(instance_id, frame, *([mask] if mask else []))
 
     def stack(self, series_id: str | None = None) -> list[tuple[int, int]]:
         """(instance id, zero-based frame) of each image of a series, in reading order.

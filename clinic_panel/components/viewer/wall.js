@@ -36,6 +36,7 @@ class Wall extends Parts {
       // As the reader left it: only the first time, and only the series it was said of.
       if (!asked) continue;
       if (this.opening) Object.assign(pane.state, this.opening);
+      pane.maskBy(model.mask);
       pane.stand(model.rotation, model.mirrored);
       pane.aim(model.area);
     }
