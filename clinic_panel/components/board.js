@@ -201,10 +201,11 @@ class Table {
     this.columns.forEach((column, index) => {
       const key = cellKey(row, column) + (column.kind === "actions" ? row.label : "");
       if (line.keys[index] === key) return;
-      const focused = this.focusIn(line.cells[index]);
+      const focused = this.focusIn(line.cells[index]), unfolded = line.cells[index].querySelector("[role=menu]:not([hidden])");
       line.keys[index] = key;
       this.fill(line.cells[index], row, column);
       if (focused) (line.cells[index].querySelector("button, a") || line.node).focus();
+      if (unfolded) line.cells[index].querySelector("[aria-haspopup=menu]")?.click();
       changed = changed || column.kind !== "actions";
     });
     line.node.classList.toggle("muted", row.tone === "muted");
@@ -326,8 +327,8 @@ export function render({ model, el }) {
   table.update(true);
   foot();
   busy();
-  model.on("rows", () => { table.refacet(); table.update(); });
-  model.on(["columns", "title", "facets", "buttons", "searchable"], () => { table.lines = new Map(); table.body.replaceChildren(); table.frame(); table.update(true); });
+  model.on("rows", steady(table.card, () => { table.refacet(); table.update(); }));
+  model.on(["columns", "title", "facets", "buttons", "searchable"], steady(table.card, () => { table.lines = new Map(); table.body.replaceChildren(); table.frame(); table.update(true); }));
   model.on("selected", () => table.mark());
   model.on("empty_text", () => table.arrange());
   model.on("footer", foot);

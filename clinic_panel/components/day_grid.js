@@ -163,6 +163,6 @@ class Day {
 
 export function render({ model, el }) {
   const day = new Day(model, el);
-  model.on(["rooms", "bookings", "open_min", "close_min", "step_min", "earliest_min", "now_min", "bookable"], () => day.draw());
+  model.on(["rooms", "bookings", "open_min", "close_min", "step_min", "earliest_min", "now_min", "bookable"], steady(day.card, () => day.draw()));
   model.on("remove", () => day.watch.disconnect());
 }

@@ -69,6 +69,38 @@ function debounce(wait, action) {
   return (...args) => { clearTimeout(timer); timer = setTimeout(() => action(...args), wait); };
 }
 
+// Makes an update wait while a press within `el` goes on: what is replaced between a pointer's down and
+// its click never hears of the click.
+const LIFTED = ["pointerup", "pointercancel"], CLICK_MS = 400;  // a finger's click comes after it was lifted
+
+function steady(el, update) {
+  let pressed = false, due = false, timer = 0;
+  const over = () => {
+    clearTimeout(timer);
+    pressed = false;
+    if (!due) return;
+    due = false;
+    update();
+  };
+  const lifted = () => {
+    for (const name of LIFTED) document.removeEventListener(name, lifted, true);
+    clearTimeout(timer);
+    timer = setTimeout(over, CLICK_MS);
+  };
+  el.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || event.target.closest("select")) return;  // whose list takes the pointer's up
+    clearTimeout(timer);
+    pressed = true;
+    for (const name of LIFTED) document.addEventListener(name, lifted, true);
+  });
+  el.addEventListener("click", () => {
+    clearTimeout(timer);
+    pressed = false;
+    timer = setTimeout(over);
+  }, true);
+  return () => { if (pressed) due = true; else update(); };
+}
+
 // Folds case and accents, so that "muller" finds "Müller".
 function folded(text) {
   return String(text ?? "").normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();

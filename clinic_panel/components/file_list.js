@@ -9,6 +9,6 @@ export function render({ model, el }) {
     card.hidden = !model.items.length;
   };
   write();
-  model.on("items", write);
+  model.on("items", steady(card, write));
   el.append(card);
 }

@@ -29,16 +29,22 @@ export function render({ model, el }) {
   const note = h("p");
   const chips = h("span", { class: "chips" });
   const tools = h("div", { class: "tools" });
-  const write = () => {
+  const words = () => {
     title.textContent = model.title;
     note.textContent = model.note;
     note.hidden = !model.note;
     chips.replaceChildren(...model.chips.map((chip) => h("span", { class: `chip ${chip.tone || ""}` }, chip.label)));
     chips.hidden = !model.chips.length;
-    tools.replaceChildren(...model.buttons.map((button) => press(model, button)));
   };
-  write();
-  model.on(["title", "note", "chips", "buttons"], write);
+  const buttons = () => {
+    const focused = [...tools.children].indexOf(tools.getRootNode().activeElement);
+    tools.replaceChildren(...model.buttons.map((button) => press(model, button)));
+    tools.children[focused]?.focus();
+  };
+  words();
+  buttons();
+  model.on(["title", "note", "chips"], words);
+  model.on("buttons", steady(tools, buttons));
   const back = model.back && h("a", { class: "back", href: model.back.href }, icon("left"), model.back.label);
   el.append(h("div", { class: "line" }, h("div", { class: "words" }, back || "", title, note), chips, model.day ? stepper(model) : "", tools));
 }

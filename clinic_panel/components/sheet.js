@@ -171,6 +171,6 @@ export function render({ model, el }) {
   const busy = () => { sheet.work.hidden = !model.busy; };
   sheet.show();
   busy();
-  model.on("content", () => sheet.show());
+  model.on("content", steady(sheet.sheet, () => sheet.show()));
   model.on("busy", busy);
 }

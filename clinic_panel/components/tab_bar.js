@@ -29,7 +29,7 @@ export function render({ model, el }) {
     event.preventDefault();
   });
   write();
-  model.on(["tabs", "active"], write);
+  model.on(["tabs", "active"], steady(strip, write));
   model.on("active", reveal);
   el.append(strip);
   requestAnimationFrame(reveal);

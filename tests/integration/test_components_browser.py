@@ -420,6 +420,31 @@ def test_a_patient_is_found_from_anywhere_by_keyboard(desk):
     desk.page.wait_for_url("**/found")
 
 
+def test_a_press_counts_though_what_is_pressed_is_told_anew_meanwhile(desk):
+    page, table, line = desk.page, desk.desk.board, desk.line("Patient 05")
+    line.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Move").hover()
+    page.mouse.down()
+
+    def change() -> None:
+        open_ = {"id": "open", "label": "Open images"}
+        news = {"actions": [open_, *table.rows[5]["actions"]]}
+        rows = [{**one, **news} if one["id"] == 5 else one for one in table.rows]
+        table.param.update(rows=rows, footer="One has images.")
+
+    desk.desk.later(change)
+    expect(page.get_by_text("One has images.")).to_be_visible()
+    page.mouse.up()
+    desk.told("action", lambda said: said and (said["id"], said["action"]) == (5, "move"))
+    expect(line.get_by_role("button", name="Open images")).to_be_visible()
+
+    line.get_by_role("button", name="More actions").click()
+    arrived = row(5, "Patient 05", status="Arrived")
+    desk.desk.later(lambda: table.param.update(rows=[*table.rows[:5], arrived]))
+    expect(line).to_contain_text("Arrived")
+    expect(page.get_by_role("menuitem", name="Move")).to_be_visible()  # still unfolded
+
+
 def test_the_frame_skips_to_the_content_names_the_place_and_signs_out(desk):
     page = desk.page
     page.keyboard.press("Tab")
