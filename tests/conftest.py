@@ -98,6 +98,29 @@ def hold_messages(context: BrowserContext) -> None:
     )
 
 
+def hold_answers(context: BrowserContext) -> None:
+    """Let a test hold back what the server says: ``isHeld = true`` and later ``letGo()``.
+
+    ``told()`` is the number of messages that the server has taken in meanwhile.
+    """
+    context.add_init_script(
+        """{
+          const Socket = window.WebSocket, held = [];
+          window.isHeld = false;
+          window.told = () => held.filter(([event]) => /"msgtype": *"OK"/.test(event.data)).length;
+          window.letGo = () => {
+            window.isHeld = false;
+            for (const [event, take] of held.splice(0)) take(event);
+          };
+          window.WebSocket = class extends Socket {
+            set onmessage(take) {
+              super.onmessage = (event) => window.isHeld ? held.push([event, take]) : take(event);
+            }
+          };
+        }"""
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Function, call: pytest.CallInfo[None]

@@ -85,7 +85,8 @@ function finder(model) {
   });
   const said = h("span", { class: "sr", role: "status" });
   const box = h("div", { class: "find", role: "search" }, icon("search"), input, h("kbd", { "aria-hidden": "true" }, "/"), list, said);
-  let asked = 0, at = -1;
+  // Numbers of questions: the last, the one whose hits are shown, the one whose answer Enter waits for.
+  let asked = 0, shown = 0, wanted = 0, at = -1, hits = [];
   const options = () => [...list.querySelectorAll("[role=option]")];
   function show(open) {
     list.hidden = !open;
@@ -100,33 +101,41 @@ function finder(model) {
     input.setAttribute("aria-activedescendant", all[at].id);
     all[at].scrollIntoView({ block: "nearest" });
   }
-  const ask = debounce(180, () => {
+  const send = debounce(180, () => {
     const text = input.value.trim();
-    asked += 1;
     if (text.length < 2) { show(false); return; }
     model.send_msg({ kind: "find", text, n: asked });
   });
-  model.on("msg:custom", (answer) => {
-    if (answer.kind !== "hits" || answer.n !== asked) return;  // a later question is on its way
+  const go = () => options()[at]?.querySelector("a").click();
+  const draw = steady(list, () => {
     at = -1;
-    list.replaceChildren(...answer.hits.map((hit, index) => h("li", { role: "option", id: `hit-${index}`, "aria-selected": "false" },
+    list.replaceChildren(...hits.map((hit, index) => h("li", { role: "option", id: `hit-${index}`, "aria-selected": "false" },
       h("a", { href: hit.href, tabindex: "-1" },
         h("span", { class: "what" }, h("b", {}, hit.label), hit.detail && h("small", {}, hit.detail)),
         hit.chip && h("span", { class: `chip ${hit.tone || ""}` }, hit.chip)))));
-    if (!answer.hits.length) list.append(h("li", { class: "none" }, "Nobody found."));
-    said.textContent = answer.hits.length ? `${answer.hits.length} found` : "Nobody found";
+    if (!hits.length) list.append(h("li", { class: "none" }, "Nobody found."));
+    said.textContent = hits.length ? `${hits.length} found` : "Nobody found";
     show(true);
-    if (answer.hits.length) mark(0);
+    if (hits.length) mark(0);
+    if (wanted === shown && hits.length === 1) go();
   });
-  input.addEventListener("input", ask);
+  model.on("msg:custom", (answer) => {
+    if (answer.kind !== "hits" || answer.n !== asked) return;  // a later question is on its way
+    [shown, hits] = [answer.n, answer.hits];
+    draw();
+  });
+  input.addEventListener("input", () => { asked += 1; send(); });
   input.addEventListener("focus", () => { if (options().length && input.value.trim().length > 1) show(true); });
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") { event.preventDefault(); mark(at + 1); }
     else if (event.key === "ArrowUp") { event.preventDefault(); mark(at - 1); }
-    else if (event.key === "Enter") { if (!list.hidden) options()[at]?.querySelector("a").click(); }
-    else if (event.key === "Escape") { event.preventDefault(); if (list.hidden) input.value = ""; show(false); }
+    else if (event.key === "Enter") {
+      // The hits of a text that has changed since are somebody else: who is meant shows with the answer.
+      if (shown !== asked) wanted = asked;
+      else if (!list.hidden) go();
+    } else if (event.key === "Escape") { event.preventDefault(); wanted = 0; if (list.hidden) input.value = ""; show(false); }
   });
-  box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) show(false); });
+  box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) { wanted = 0; show(false); } });
   return [box, input];
 }
 

@@ -24,7 +24,7 @@ from clinic_panel.components.kpi import KpiStrip
 from clinic_panel.components.notice import Notice
 from clinic_panel.components.shell import shell
 from clinic_panel.web import page_resources, together
-from tests.conftest import free_port, hold_messages
+from tests.conftest import free_port, hold_answers, hold_messages
 
 HOSTILE = '<img src=x onerror="window.broken=1">O\'Neill, "Ada" & Söhne'
 COLUMNS = [
@@ -120,7 +120,7 @@ class Desk:
     def find(self, text: str) -> list[dict[str, str]]:
         names = [one["patient"] for one in self.board.rows]
         hits = [name for name in names if text.lower() in name.lower()]
-        return [{"label": name, "detail": "P-1", "href": "/found"} for name in hits[:5]]
+        return [{"label": name, "detail": "P-1", "href": f"/found?{name}"} for name in hits[:5]]
 
     def page(self, idle_s: int) -> Any:
         frame = shell(
@@ -229,6 +229,7 @@ def desk(site: Site, browser: Browser, request: pytest.FixtureRequest) -> Iterat
         viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce"
     )
     hold_messages(context)
+    hold_answers(context)
     page = context.new_page()
     page.set_default_timeout(20_000)
     faults: list[str] = []
@@ -417,7 +418,19 @@ def test_a_patient_is_found_from_anywhere_by_keyboard(desk):
     field.press_sequentially("tana")
     expect(desk.page.get_by_role("option")).to_contain_text("Tanaka, Ken 田中")
     field.press("Enter")
-    desk.page.wait_for_url("**/found")
+    desk.page.wait_for_url("**/found?Tanaka*")
+
+
+def test_enter_opens_whom_the_text_means_and_not_who_stood_there_before(desk):
+    page, field = desk.page, desk.page.get_by_label("Find patient")
+    field.press_sequentially("patient 0")
+    expect(page.get_by_role("option").first).to_contain_text("Patient 03")
+    page.evaluate("isHeld = true")
+    field.press_sequentially("7")
+    field.press("Enter")
+    page.wait_for_function("told() === 1")
+    page.evaluate("letGo()")
+    page.wait_for_url("**/found?Patient%2007")
 
 
 def test_a_press_counts_though_what_is_pressed_is_told_anew_meanwhile(desk):
