@@ -21,26 +21,28 @@ function control(field, id) {
   return h("input", { ...common, type: NATIVE[field.kind] || "text", spellcheck: "false", value: field.value ?? "" });
 }
 
+const boxes = (group) => [...group.querySelectorAll("input")];
+
 // Radio buttons as cards or chips; the group answers like one input.
 function choices(field, id) {
   const group = h("div", { id, class: `choices ${field.cards ? "cards" : ""}`, role: "radiogroup", "aria-labelledby": `${id}-label`, "aria-describedby": `${id}-help ${id}-wrong` });
-  const boxes = () => [...group.querySelectorAll("input")];
   Object.defineProperties(group, {
-    value: { get: () => boxes().find((box) => box.checked)?.value ?? "", set: (value) => { for (const box of boxes()) box.checked = box.value === String(value ?? ""); } },
+    value: { get: () => boxes(group).find((box) => box.checked)?.value ?? "", set: (value) => { for (const box of boxes(group)) box.checked = box.value === String(value ?? ""); } },
     validity: { get: () => { const missing = Boolean(field.required) && !group.value; return { valid: !missing, valueMissing: missing, badInput: false }; } },
   });
-  group.focus = () => (boxes().find((box) => box.checked) || boxes()[0])?.focus();
+  group.focus = () => (boxes(group).find((box) => box.checked) || boxes(group)[0])?.focus();
   fillChoices(group, field);
   return group;
 }
 
 function fillChoices(group, field) {
-  const value = String(field.value ?? "");
+  const value = String(field.value ?? ""), focused = group.getRootNode().activeElement, was = group.contains(focused) && focused.value;
   group.replaceChildren(...(field.options || []).map((option) => h("label", { class: "choice" },
     h("input", { type: "radio", name: field.name, value: String(option.value), "aria-label": [option.label, option.detail].filter(Boolean).join(": ") }),
     h("span", { dir: "auto" }, option.label, option.detail && h("small", { dir: "auto" }, option.detail)))),
     ...(field.options?.length ? [] : [h("span", { class: "none" }, field.placeholder || "Nothing to choose from.")]));
   group.value = value;
+  if (was !== false) (boxes(group).find((box) => box.value === was) || boxes(group)[0])?.focus();
 }
 
 // A field that finds one of many: what is typed is asked of the server, what counts is the row chosen.
@@ -119,7 +121,7 @@ function fillOptions(select, field) {
 
 class Form {
   constructor(model, el) {
-    Object.assign(this, { model, el, inputs: new Map(), n: 0, sentAt: 0, touchedAt: 0 });
+    Object.assign(this, { model, el, inputs: new Map(), isNew: false, n: 0, sentAt: 0, touchedAt: 0 });
     this.title = h("h2", { id: "title" });
     this.intro = h("p", { class: "intro", id: "intro" });
     this.grid = h("div", { class: "fields" });
@@ -147,31 +149,58 @@ class Form {
     const label = field.kind === "choice" ? h("div", { class: "label", id: `${id}-label` }, field.label, must) : h("label", { for: id }, field.label, must);
     const help = h("p", { class: "help", id: `${id}-help`, hidden: !field.help }, field.help);
     const lookup = field.kind === "lookup" ? new Lookup(field, input, () => this.tell(field.name)) : null;
-    this.inputs.set(field.name, { input, wrong, help, field, lookup });
-    for (const name of ["input", "change", "chosen"]) input.addEventListener(name, () => { this.touchedAt = performance.now(); });
+    const known = { input, wrong, help, field, lookup, touched: -1 };
+    this.inputs.set(field.name, known);
+    for (const name of ["input", "change", "chosen"]) input.addEventListener(name, () => { this.touchedAt = performance.now(); known.touched = this.n; });
     input.addEventListener("chosen", () => this.mark(field.name, ""));
     input.addEventListener("input", () => this.mark(field.name, ""));
     if (field.live && !lookup) input.addEventListener(field.kind === "text" || field.kind === "search" || !field.kind ? "input" : "change", debounce(field.kind === "select" || field.kind === "choice" ? 0 : 350, () => this.tell(field.name)));
     const inner = field.kind === "checkbox" ? [h("div", { class: "check" }, input, label)] : [label, input, lookup?.list];
     const row = h("div", { class: `field ${field.width || ""}`, hidden: Boolean(field.hidden) }, inner, help, wrong);
-    this.inputs.get(field.name).row = row;
+    known.row = row;
     return row;
+  }
+
+  // Another form: what was typed in the one before is not of it, and no press there is waited for.
+  renew() {
+    this.isNew = true;
+    for (const known of this.inputs.values()) known.touched = -1;
+  }
+
+  // Whether a field was changed after the message that is answered: the answer cannot know of it.
+  isNewer(known) { return known.touched >= this.model.answered; }
+
+  // Other fields are asked: what was typed since the question stays typed where it still is one of them.
+  build(fields) {
+    const before = new Map(this.inputs);
+    const focused = [...before].find(([, { row }]) => row.contains(row.getRootNode().activeElement))?.[0];
+    this.inputs.clear();
+    this.grid.replaceChildren(...fields.map((field) => this.row(field)));
+    for (const [name, known] of this.inputs) {
+      const old = before.get(name);
+      if (!old || old.field.kind !== known.field.kind || !this.isNewer(old)) continue;
+      known.touched = old.touched;
+      if (known.lookup) known.lookup.keep(old.input.chosen, old.input.value);
+      else if (known.field.kind === "checkbox") known.input.checked = old.input.checked;
+      else known.input.value = old.input.value;
+    }
+    if (focused) this.inputs.get(focused)?.input.focus();
   }
 
   // A list of the same names is brought up to date in place: what was typed stays typed.
   fields() {
     const { fields } = this.model;
+    this.isNew = false;
     const names = fields.map((field) => `${field.name || field.label}:${field.kind || "text"}`).join();
     if (this.names !== names || !this.dialog.open) {
       this.names = names;
-      this.inputs.clear();
-      this.grid.replaceChildren(...fields.map((field) => this.row(field)));
+      this.build(fields);
       return;
     }
     for (const field of fields) {
       const known = this.inputs.get(field.name);
       if (!known) continue;
-      const before = known.field;
+      const before = known.field, isOther = field.value !== before.value && !this.isNewer(known);
       known.field = field;
       known.input.disabled = Boolean(field.disabled);
       known.row.hidden = Boolean(field.hidden);
@@ -179,15 +208,15 @@ class Form {
       known.help.hidden = !field.help;
       if (known.lookup) {
         if (JSON.stringify(before.options) !== JSON.stringify(field.options)) known.lookup.fill(field);
-        if (field.value && field.value !== before.value) known.lookup.choose(known.lookup.options.find((option) => String(option.value) === String(field.value)), false);
+        if (field.value && isOther) known.lookup.choose(known.lookup.options.find((option) => String(option.value) === String(field.value)), false);
       } else if (field.kind === "choice") {
-        if (["options", "value", "placeholder"].some((what) => JSON.stringify(before[what]) !== JSON.stringify(field[what]))) {
-          fillChoices(known.input, { ...field, value: field.value !== before.value ? field.value : known.input.value });
-        }
+        if (["options", "placeholder"].some((what) => JSON.stringify(before[what]) !== JSON.stringify(field[what]))) {
+          fillChoices(known.input, { ...field, value: isOther ? field.value : known.input.value });
+        } else if (isOther) known.input.value = field.value;
       } else if (field.kind === "select" && JSON.stringify(before.options) !== JSON.stringify(field.options)) {
         const held = known.input.value;
-        fillOptions(known.input, { ...field, value: field.value !== before.value ? field.value : held });
-      } else if (field.value !== before.value) {
+        fillOptions(known.input, { ...field, value: isOther ? field.value : held });
+      } else if (isOther) {
         if (field.kind === "checkbox") known.input.checked = Boolean(field.value);
         else known.input.value = field.value ?? "";
       }
@@ -219,7 +248,7 @@ class Form {
     if (first) { first.focus(); return; }
     this.sentAt = performance.now();
     this.n += 1;
-    this.model.send_msg({ kind: "submit", values: this.values(), serial: this.model.serial, n: this.n });
+    this.model.send_msg({ kind: "submit", values: this.values(), serial: this.model.serial, n: this.n, seen: this.model.answered });
     for (const { input, field } of this.inputs.values()) if (field.kind === "password") input.value = "";
   }
 
@@ -284,7 +313,9 @@ export function render({ model, el }) {
   form.words();
   form.warnings();
   form.toggle();
-  model.on("fields", () => { if (model.open) form.fields(); });
+  const follow = steady(form.grid, () => { if (model.open) form.fields(); });
+  model.on("serial", () => form.renew());
+  model.on("fields", () => { if (!form.isNew) follow(); else if (model.open) form.fields(); });
   model.on(["title", "intro", "submit_label", "cancel_label", "danger", "wide"], () => form.words());
   model.on(["problem", "problems", "busy"], () => form.state());
   model.on(["warning", "warning_items"], () => form.warnings());

@@ -34,6 +34,10 @@ class FormDialog(Part):
     _source = "form_dialog"
     _rename = {"submitted": None, "changed": None}
 
+    # The page takes in what changed together in the order that stands here: whose fields they are,
+    # what they know of, what they are, that they show.
+    serial = param.Integer(doc="Which form this is: what a former one still says is dropped.")
+    answered = param.Integer(doc="Number of the browser's message that what is shown answers.")
     title = param.String(doc="Heading of the dialog.")
     intro = param.String(doc="One sentence below the heading; empty for none.")
     fields = param.List(item_type=dict, doc="What is asked, in order.")
@@ -42,7 +46,6 @@ class FormDialog(Part):
     danger = param.Boolean(default=False, doc="Submitting takes something away: a red button.")
     wide = param.Boolean(default=False, doc="A wider dialog, for long text.")
     open = param.Boolean(default=False, doc="Whether the dialog is shown.")
-    serial = param.Integer(doc="Which form this is: what a former one still says is dropped.")
     busy = param.Boolean(default=False, doc="The answer is being worked on: no second submit.")
     problem = param.String(doc="One sentence on what went wrong; empty when all is well.")
     problems = param.Dict(default={}, doc="Field name to what is wrong with it.")
@@ -57,6 +60,8 @@ class FormDialog(Part):
         default=None,
         doc="Out: `name` and `text` of a live field, all `values` but passwords; None once told.",
     )
+
+    _submitted = 0  # number of the last message that submitted
 
     def ask(self, fields: Sequence[dict[str, Any]], **changes: Any) -> None:
         """Open the dialog afresh on these fields, without what was said last time."""
@@ -76,13 +81,18 @@ class FormDialog(Part):
         values = self._known(data.get("values"))
         if not self.open or data.get("serial", self.serial) != self.serial:
             return  # a second click, or a late word of the form before
+        n = _whole(data.get("n"))
         if data.get("kind") == "submit":
-            self.param.update(problem="", problems={})
+            if _whole(data.get("seen", self._submitted)) < self._submitted:
+                return  # a second click, before the answer to the first could be read
+            self._submitted = n
+            self.param.update(answered=n, problem="", problems={})
             self.submitted = values
             with discard_events(self):
                 self.submitted = None
         elif data.get("kind") == "changed":
             text = str(data.get("text") or "")[:MAX_QUERY]
+            self.answered = n
             self.changed = {"name": str(data.get("name", "")), "values": values, "text": text}
             with discard_events(self):
                 self.changed = None
@@ -97,3 +107,7 @@ class FormDialog(Part):
             else str(given.get(field["name"]) or "")[:MAX_VALUE]
             for field in asked
         }
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0

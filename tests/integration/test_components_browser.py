@@ -43,6 +43,14 @@ FIELDS = [
 ]
 
 
+def answered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields as a form that follows what is typed does: of the young it asks more."""
+    fields = [{**field, "value": values[field["name"]]} for field in FIELDS]
+    if values["patient_birth_date"] > "2010":
+        return [{"name": "guardian", "label": "Guardian"}, *fields]
+    return [{**field, "help": f"Born {values['patient_birth_date']}"} for field in fields]
+
+
 def row(number: int, patient: str, **more: Any) -> dict[str, Any]:
     actions = [
         {"id": "check_in", "label": "Check in", "primary": True},
@@ -67,6 +75,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
+        self.follows = False  # the form asks what fits to what is typed
         rows = [row(0, HOSTILE), row(1, "Tanaka, Ken 田中"), row(2, "Müller, Jürgen")]
         rows += [row(number, f"Patient {number:02}") for number in range(3, 40)]
         self.heading = Heading(
@@ -102,6 +111,8 @@ class Desk:
         self.told.append((event.name, event.new))
         if event.name == "pressed":
             self.form.ask(FIELDS)
+        if event.name == "changed" and self.follows:
+            self.form.fields = answered(event.new["values"])
         if event.name == "submitted" and event.new["patient_id"] == "P-1":
             self.form.refuse(patient_id="This ID belongs to somebody else.")
         elif event.name == "submitted" and event.new["patient_id"] == "P-2":
@@ -382,6 +393,27 @@ def test_a_form_is_filled_by_its_labels_refused_and_accepted(desk):
     }
     page.get_by_role("button", name="Undo").click()
     desk.told("taken", lambda said: said == 1)
+
+
+@pytest.mark.parametrize("born", ["1961-04-12", "2020-04-12"])
+def test_what_is_typed_while_an_answer_is_on_its_way_stays_typed(desk, born):
+    page, desk.desk.follows = desk.page, True
+    page.get_by_role("button", name="New patient").click()
+    dialog = page.get_by_role("dialog", name="New patient")
+    dialog.get_by_label("Family name").fill("Novak")
+    page.evaluate("isHeld = true")
+    dialog.get_by_label("Birth date").fill(born)
+    dialog.get_by_label("Birth date").dispatch_event("change")
+    page.wait_for_function("told() === 1")
+    dialog.get_by_label("Room").select_option("MR 1")
+    dialog.get_by_label("Family name").fill("Nováková")
+    page.evaluate("letGo()")
+    news = "Guardian" if born > "2010" else f"Born {born}"
+    expect(dialog.get_by_text(news).first).to_be_visible()
+    expect(dialog.get_by_label("Birth date")).to_have_value(born)
+    expect(dialog.get_by_label("Room")).to_have_value("MR 1")
+    expect(dialog.get_by_label("Family name")).to_have_value("Nováková")
+    expect(dialog.get_by_label("Family name")).to_be_focused()
 
 
 def test_a_form_keeps_the_focus_and_leaves_on_escape(desk):

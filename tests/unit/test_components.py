@@ -151,6 +151,20 @@ def test_what_a_former_form_still_says_is_dropped():
     assert submitted == changed == []
 
 
+def test_a_second_click_counts_only_when_the_answer_to_the_first_could_be_read():
+    form = FormDialog()
+    form.ask(FIELDS)
+    submitted = watched(form, "submitted")
+    click = {"kind": "submit", "values": {}, "seen": form.answered}
+
+    form._handle_msg({**click, "n": 1})
+    form._handle_msg({**click, "n": 2})
+    assert len(submitted) == 1
+
+    form._handle_msg({**click, "n": 3, "seen": form.answered})
+    assert len(submitted) == 2
+
+
 def test_a_closed_form_submits_nothing():
     form = FormDialog(fields=FIELDS)
     seen = watched(form, "submitted")
