@@ -390,18 +390,25 @@ class Editor {
     for (const { name, label } of this.shown.sections) {
       if (same(mine[name], theirs.texts[name]) || same(theirs.texts[name], this.base[name])) continue;
       if (same(mine[name], this.base[name])) { this.inputs.get(name).input.value = theirs.texts[name]; taken.push(label); }
-      else open.push({ name, label });
+      else open.push({ name, label, side: this.sideOf(name, theirs.texts[name]) });
     }
     if (!open.length) { this.settle(theirs, taken); return; }
+    const isNews = !this.conflict;
     this.conflict = { theirs, open, taken };
     this.keep();
-    this.choices();
+    this.choices(isNews);
   }
 
-  choices() {
+  // What was chosen already between the same two texts; a choice begins with the reader's own.
+  sideOf(name, text) {
+    const isSame = this.conflict?.theirs.texts[name] === text;
+    return (isSame && this.body.querySelector(`input[name="c-${name}"]:checked`)?.value) || "mine";
+  }
+
+  choices(isNews) {
     const { theirs, open } = this.conflict, mine = this.texts();
     const side = (name, value, head, text, other) => h("label", { class: "side" },
-      h("span", { class: "head" }, h("input", { type: "radio", name: `c-${name}`, value, checked: value === "mine" }), head),
+      h("span", { class: "head" }, h("input", { type: "radio", name: `c-${name}`, value, checked: value === open.find((one) => one.name === name).side }), head),
       h("span", { class: "said", dir: "auto" }, marked(text, other)));
     const sets = open.map(({ name, label }) => h("fieldset", { class: "choice" }, h("legend", {}, label), h("div", { class: "pair" },
       side(name, "mine", "Keep mine", mine[name], theirs.texts[name]),
@@ -413,7 +420,7 @@ class Editor {
     this.body.replaceChildren(heading, ...sets);
     this.foot.replaceChildren(h("span", { class: "hint" }, "Marked words differ."),
       h("button", { class: "btn primary", type: "button", onclick: () => this.choose() }, "Use this text"));
-    heading.focus();
+    if (isNews) heading.focus();
   }
 
   choose() {

@@ -29,7 +29,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.services import report, report_pdf
 from clinic_panel.services.report import KeyImageRef, Texts
 from tests import factories
-from tests.conftest import free_port
+from tests.conftest import free_port, hold_answers
 from tests.integration.peer import wait_for
 
 SHOTS = Path(__file__).parents[2] / "artifacts"
@@ -132,6 +132,7 @@ def visit(browser, site):
         context = browser.new_context(
             **{"viewport": {"width": 900, "height": 1000}, "reduced_motion": "reduce"} | options
         )
+        hold_answers(context)
         opened.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -402,9 +403,18 @@ def test_choosing_an_image_shows_both_texts_where_both_wrote(ctx, site, visit):
     mine.get_by_label("Findings").evaluate("input => { input.value = 'Lungs clear.'; }")
     document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(first)]))
     expect(mine.get_by_role("alert")).to_contain_text("Vos saved this report")
-    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(second)]))  # and once more
-    expect(mine.get_by_role("group")).to_have_count(1)
     mine.get_by_label(re.compile("Take Vos's, saved 13:00")).check()
+    mine.evaluate("isHeld = true")
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(second)]))  # and once more
+    mine.wait_for_function("held('images') >= 1")
+    mine.evaluate("letGo()")
+
+    draft, theirs = kept(site), replace(theirs, technique="CT, no contrast.")  # and both again
+    report.save_draft(site.people["colleague"], draft.id, draft.version, theirs)
+    former = mine.get_by_role("group").element_handle()
+    document.add_next_tick_callback(lambda: editor.choose([KeyImageRef(second)]))
+    mine.wait_for_function("group => !group.isConnected", arg=former)
+    expect(mine.get_by_label(re.compile("Take Vos's, saved 13:00"))).to_be_checked()
     mine.get_by_role("button", name="Use this text").click()
     expect(mine.get_by_label("Caption of key image 1")).to_be_visible()
     write(mine, Impression="A nodule.")
