@@ -41,7 +41,7 @@ MODALITIES = ("", "CR", "CT", "DX", "MG", "MR", "NM", "OT", "PT", "RF", "US", "X
 
 
 def found_line(number: int, found: Found) -> dict[str, Any]:
-    """Return one finding as a row; its id is its place in the answer."""
+    """Return one finding as a row; its id is the number given."""
     study, here = found.study, found.instances_here
     there = study.instances
     images = "number of images not told" if there is None else _images(there)

@@ -51,6 +51,8 @@ class OtherArchives:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.findings: Findings | None = None
+        # Rows are numbered on and on: a press on a row of the answer before finds no other study.
+        self.first = self.next = 0
         self.background = Background()
         self.tasks = TaskDialog(self.reload)
         self.heading = Heading(title=TITLE)
@@ -102,7 +104,9 @@ class OtherArchives:
             self.tasks.notice.say(outcome.message, "problem")
             return
         self.findings = outcome
-        self.found.rows = [found_line(n, each) for n, each in enumerate(outcome.found)]
+        self.first, self.next = self.next, self.next + len(outcome.found)
+        numbered = enumerate(outcome.found, self.first)
+        self.found.rows = [found_line(number, each) for number, each in numbered]
         self.found.empty_text = f"{outcome.peer_name} has no study that matches."
         self.found.footer = (
             f"{outcome.peer_name} has more than these: search more narrowly."
@@ -113,6 +117,6 @@ class OtherArchives:
     def _fetch(self, number: int) -> Done:
         if self.findings is None:
             return Done("")
-        study = self.findings.found[number].study
+        study = self.findings.found[number - self.first].study
         fetching.fetch(self.ctx, self.findings.peer_id, study)
         return Done(f"{self.findings.peer_name} is asked to send the study.")

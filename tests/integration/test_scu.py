@@ -15,7 +15,14 @@ from sqlalchemy import select
 
 from clinic_panel.dimse import commitment, find, move
 from clinic_panel.dimse.echo import echo
-from clinic_panel.dimse.model import Caller, Reference, Remote, Result, StudyQuery
+from clinic_panel.dimse.model import (
+    Caller,
+    FoundStudy,
+    Reference,
+    Remote,
+    Result,
+    StudyQuery,
+)
 from clinic_panel.errors import (
     Forbidden,
     GivenUp,
@@ -25,7 +32,7 @@ from clinic_panel.errors import (
     PeerUnavailable,
 )
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.fetch import FetchState
+from clinic_panel.models.fetch import Fetch, FetchState
 from clinic_panel.models.imaging import Instance, Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.peer import Confirmation, Forwarding, ForwardingState, Peer
@@ -33,6 +40,7 @@ from clinic_panel.models.user import Role
 from clinic_panel.pages.admin import Administration
 from clinic_panel.pages.fetch import OtherArchives
 from clinic_panel.services import fetching, jobs, peers, sync
+from clinic_panel.services.fetching import Findings, Found
 from clinic_panel.services.peers import PeerForm
 from clinic_panel.tasks.confirm import confirm
 from clinic_panel.tasks.fetch import carry
@@ -197,6 +205,24 @@ def test_a_study_of_another_archive_is_found_and_fetched(ctx, as_role, node, arc
         Action.SEARCH,
         Action.FETCH,
     ]
+
+
+@only_sqlite
+def test_a_press_on_a_row_of_the_answer_before_fetches_no_other_study(ctx, admin, as_role):
+    peer = peers.add(admin, PeerForm("Archive", "ARCHIVE", "127.0.0.1", 1, True))
+    page = OtherArchives(as_role(Role.TECHNOLOGIST))
+
+    def answer(uid):
+        study = FoundStudy(uid, "P-7", "Muster^Maria", "", "", "", "", "CT", 3)
+        page._show(Findings(peer.id, peer.peer_name, (Found(study, None, 0),), is_cut=False))
+        return {"kind": "action", "id": page.found.rows[0]["id"], "action": "fetch"}
+
+    late, present = answer("1.2.3"), answer("1.2.4")
+    page.found._handle_msg(late)
+    assert page.transfers.rows == []
+    page.found._handle_msg(present)
+    with ctx.read() as session:
+        assert session.scalars(select(Fetch.study_instance_uid)).all() == ["1.2.4"]
 
 
 @pytest.fixture
