@@ -101,20 +101,20 @@ def hold_messages(context: BrowserContext) -> None:
 def hold_answers(context: BrowserContext) -> None:
     """Let a test hold back what the server says: ``isHeld = true`` and later ``letGo()``.
 
-    ``told()`` is the number of messages that the server has taken in meanwhile.
+    ``held("word")`` is the number of messages held back that have a word in them.
     """
     context.add_init_script(
         """{
-          const Socket = window.WebSocket, held = [];
+          const Socket = window.WebSocket, back = [];
           window.isHeld = false;
-          window.told = () => held.filter(([event]) => /"msgtype": *"OK"/.test(event.data)).length;
+          window.held = (word) => back.filter(([{ data }]) => String(data).includes(word)).length;
           window.letGo = () => {
             window.isHeld = false;
-            for (const [event, take] of held.splice(0)) take(event);
+            for (const [event, take] of back.splice(0)) take(event);
           };
           window.WebSocket = class extends Socket {
             set onmessage(take) {
-              super.onmessage = (event) => window.isHeld ? held.push([event, take]) : take(event);
+              super.onmessage = (event) => window.isHeld ? back.push([event, take]) : take(event);
             }
           };
         }"""

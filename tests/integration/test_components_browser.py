@@ -226,7 +226,7 @@ class Open:
 
     def told(self, name: str, check: Any) -> None:
         """Wait until the desk was told something."""
-        for _ in range(600):
+        for _ in range(1200):
             if check(self.desk.last(name)):
                 return
             self.page.wait_for_timeout(50)
@@ -242,13 +242,13 @@ def desk(site: Site, browser: Browser, request: pytest.FixtureRequest) -> Iterat
     hold_messages(context)
     hold_answers(context)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     before = len(site.desks)
     # A browser whose clock and start-up are slow may ask twice; the newest desk is the open one.
     page.goto(f"http://127.0.0.1:{site.port}/schedule")
-    expect(page.get_by_role("button", name="New patient")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="New patient")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(40)
     assert len(site.desks) > before
     yield Open(page, site.desks[-1], faults)
@@ -404,7 +404,7 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays_typed(desk, born):
     page.evaluate("isHeld = true")
     dialog.get_by_label("Birth date").fill(born)
     dialog.get_by_label("Birth date").dispatch_event("change")
-    page.wait_for_function("told() === 1")
+    page.wait_for_function("held('answered') >= 1")
     dialog.get_by_label("Room").select_option("MR 1")
     dialog.get_by_label("Family name").fill("Nováková")
     page.evaluate("letGo()")
@@ -460,7 +460,7 @@ def test_enter_opens_whom_the_text_means_and_not_who_stood_there_before(desk):
     page.evaluate("isHeld = true")
     field.press_sequentially("7")
     field.press("Enter")
-    page.wait_for_function("told() === 1")
+    page.wait_for_function("held('hits') >= 1")
     page.evaluate("letGo()")
     page.wait_for_url("**/found?Patient%2007")
 
@@ -532,9 +532,10 @@ def test_who_does_nothing_is_warned_before_the_session_ends_and_may_stay(site, d
     expect(warning).to_be_visible()
     newest = Open(page, site.desks[-1], desk.faults)
     assert newest.desk.last("touched") is None
+    shown = warning.element_handle()
     warning.get_by_role("button", name="Stay signed in").press("Enter")
     newest.told("touched", bool)
-    expect(warning).to_have_count(0)
+    page.wait_for_function("warning => !warning.isConnected", arg=shown)  # another comes soon
 
 
 def test_work_in_one_tab_keeps_the_other_from_warning(site, desk, monkeypatch):
@@ -584,7 +585,7 @@ def test_a_visit_is_booked_by_keyboard_opened_and_dragged_to_a_free_time(site, b
         ("chosen", 8),
         ("moved", {"id": 8, "room": 1, "start": 600}),
     ]
-    for _ in range(600):
+    for _ in range(1200):
         if told == expected:
             break
         page.wait_for_timeout(50)

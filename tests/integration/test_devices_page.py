@@ -23,7 +23,7 @@ from tests.integration.peer import STATION, associated, wait_for
 from tests.integration.test_listener_worklist import AFTERNOON, ask, query
 from tests.integration.test_web import serving
 
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 ASKED = {"ScheduledStationAETitle": "CT_TWO", "ScheduledProcedureStepStartDate": "20260316"}
 
 

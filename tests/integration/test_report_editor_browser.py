@@ -28,6 +28,7 @@ from clinic_panel.models.report import ReportVersion
 from clinic_panel.models.user import Role
 from clinic_panel.services import report, report_pdf
 from clinic_panel.services.report import KeyImageRef, Texts
+from clinic_panel.web import together
 from tests import factories
 from tests.conftest import free_port, hold_answers
 from tests.integration.peer import wait_for
@@ -75,6 +76,7 @@ class Site:
 
     def start(self) -> None:
         api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        together.send_together()
         add_applications(
             {"/study": self._page},
             app=api,

@@ -31,6 +31,7 @@ from clinic_panel.pages import study as study_page
 from clinic_panel.services import dicom, frames, handout
 from clinic_panel.services.dicom import Received
 from clinic_panel.services.lightbox import Lightbox
+from clinic_panel.web import together
 from tests.conftest import free_port
 from tests.integration.test_evidence import work
 from tests.integration.test_handout import work as make_files
@@ -66,6 +67,7 @@ def site(ctx, as_role):
         return study_page.page(doctor, Live(feed, pn.state.curdoc), lightbox)
 
     port = free_port()
+    together.send_together()
     add_applications({"/study": page}, app=api, index_enabled=False)
     server = uvicorn.Server(
         uvicorn.Config(api, "127.0.0.1", port, log_level="warning", lifespan="off")
