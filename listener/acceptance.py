@@ -108,4 +108,4 @@ class Acceptance:
             address = self.associations.pop(association, None)
         if address is not None:
             self._admission.dissociate(address)
-        self._admission.disconnect()
+        self._admission.disconnect(association.requestor.address or "")

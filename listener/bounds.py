@@ -27,6 +27,7 @@ _READ_BYTES = 1 << 16
 _INVALID_PDU = "Evt19"  # PS3.8 9.2.2
 _ASSOCIATE_RQ = 1  # its titles, called and calling, are bytes 11 to 42 (PS3.8 Table 9-11)
 _TITLE_BYTES = 16
+_NOT_YET_ACCEPTED = frozenset({"Sta1", "Sta2", "Sta3"})  # PS3.8 9.2.1
 _BACKSLASH, _QUESTION_MARK = b"\\?"
 
 
@@ -155,8 +156,13 @@ class BoundedDUL(DULServiceProvider):
         return bytes(data)
 
     def may_read(self, pdu_type: int, length: int) -> bool:
-        """Whether the PDU is of a known type and not longer than the limit."""
-        return bytes([pdu_type]) in _PDU_TYPES and length <= self.limits.pdu_bytes
+        """Whether the PDU is of a known type and not longer than the limit.
+
+        Before an association is accepted that is a shorter one: nobody knows yet who sends.
+        """
+        is_early = self.state_machine.current_state in _NOT_YET_ACCEPTED
+        longest = self.limits.request_pdu_bytes if is_early else self.limits.pdu_bytes
+        return bytes([pdu_type]) in _PDU_TYPES and length <= longest
 
     def take(self, pdu: bytes) -> None:
         """Hand one whole PDU to the library's state machine."""

@@ -71,9 +71,11 @@ class Progress:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
-    sent: Counter[int] = field(default_factory=Counter)  # by study, not audited yet
+    # By study, not audited yet: what was taken, and what was tried and not taken.
+    sent: Counter[int] = field(default_factory=Counter)
+    unsent: Counter[int] = field(default_factory=Counter)
 
-    def count(self, match: Match, status: int) -> None:
+    def count(self, match: Match, status: int, *, was_tried: bool = True) -> None:
         """Count one sub-operation by the status of its C-STORE."""
         self.remaining -= 1
         if status == SUCCESS:
@@ -83,6 +85,8 @@ class Progress:
         else:
             self.failed += 1
             self.failed_uids.append(match.stored.sop_instance_uid)
+            if was_tried:
+                self.unsent[match.study_id] += 1
             return
         self.sent[match.study_id] += 1
 

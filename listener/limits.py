@@ -10,6 +10,7 @@ class Limits:
     """Bounds of the listener; the defaults are those of our conformance statement."""
 
     pdu_bytes: int = 1 << 20  # longest PDU that is read; a longer declared length aborts
+    request_pdu_bytes: int = 1 << 18  # the same before an association is accepted
     advertised_pdu_bytes: int = 1 << 18  # maximum length we negotiate (PS3.8 D.1)
     object_bytes: int = 4 << 30  # one data set; beyond it the answer is A700
     # Data set of any message other than C-STORE; one N-SET names every image of an examination.
@@ -18,6 +19,7 @@ class Limits:
     # D.3.3.3). More abort.
     messages_waiting: int = 8
     connections: int = 512  # sockets, associated or not; more are closed unanswered
+    connections_per_address: int = 256  # of them, so that one machine leaves room for the others
     associations: int = 64  # more are rejected as transient, local limit exceeded
     associations_per_address: int = 48
     artim_s: float = 30.0  # from connection to A-ASSOCIATE-RQ (PS3.8 9.1.5)
@@ -29,6 +31,7 @@ class Limits:
         return replace(
             self,
             connections=-(-self.connections // processes),
+            connections_per_address=-(-self.connections_per_address // processes),
             associations=-(-self.associations // processes),
             associations_per_address=-(-self.associations_per_address // processes),
         )
@@ -40,21 +43,24 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._lock = threading.Lock()
-        self._connections = 0
+        self._connections: Counter[str] = Counter()
         self._associations: Counter[str] = Counter()
 
-    def connect(self) -> bool:
-        """Count a new connection; False when there are too many already."""
+    def connect(self, address: str) -> bool:
+        """Count a new connection; False when there are too many, in all or from there."""
         with self._lock:
-            if self._connections >= self._limits.connections:
+            if (
+                self._connections.total() >= self._limits.connections
+                or self._connections[address] >= self._limits.connections_per_address
+            ):
                 return False
-            self._connections += 1
+            self._connections[address] += 1
             return True
 
-    def disconnect(self) -> None:
+    def disconnect(self, address: str) -> None:
         """Count a connection that ended."""
         with self._lock:
-            self._connections -= 1
+            _take_one(self._connections, address)
 
     def associate(self, address: str) -> bool:
         """Count a new association; False when there are too many, in all or from there."""
@@ -70,18 +76,22 @@ class Admission:
     def dissociate(self, address: str) -> None:
         """Count an association that ended."""
         with self._lock:
-            self._associations[address] -= 1
-            if not self._associations[address]:
-                del self._associations[address]
+            _take_one(self._associations, address)
 
     @property
     def connections(self) -> int:
         """How many connections there are now."""
         with self._lock:
-            return self._connections
+            return self._connections.total()
 
     @property
     def associations(self) -> int:
         """How many associations there are now."""
         with self._lock:
             return self._associations.total()
+
+
+def _take_one(counts: Counter[str], address: str) -> None:
+    counts[address] -= 1
+    if not counts[address]:
+        del counts[address]

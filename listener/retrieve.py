@@ -136,11 +136,13 @@ class Retrieval:
             for context in association._accepted_cx.values()
             if context.as_scu  # agreed by role selection (PS3.7 D.3.3.4)
         )
+        left = deque(found)
         try:
             sender = StoreSender(SameLink(association))
-            self._send(talk, deque(found), sender, agreed, lambda: None)
+            self._send(talk, left, sender, agreed, lambda: None)
         except LinkLost:
             association.abort()  # an object broke off in the middle: nothing can follow it
+            talk.progress.count(left[0], CANNOT_SEND)  # the requestor may have all of it
             raise RequestorGone from None
 
     def _move(self, talk: Conversation, found: Sequence[Match], remote: Remote) -> str:
@@ -196,18 +198,22 @@ class Retrieval:
             self._count(talk, left.popleft(), status)
 
     def _count(self, talk: Conversation, match: Match, status: int) -> None:
-        if talk.progress.sent and match.study_id not in talk.progress.sent:
+        progress = talk.progress
+        begun = progress.sent.keys() | progress.unsent.keys()
+        if begun and match.study_id not in begun:
             self._audit(talk)  # a process that is killed forgets one study at most
         talk.done(match, status)
 
     def _fail(self, talk: Conversation, left: deque[Match]) -> None:
         while left:
-            talk.progress.count(left.popleft(), CANNOT_SEND)
+            talk.progress.count(left.popleft(), CANNOT_SEND, was_tried=False)
 
     def _audit(self, talk: Conversation) -> None:
-        sent, talk.progress.sent = talk.progress.sent, Counter()
-        if sent:
-            retrieve.record(self._ctx, talk.requestor, talk.destination, sent)
+        progress = talk.progress
+        sent, progress.sent = progress.sent, Counter()
+        unsent, progress.unsent = progress.unsent, Counter()
+        if sent or unsent:
+            retrieve.record(self._ctx, talk.requestor, talk.destination, sent, unsent)
 
 
 class _Refused(Exception):

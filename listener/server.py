@@ -279,7 +279,7 @@ class _Server(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Refuse a connection over the limit before anything is spent on it."""
-        return self.node.admission.connect()
+        return self.node.admission.connect(_address(client_address))
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Begin an association; what fails before it has its own thread ends here."""
@@ -287,8 +287,12 @@ class _Server(ThreadedAssociationServer):
             self.finish_request(request, client_address)
         except Exception as error:  # noqa: BLE001 - the edge: the default prints a traceback
             log.info("a connection from %s failed: %s", client_address[0], type(error).__name__)
-            self.node.admission.disconnect()
+            self.node.admission.disconnect(_address(client_address))
             self.shutdown_request(request)
+
+
+def _address(client_address: Any) -> str:
+    return AddressInformation.from_tuple(client_address).address or ""
 
 
 def adopt(ctx: Context) -> None:

@@ -38,10 +38,15 @@ class Caller:
         Raises
         ------
         SettingsError
-            A file is missing or does not fit.
+            A file is missing or does not fit, or no authority is set: those of the web would let
+            anyone who has a web site pose as the device.
         """
+        if not self.tls_ca:
+            raise SettingsError(
+                "CLINIC_DICOM_TLS_CA is needed to call with TLS: the authority of the devices."
+            )
         try:
-            context = ssl.create_default_context(cafile=self.tls_ca or None)
+            context = ssl.create_default_context(cafile=self.tls_ca)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             # Certificates of devices name the device, seldom the address it has today.
             context.check_hostname = False

@@ -172,9 +172,15 @@ def destination(ctx: Context, ae_title: str) -> Remote:
 
 
 def record(
-    ctx: Context, requestor: tuple[str, str], destination_ae_title: str, sent: Mapping[int, int]
+    ctx: Context,
+    requestor: tuple[str, str],
+    destination_ae_title: str,
+    sent: Mapping[int, int],
+    unsent: Mapping[int, int],
 ) -> None:
     """Audit what was sent: one entry a study, who asked for it, how many, and where they went.
+
+    A peer that says it could not keep an object may hold it all the same.
 
     Parameters
     ----------
@@ -182,6 +188,8 @@ def record(
         AE title and address of who asked.
     sent
         Number of instances by the id of the study.
+    unsent
+        Of those that were not taken, or failed on the way.
 
     Raises
     ------
@@ -192,7 +200,8 @@ def record(
     ae_title, address = requestor
     peer = ctx.acting_as(replace(ctx.actor, address=address[:64]))
     with ctx.begin() as session:
-        for study_id, instances in sorted(sent.items()):
+        for study_id in sorted(sent.keys() | unsent.keys()):
+            failed = {"failed": unsent[study_id]} if unsent.get(study_id) else {}
             study = session.get_one(Study, study_id)
             audit.record(
                 peer,
@@ -202,5 +211,6 @@ def record(
                 patient_pk=study.patient_pk,
                 ae_title=ae_title[:16],
                 destination=destination_ae_title[:16],
-                instances=instances,
+                instances=sent.get(study_id, 0),
+                **failed,
             )

@@ -148,6 +148,7 @@ LIES_BEFORE_SIGN_ON = [
     pdu(1, b"", length=0xFFFFFFFF),
     pdu(4, b"", length=0xFFFFFFFF),
     pdu(1, bytes(100), length=2 << 20),
+    pdu(1, bytes(100), length=(1 << 18) + 1),  # no request for an association is so long
     b"GET / HTTP/1.1\r\nHost: clinic\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
     bytes(range(256)) * 10,
@@ -313,6 +314,20 @@ def test_a_good_modality_stores_beside_stalled_connections(node, ctx, data_set):
     for peer in stalled:
         peer.socket.close()
     assert answer.Status == 0x0000
+
+
+def test_one_machine_leaves_room_for_the_others(start):
+    node = start(connections_per_address=4)
+    held = [RawPeer(node) for _ in range(4)]
+    wait_for(lambda: node.admission.connections == 4)
+    with RawPeer(node) as peer:
+        assert peer.socket.recv(1) == b"", "closed unanswered"
+    assert node.admission.connect("192.0.2.1"), "another machine gets in"
+    node.admission.disconnect("192.0.2.1")
+    for peer in held:
+        peer.socket.close()
+    wait_for(lambda: node.admission.connections == 0)
+    assert still_serves(node)
 
 
 @pytest.mark.parametrize(("accelerated", "senders", "limit"), [(True, 200, 48), (False, 40, 16)])

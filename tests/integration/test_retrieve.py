@@ -523,7 +523,7 @@ def test_a_destination_that_breaks_off_in_the_middle_gets_the_rest(node, kept, t
     assert (status, counts, failed) == (0xB000, [None, 4, 1, 0], [kept.uids[2]])
     assert set(archive.kept) == set(kept.uids) - {kept.uids[2]}
     assert archive.associations == 2
-    assert [entry["instances"] for entry in retrieved(ctx)] == [4]
+    assert [(entry["instances"], entry["failed"]) for entry in retrieved(ctx)] == [(4, 1)]
 
 
 @only_sqlite
@@ -675,6 +675,19 @@ def test_only_classes_whose_role_was_agreed_are_sent_back(node, kept):
 
     assert answers == (0xB000, [None, 2, 1, 0], [kept.uids[1]])
     assert set(got) == {kept.uids[0], kept.uids[2]}
+
+
+@only_sqlite
+def test_what_a_device_had_sent_and_says_it_could_not_keep_is_audited(node, kept, ctx):
+    kept.add("CT_small.dcm")
+    wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
+    roles = {CTImageStorage: {"scp_role": True}}
+    full = {"answer": lambda event: 0xA700}
+    with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles, **full) as (association, _):
+        assert last(association.send_c_get(wanted, GET))[0] == 0xA702
+
+    place = {"ae_title": STATION, "destination": STATION}
+    assert retrieved(ctx) == [{**place, "instances": 0, "failed": 1}]
 
 
 @only_sqlite

@@ -30,6 +30,7 @@ from clinic_panel.errors import (
     PeerFailure,
     PeerRefuses,
     PeerUnavailable,
+    SettingsError,
 )
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.fetch import Fetch, FetchState
@@ -89,10 +90,17 @@ def part10(name, **values):
     return out.getvalue()
 
 
+def certificate(folder):
+    """Make a key and a certificate that stands for itself; return the certificate's path."""
+    command = [*CERTIFICATE, "-keyout", "own.key", "-out", "own.pem", "-subj", "/CN=clinic"]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    return str(folder / "own.pem")
+
+
 # --- echo ---
 
 
-def test_an_echo_is_answered_or_the_reason_is_told(ctx, admin, node):
+def test_an_echo_is_answered_or_the_reason_is_told(ctx, admin, node, tmp_path):
     here = Remote("CLINIC", "127.0.0.1", node.port)
     with pytest.raises(PeerUnavailable, match="does not know our AE title STRANGER"):
         echo(Caller("STRANGER"), here)
@@ -104,20 +112,22 @@ def test_an_echo_is_answered_or_the_reason_is_told(ctx, admin, node):
         echo(US, Remote("CLINIC", "127.0.0.1", free_port()))
     with pytest.raises(PeerUnavailable, match="host name is not known"):
         echo(US, Remote("CLINIC", "no-such-host.invalid", 104))
+    trusting = replace(US, tls_ca=certificate(tmp_path))
     with pytest.raises(PeerUnavailable, match="encryption"):
-        echo(US, Remote("CLINIC", "127.0.0.1", node.port, uses_tls=True))
+        echo(trusting, Remote("CLINIC", "127.0.0.1", node.port, uses_tls=True))
     with pytest.raises(PeerRefuses, match="does not offer this service"):
         list(find.find(US, here, dcmread(get_testdata_file("CT_small.dcm")), "1.2.840.10008.1.99"))
 
 
+def test_no_call_is_encrypted_to_whom_nobody_vouches_for():
+    """The authorities of the web would vouch for anyone who has a web site."""
+    with pytest.raises(SettingsError, match="CLINIC_DICOM_TLS_CA"):
+        echo(US, Remote("CLINIC", "127.0.0.1", 104, uses_tls=True))
+
+
 @only_sqlite
 def test_calls_and_objects_go_encrypted_where_a_peer_wants_it(ctx, admin, tmp_path):
-    subprocess.run(
-        [*CERTIFICATE, "-keyout", "own.key", "-out", "own.pem", "-subj", "/CN=clinic"],
-        check=True,
-        cwd=tmp_path,
-        capture_output=True,
-    )
+    certificate(tmp_path)
     values = {name: getattr(ctx.settings, name) for name in type(ctx.settings).names()}
     tls = {"dicom_tls_cert": "own.pem", "dicom_tls_key": "own.key", "dicom_tls_ca": "own.pem"}
     files = {name: str(tmp_path / file) for name, file in tls.items()}
