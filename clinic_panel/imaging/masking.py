@@ -201,7 +201,7 @@ def masking_of_state(found: Elements) -> Masking:
     slopes = found.numbers(_SLOPE)
     return Masking(
         items=read,
-        mode=ViewingMode.SUBTRACTED if is_seen else ViewingMode.NATIVE,
+        mode=_mode(found) or (ViewingMode.SUBTRACTED if is_seen else ViewingMode.NATIVE),
         modes=tuple(_modes(found)),
         tables=(((), own),) if own else tuple(_tables(_state_tables(found, items))),
         ids=(None,) * len(items),

@@ -334,6 +334,10 @@ def test_a_state_says_what_is_subtracted_in_place_of_the_image():
     np.testing.assert_array_equal(
         values(picture, 3, "1", state=state.masking), halves[3] - halves[0]
     )
+    ds.RecommendedViewingMode = "NAT"
+    native = read_presentation(papers.written(ds)).masking
+    np.testing.assert_array_equal(values(picture, 3, state=native), RUN[3])
+    assert native.items
 
 
 def test_a_state_of_x_rays_moves_masks_frame_by_frame_for_each_image():
