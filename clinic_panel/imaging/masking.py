@@ -92,7 +92,7 @@ class MaskItem:
         averaged = min(self.averaged, _MOST_AVERAGED)
         # Without a range, it ends where there are not enough frames to average any more.
         ends = not self.ranges and number > count - averaged + 1
-        if not masks or ends:
+        if not masks or ends or not 0 <= frame < count:
             return None
         contrast = tuple(range(frame, min(frame + averaged, count)))
         moved = (shift for at, shift in self.shifts if not at or _holds(at, number))

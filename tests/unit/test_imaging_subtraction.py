@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import XAXRFGrayscaleSoftcopyPresentationStateStorage, generate_uid
 
+from clinic_panel.errors import NotDisplayable
 from clinic_panel.imaging import thumbnail
 from clinic_panel.imaging.difference import difference, fixed, log_table, shifted
 from clinic_panel.imaging.figures import Quantity, read_shape
@@ -403,6 +404,13 @@ def test_a_shift_beyond_reason_moves_nothing_and_a_huge_average_is_bounded():
     assert found is not None
     assert len(found.masks) == 64
     assert found.contrast == (3, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize("mask", ["", "own", "2", "none"])
+def test_a_frame_that_is_not_there_is_refused_whatever_is_wished(mask):
+    wide = item("AVG_SUB", MaskFrameNumbers=[1], ApplicableFrameRange=[1, 99])
+    with pytest.raises(NotDisplayable, match="no such frame"):
+        seen(angiogram(wide), 8, mask)
 
 
 def test_numbers_are_written_as_people_write_them():
