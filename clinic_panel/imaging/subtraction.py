@@ -33,6 +33,8 @@ AS_STORED: Final = "none"
 OWN_MASK: Final = "own"
 WISH: Final = re.compile(r"|none|own|[1-9]\d{0,4}")
 OF_X_RAYS: Final = frozenset({"XA", "RF"})
+_MOST_PX: Final = 2**24  # of a frame; larger ones are no recordings
+_MOST_AVERAGED_PX: Final = 2**26  # of all frames of one mean
 _SAMPLE: Final = 50_000  # values of a frame that a window is found by
 _LEAST_WINDOW: Final = 4.0
 
@@ -53,6 +55,8 @@ def mask_wished(given: object) -> str | None:
 def can_be_subtracted(picture: Picture) -> bool:
     """Whether a mask can be taken from the frames of an image: a grey recording by X-rays."""
     is_recording = picture.frames > 1 and picture.samples == 1 and picture.palette is None
+    if picture.rows * picture.columns > _MOST_PX:
+        return False
     return is_recording and (picture.modality in OF_X_RAYS or bool(picture.masking.items))
 
 
@@ -70,6 +74,9 @@ def subtraction_of(picture: Picture, frame: int, wish: Wish) -> Subtraction | No
     if wish.mask == AS_SAID and not masking.is_seen_subtracted(frame):
         return None
     found = masking.of(frame, picture.frames)
+    if found is not None:  # as many as there is memory for
+        most = max(1, _MOST_AVERAGED_PX // (picture.rows * picture.columns))
+        found = replace(found, masks=found.masks[:most], contrast=found.contrast[:most])
     if found is None and wish.mask == OWN_MASK and not masking.items:
         return Subtraction((frame,), (0,))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from clinic_panel.imaging.subtraction import (
     AS_STORED,
     OWN_MASK,
     Wish,
+    can_be_subtracted,
     mask_wished,
     numbers,
     read_as_seen,
@@ -404,6 +406,11 @@ def test_a_shift_beyond_reason_moves_nothing_and_a_huge_average_is_bounded():
     assert found is not None
     assert len(found.masks) == 64
     assert found.contrast == (3, 4, 5, 6, 7)
+    large = replace(angiogram(many), rows=4096, columns=4096)
+    found = subtraction_of(large, 3, Wish())
+    assert found is not None
+    assert (found.contrast, len(found.masks)) == ((3, 4, 5, 6), 4)
+    assert not can_be_subtracted(replace(large, columns=4097))
 
 
 @pytest.mark.parametrize("mask", ["", "own", "2", "none"])
