@@ -12,7 +12,7 @@ from functools import cache
 from typing import Final
 
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
-from pydicom.datadict import dictionary_has_tag, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.tag import BaseTag, Tag
 
 EDITION: Final = "2026c"
@@ -103,6 +103,12 @@ _NUMBERS: Final = frozenset(
     {"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"}
 )
 _TEXT: Final = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
+_KINDS: Final = {
+    **dict.fromkeys(_NUMBERS, "number"),
+    **dict.fromkeys(_TEXT, "text"),
+    **dict.fromkeys(TEMPORAL, "moment"),
+    **dict.fromkeys(("OB", "OD", "OF", "OL", "OV", "OW", "UN"), "bytes"),
+}
 # Registries whose codes and their meanings are the same everywhere (PS3.16 8).
 SCHEMES: Final = frozenset(
     {
@@ -116,7 +122,8 @@ def act_on(tag: BaseTag, vr: str) -> Act:
     """Return what becomes of an element of this tag and VR, at any depth.
 
     Private attributes, curves, overlays, group lengths, retired and unknown attributes that are no
-    numbers, and values of unknown VR go.
+    numbers, and values of unknown VR go; so does what the table does not name and whose VR is not
+    of the standard's kind: a number's place may hold a name, and a name's place a number.
     """
     group = tag.group
     if tag.is_private or tag.element == 0 or group < 8 or group >> 8 in (0x50, 0x60):
@@ -126,6 +133,8 @@ def act_on(tag: BaseTag, vr: str) -> Act:
     said = _table().get(int(tag))
     if said is not None:
         return _said_of(tag, vr, *said)
+    if not _is_of_its_kind(tag, vr):
+        return Act.REMOVE
     if vr == "SQ":
         return Act.DESCEND
     if vr == "UI":
@@ -139,10 +148,18 @@ def act_on(tag: BaseTag, vr: str) -> Act:
     return Act.KEEP if int(tag) in _tags(_BINARY) else Act.REMOVE
 
 
+def _is_of_its_kind(tag: BaseTag, vr: str) -> bool:
+    """Whether a VR is one that the standard has for an attribute, or much like it."""
+    written, standard = (
+        {_KINDS.get(one, one) for one in text.split(" or ")} for text in (vr, dictionary_VR(tag))
+    )
+    return not written.isdisjoint(standard)
+
+
 def _said_of(tag: BaseTag, vr: str, column: str, act: Act) -> Act:
     if vr == "UN":
         return Act.REMOVE
-    if vr in TEMPORAL and int(tag) not in _tags(_NO_EVENTS):
+    if vr in TEMPORAL and _is_of_its_kind(tag, vr) and int(tag) not in _tags(_NO_EVENTS):
         return Act.SHIFT
     if vr == "SQ" and act is Act.DUMMY:
         return Act.REMOVE if column in _MAY_GO else Act.EMPTY

@@ -26,8 +26,10 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
+    UID_dictionary,
 )
 
+from clinic_panel import validation
 from clinic_panel.documents.confidentiality import SCHEMES, Act, act_on, basic_act
 from clinic_panel.documents.identity import Identity, every_element, identity_of, texts
 from clinic_panel.documents.moments import shifted
@@ -38,10 +40,9 @@ from clinic_panel.documents.terms import (
     Terms,
     state,
 )
-from clinic_panel.errors import NotUnderstood
+from clinic_panel.errors import Invalid, NotUnderstood
 
 DUMMY_TEXT: Final = "ANONYMIZED"
-STANDARD_UIDS: Final = "1.2.840.10008."
 # What pydicom raises on values that are not what their VR says.
 UNREADABLE: Final = (
     ArithmeticError,
@@ -58,10 +59,9 @@ UNREADABLE: Final = (
 )
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{0,16}")
 _LONG_NUMBER: Final = re.compile(r"\d{5}")
-# Pixels, which whoever cleaned them looked through; and terms that make an object what it is.
-_UNTOUCHED: Final = frozenset(
-    Tag(keyword) for keyword in (*PIXELS, "Modality", "PhotometricInterpretation")
-)
+_UNTOUCHED: Final = frozenset(map(Tag, PIXELS))  # whoever cleaned them looked through them
+# Terms that make an object what it is, though a person may be called so: they need only be terms.
+_TERMS: Final = frozenset({Tag("Modality"), Tag("PhotometricInterpretation")})
 _DUMMIES: Final[dict[str, Any]] = {
     **dict.fromkeys(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "CS"), DUMMY_TEXT),
     **dict.fromkeys(("DS", "IS"), "0"),
@@ -123,6 +123,8 @@ def deidentify(ds: Dataset, terms: Terms, *, pixels_clean: bool = False) -> Data
 def _deidentified(ds: Dataset, terms: Terms, *, pixels_clean: bool) -> Dataset:
     syntax = _syntax_of(ds)
     sop_class = str(ds.SOPClassUID)
+    if not (_is_uid(sop_class) and _is_uid(syntax)):
+        raise NotUnderstood("The object does not say what it is.")
     _read_all(ds)
     work = _Work(
         terms,
@@ -237,7 +239,7 @@ def _dummy(ds: Dataset, element: DataElement, work: _Work) -> None:
 def _new_uid(ds: Dataset, element: DataElement, work: _Work) -> None:
     del ds
     new = [
-        one if one.startswith(STANDARD_UIDS) or not one else work.terms.new_uid(one)
+        one if one in UID_dictionary or not one else work.terms.new_uid(one)
         for one in (text.strip(" \0") for text in texts(element.value))
     ]
     element.value = new if len(new) > 1 else "".join(new)
@@ -268,13 +270,18 @@ def _keep(ds: Dataset, element: DataElement, work: _Work) -> None:
     vr, value = element.VR, element.value
     if element.is_empty or element.tag in _UNTOUCHED:
         return
-    if vr == "CS":
+    if element.tag in _TERMS:
+        if not all(_CODE.fullmatch(text) for text in texts(value)):
+            element.value = DUMMY_TEXT
+    elif vr == "CS":
         kept = [text for text in texts(value) if _is_code(text, work.identity)]
         if len(kept) < element.VM:
             element.value = kept or DUMMY_TEXT
-    elif vr in _COUNTING or vr == "UI":
-        named = work.identity.is_in if vr == "UI" else work.identity.is_number
-        if any(named(text) for text in texts(value)):
+    elif vr == "UI":
+        if any(work.identity.is_in(text) or not _is_uid(text) for text in texts(value)):
+            del ds[element.tag]
+    elif vr in _COUNTING:
+        if any(work.identity.is_number(text) for text in texts(value)):
             del ds[element.tag]
     elif isinstance(value, bytes):
         if work.identity.is_in_bytes(value):
@@ -288,6 +295,14 @@ def _is_code(text: str, identity: Identity) -> bool:
     return bool(
         _CODE.fullmatch(text) and not _LONG_NUMBER.search(text) and not identity.is_in(text)
     )
+
+
+def _is_uid(text: str) -> bool:
+    """Whether a text is a UID; of what an object is, the standard's or anybody's."""
+    try:
+        return bool(validation.uid(text))
+    except Invalid:
+        return False
 
 
 def _stay(ds: Dataset, element: DataElement, work: _Work) -> None:

@@ -15,12 +15,15 @@ from typing import Final, override
 
 from pydicom.datadict import dictionary_keyword, dictionary_VR, tag_for_keyword
 
-from clinic_panel.imaging.legible import uid_name
+from clinic_panel import validation
+from clinic_panel.errors import Invalid
+from clinic_panel.imaging.legible import uid_name, uid_names
 from clinic_panel.imaging.listing import HeaderRow, Listing
 from clinic_panel.imaging.structured import Words
 
 WITHHELD: Final = "(withheld)"
-_NUMERIC: Final = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US", "SV", "UV"})
+_WHOLE: Final = frozenset({"IS", "SL", "SS", "UL", "US", "SV", "UV"})
+_NUMERIC: Final = _WHOLE | {"DS", "FD", "FL"}
 _EQUIPMENT: Final = frozenset({"ConvolutionKernel", "Manufacturer", "ManufacturerModelName"})
 _EXAMINATION: Final = frozenset(
     f"{of}{what}"
@@ -36,6 +39,13 @@ _OF_A_PERSON: Final = frozenset(
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{0,16}")  # a Code String (PS3.5 6.2)
 _NUMBER: Final = re.compile(r"[-+0-9.eE]{1,16}")
 _MOMENT: Final = re.compile(r"[0-9.:+-]{1,26}")
+# Units as `realworld.rescale_unit` and `traits` write them; those of UCUM stand in a list.
+_UNITS: Final = frozenset(
+    {
+        *("HU", "HU_MOD", "mOD", "mg/ml", "%", "Z_EFF", "ED", "EDW", "Gy", "Bq/ml", "g/ml"),
+        *("counts", "mm²/s", "µm²/s"),
+    }
+)
 # What a document is there to say: of this it is said that there is something.
 _SAID: Final = frozenset(
     {0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A124, 0x0040A160, 0x00700006}
@@ -54,11 +64,39 @@ def code(text: str) -> str:
 
 def is_told(keyword: str) -> bool:
     """Whether the values of an attribute are handed out, as far as they look like its VR."""
-    tag = tag_for_keyword(keyword)
-    if tag is None or keyword in _OF_A_PERSON:
+    vr = _vr_of(keyword)
+    if not vr or keyword in _OF_A_PERSON:
         return False
-    vr = dictionary_VR(tag)
     return vr in _NUMERIC or vr in ("CS", "UI") or keyword in _EQUIPMENT | _EXAMINATION
+
+
+def _vr_of(keyword: str) -> str:
+    """The VR by the standard, whatever an object says; nothing for what is no keyword."""
+    tag = tag_for_keyword(keyword)
+    return "" if tag is None else dictionary_VR(tag)
+
+
+def is_number(keyword: str) -> bool:
+    """Whether the standard's values of an attribute are numbers."""
+    return _vr_of(keyword) in _NUMERIC
+
+
+def is_whole(keyword: str) -> bool:
+    """Whether they are whole numbers."""
+    return _vr_of(keyword) in _WHOLE
+
+
+def class_uid(text: str) -> str:
+    """Return the UID of a kind of thing, whoever gave it; nothing if it is none."""
+    try:
+        return validation.uid(text)
+    except Invalid:
+        return ""
+
+
+def unit(text: str) -> str:
+    """Return a unit that everybody knows; in its place a device may have written a name."""
+    return text if not text or text in _UNITS or listed_meaning(text, "UCUM") else ""
 
 
 def told(keyword: str, value: str, new_uid: NewUid = lambda _: "") -> str:
@@ -75,7 +113,7 @@ def told(keyword: str, value: str, new_uid: NewUid = lambda _: "") -> str:
     """
     if not is_told(keyword):
         return ""
-    vr = dictionary_VR(tag_for_keyword(keyword) or 0)
+    vr = _vr_of(keyword)
     parts = value.split("\\")
     if vr == "UI":
         return "\\".join(one if is_public_uid(one) else new_uid(one) for one in parts if one)
@@ -94,12 +132,14 @@ def discreet_listing(listing: Listing, new_uid: NewUid) -> Listing:
     """Return a header with the values that are told; the others' elements are listed without."""
     return replace(
         listing,
-        sop_class=listing.sop_class if not listing.sop_class[:1].isdigit() else "",
-        transfer_syntax=listing.transfer_syntax
-        if not listing.transfer_syntax[:1].isdigit()
-        else "",
+        sop_class=_named(listing.sop_class),
+        transfer_syntax=_named(listing.transfer_syntax),
         rows=tuple(_discreet_row(row, new_uid) for row in listing.rows),
     )
+
+
+def _named(text: str) -> str:
+    return text if text in uid_names() else ""
 
 
 def _discreet_row(row: HeaderRow, new_uid: NewUid) -> HeaderRow:

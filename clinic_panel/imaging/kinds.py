@@ -53,8 +53,8 @@ def kind_of(sop_class_uid: str) -> Kind:
 
 def name_of(sop_class_uid: str) -> str:
     """Return what objects of a class are, in the words of the standard."""
-    name = uid_name(sop_class_uid).removesuffix(" Storage")
-    return name if name != sop_class_uid else "Object of an unknown kind"
+    name = uid_name(sop_class_uid)
+    return "Object of an unknown kind" if name == sop_class_uid else name.removesuffix(" Storage")
 
 
 def taken(modalities_in_study: str) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 import struct
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from pydicom.config import IGNORE
 from pydicom.datadict import get_entry, private_dictionary_description, private_dictionary_VR
-from pydicom.uid import UID
+from pydicom.uid import UID, UID_dictionary
 
 from clinic_panel.imaging.elements import PIXEL_DATA, Element, Elements
 from clinic_panel.imaging.header import TURNING, decode
@@ -56,6 +57,12 @@ def uid_name(uid: str) -> str:
         return uid
     name = UID(uid, validation_mode=IGNORE).name  # a warning would quote the object
     return _YOUNGER.get(uid, str(name))
+
+
+@cache
+def uid_names() -> frozenset[str]:
+    """Return what the UIDs of the standard are called."""
+    return frozenset(_YOUNGER.values()) | {entry[0] for entry in UID_dictionary.values()}
 
 
 def meaning_of(found: Elements, tag: int, element: Element) -> Meaning:

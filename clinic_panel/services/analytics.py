@@ -14,6 +14,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from clinic_panel.context import Context
 from clinic_panel.errors import Invalid
+from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.kinds import taken
 from clinic_panel.models.appointment import Appointment, AppointmentStatus, Room
 from clinic_panel.models.imaging import Study
@@ -209,7 +210,7 @@ def utilisation(ctx: Context, days: Days) -> pd.DataFrame:
 
 def main_modality(modalities_in_study: str) -> str:
     """Return what a study is counted as: its first modality that makes images."""
-    return next(iter(taken(modalities_in_study)), "?")
+    return next(filter(None, map(code, taken(modalities_in_study))), "?")
 
 
 def _minutes(begin: datetime, end: datetime | None) -> float | None:

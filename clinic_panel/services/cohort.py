@@ -11,6 +11,7 @@ the clinic for seconds; the audit entry is a short transaction of its own before
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from clinic_panel.context import Context
-from clinic_panel.imaging.discreet import code
+from clinic_panel.imaging.discreet import class_uid, code, unit
 from clinic_panel.imaging.volume import LazyVolume, Volume, open_volume
 from clinic_panel.models.appointment import Appointment
 from clinic_panel.models.audit_log import Action
@@ -182,8 +183,8 @@ def instances(ctx: Context, series_uid: str) -> pd.DataFrame:
             {
                 "instance_uid": pseudonym.uid(ctx, row.sop_instance_uid),
                 "series_uid": pseudonym.uid(ctx, found.series_instance_uid),
-                "sop_class_uid": row.sop_class_uid,
-                "transfer_syntax_uid": row.transfer_syntax_uid,
+                "sop_class_uid": class_uid(row.sop_class_uid),
+                "transfer_syntax_uid": class_uid(row.transfer_syntax_uid),
                 "instance_number": row.instance_number,
                 "rows": row.rows,
                 "columns": row.columns,
@@ -267,7 +268,8 @@ def lazy_volume(ctx: Context, series_uid: str) -> LazyVolume:
             list="cohort volume",
             instances=len(paths),
         )
-    return open_volume(paths)
+    found_volume = open_volume(paths)
+    return replace(found_volume, unit=unit(found_volume.unit))
 
 
 def _study(ctx: Context, row: Study) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
 from clinic_panel.context import Context
+from clinic_panel.documents.deidentify import UNREADABLE
 from clinic_panel.errors import Invalid
-from clinic_panel.imaging.discreet import code, is_told
+from clinic_panel.imaging.discreet import class_uid, is_number, is_told, is_whole, told
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, pseudonym
@@ -85,29 +87,45 @@ def _check(keyword: str) -> None:
 
 
 def _values(ctx: Context, path: Path, keywords: Sequence[str]) -> dict[str, Any]:
-    try:
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
-    except (InvalidDicomError, OSError, ValueError):
-        return {}  # kept as received, but nothing pydicom can read
-    return {keyword: _value(ctx, ds, keyword) for keyword in keywords}
+    """Read what is told of one file; what cannot be read, or does not fit, is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # their text quotes values
+        try:
+            ds = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        except (InvalidDicomError, OSError, *UNREADABLE):
+            return {}  # kept as received, but nothing pydicom can read
+        return {keyword: _value(ctx, ds, keyword) for keyword in keywords}
 
 
 def _value(ctx: Context, ds: Dataset, keyword: str) -> Any:
-    value = ds.get(keyword)
-    if value is None or value == "":
+    """Return a plain Python value, or a tuple of them; None for each that is not of its kind."""
+    try:
+        value = ds.get(keyword)
+    except UNREADABLE:
         return None
-    element = ds[keyword]
-    values = list(value) if isinstance(value, MultiValue | list) else [value]
-    kept = [_plain(ctx, keyword, element.VR, each) for each in values]
+    listed = list(value) if isinstance(value, MultiValue | list) else [value]
+    kept = [_plain(ctx, keyword, one) for one in listed]
+    if all(one is None for one in kept):
+        return None
     return kept[0] if len(kept) == 1 else tuple(kept)
 
 
-def _plain(ctx: Context, keyword: str, vr: str, value: Any) -> Any:
-    """Return a plain Python value; what does not look like its VR is dropped."""
-    if vr in ("IS", "SL", "SS", "UL", "US", "SV", "UV"):
-        return int(value)
-    if vr in ("DS", "FD", "FL"):
-        return float(value)
-    if vr == "UI":
-        return str(value) if keyword in _CLASS_UIDS else pseudonym.uid(ctx, str(value))
-    return code(str(value)) if vr == "CS" else str(value)
+def _plain(ctx: Context, keyword: str, value: Any) -> int | float | str | None:
+    """Return one value by the VR of the standard: a file may name another and write at will."""
+    if is_number(keyword):
+        return _number(value, whole=is_whole(keyword))
+    if not isinstance(value, str):
+        return None
+    if keyword in _CLASS_UIDS:
+        return class_uid(value) or None
+    return told(keyword, value, lambda uid: pseudonym.uid(ctx, uid)) or None
+
+
+def _number(value: Any, *, whole: bool) -> int | float | None:
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    if not whole or not number.is_integer():
+        return number
+    return int(value) if isinstance(value, int) else int(number)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from clinic_panel.context import Context, system
 from clinic_panel.errors import NotFound
-from clinic_panel.imaging.discreet import code
+from clinic_panel.imaging.discreet import code, unit
 from clinic_panel.imaging.frame import Frame
 from clinic_panel.imaging.subtraction import AS_SAID
+from clinic_panel.imaging.traits import FrameTraits
+from clinic_panel.imaging.window import Window
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, cohort_papers, frames, pseudonym, viewing
@@ -69,12 +71,19 @@ def open_study(ctx: Context, study_uid: str) -> CohortStudy:
 
 
 def _unnamed(frame: Frame) -> Frame:
-    """A frame whose windows are numbered: what they are called is written freely."""
-    windows = tuple(
-        replace(window, label=f"Window {number}")
-        for number, window in enumerate(frame.info.windows, 1)
+    """A frame without the words that a device writes freely."""
+    info = frame.info
+    return replace(frame, info=replace(info, windows=_numbered(info.windows), unit=unit(info.unit)))
+
+
+def _numbered(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    return tuple(
+        replace(window, label=f"Window {number}") for number, window in enumerate(windows, 1)
     )
-    return replace(frame, info=replace(frame.info, windows=windows))
+
+
+def _wordless(traits: FrameTraits) -> FrameTraits:
+    return replace(traits, windows=_numbered(traits.windows), unit=unit(traits.unit))
 
 
 def _nameless(ctx: Context, study: StudyView, patient_key: str) -> StudyView:
@@ -103,6 +112,7 @@ def _plain(ctx: Context, series: SeriesView) -> SeriesView:
         modality=code(series.modality),
         description="",
         body_part=code(series.body_part),
+        frames=tuple(replace(one, traits=_wordless(one.traits)) for one in series.frames),
         has_thumbnail=False,  # a picture of it has an address only where there is a web server
         frame_of_reference_uid=pseudonym.uid(ctx, uid) if uid else "",
     )

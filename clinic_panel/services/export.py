@@ -16,6 +16,7 @@ from clinic_panel.documents.identity import identity_of
 from clinic_panel.documents.terms import Terms
 from clinic_panel.errors import Invalid, NotFound
 from clinic_panel.imaging.cleaning import Area
+from clinic_panel.imaging.discreet import code
 from clinic_panel.imaging.measure import Shape
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.handout import HandoutKind
@@ -230,7 +231,8 @@ def _sources(
 
 def _words(series: Series) -> str:
     number = "" if series.series_number is None else f" {series.series_number}"
-    return f"Series{number} ({series.modality})" if series.modality else f"Series{number}"
+    modality = code(series.modality)
+    return f"Series{number} ({modality})" if modality else f"Series{number}"
 
 
 def _terms(ctx: Context, study: Study, case: str) -> Terms:

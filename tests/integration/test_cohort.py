@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.config import IGNORE
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import select
 
@@ -33,6 +37,7 @@ from clinic_panel.services import (
     cohort_frames,
     cohort_headers,
     cohort_view,
+    export,
     pseudonym,
 )
 from clinic_panel.services.dicom import Received, index_batch
@@ -335,6 +340,83 @@ def test_headers_come_one_row_an_instance_in_order(analyst, planted):
     assert found["KVP"].tolist() == [120.0] * 4
     assert found["PixelSpacing"].iloc[0] == (6.0, 6.0)
     assert found["Rows"].unique().tolist() == [64]
+
+
+def plainly(ctx: Context, analyst: Context, **elements: tuple[str, object]) -> dict[str, object]:
+    """What is told of an instance whose elements are written with these VRs and values."""
+    [ds] = phantom.ct_phantom(identity(), slices=1, rows=64, noise_hu=0)
+    for keyword, (vr, value) in elements.items():
+        ds[keyword] = DataElement(keyword, vr if vr == "SQ" else "LT", value)  # LT takes any text
+    out = BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    part10 = out.getvalue()
+    for keyword, (vr, _) in elements.items():
+        tag = Tag(keyword)
+        start = struct.pack("<HH", tag.group, tag.element)
+        part10 = part10.replace(start + b"LT", start + vr.encode())
+    index_batch(ctx, [Received(read_header(part10), ctx.store.put(part10), "SIM")])
+    [row] = cohort_headers.headers(analyst, ds.StudyInstanceUID, list(elements)).to_dict("records")
+    return {keyword: row[keyword] for keyword in elements}
+
+
+def test_a_header_that_lies_about_its_vr_tells_no_words(ctx, analyst):
+    person = Dataset()
+    person.PatientName = SECRETS["patient_name"]
+    found = plainly(
+        ctx,
+        analyst,
+        Exposure=("LO", "Smith John born 1970"),
+        KVP=("ST", "Smith John"),
+        BodyPartExamined=("LO", "Smith, John"),
+        StudyDate=("LO", "Smith John"),
+        SeriesTime=("ST", "Smith"),
+        Manufacturer=("SQ", Sequence([person])),
+        FrameOfReferenceUID=("UI", "1.2.840.10008.Smith"),
+        Rows=("LO", "64"),
+    )
+    assert found.pop("Rows") == 64  # whatever it is called, it is a number
+    assert str(found.pop("FrameOfReferenceUID")).startswith("2.25.")
+    assert set(found.values()) == {None}
+
+
+def test_one_bad_header_spoils_no_other(ctx, analyst):
+    found = plainly(
+        ctx,
+        analyst,
+        Exposure=("IS", "2.5"),
+        ExposureTime=("IS", "12.0"),
+        XRayTubeCurrent=("IS", "abc"),
+        KVP=("DS", "120"),
+        PixelSpacing=("DS", "0.5\\abc"),
+        ImageType=("CS", "DERIVED\\Smith\\AXIAL"),
+    )
+    assert found == {
+        "Exposure": 2.5,
+        "ExposureTime": 12,
+        "XRayTubeCurrent": None,
+        "KVP": 120.0,
+        "PixelSpacing": (0.5, None),
+        "ImageType": ("DERIVED", None, "AXIAL"),
+    }
+
+
+def test_no_words_of_a_device_come_with_its_pictures(ctx, analyst):
+    slices = list(phantom.ct_phantom(identity(), slices=2, rows=64, noise_hu=0))
+    for ds in slices:
+        ds.RescaleType, ds.WindowCenterWidthExplanation = "Plantedname", ["Plantedname", "B"]
+        ds["Modality"] = DataElement("Modality", "CS", "MR Smith", validation_mode=IGNORE)
+    keep(ctx, *slices)
+    study_uid = slices[0].StudyInstanceUID
+    opened = cohort_view.open_study(analyst, study_uid)
+    [series] = opened.view.series
+    info = opened.frame(series.frames[0].instance_id, 0).info
+
+    assert "Planted" not in repr((opened, info))
+    assert (info.unit, cohort.volume(analyst, slices[0].SeriesInstanceUID).unit) == ("", "")
+    hours = analytics.studies_by_hour(analyst, analytics.Days(analyst.today(), analyst.today()))
+    assert hours["modality"].tolist() == ["?"]
+    asked = export.order_of(analyst, [study_uid], export.Wanted(deidentified=True))
+    assert not any("Smith" in source.series for source in asked.sources)
 
 
 @pytest.mark.parametrize(

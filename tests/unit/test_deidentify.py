@@ -8,9 +8,12 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import IGNORE
 from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from clinic_panel.documents.confidentiality import _table
 from clinic_panel.documents.deidentify import deidentify
@@ -51,6 +54,43 @@ def test_what_makes_it_an_image_stays():
     assert ds.PatientIdentityRemoved == "YES"
     assert ds.LongitudinalTemporalInformationModified == "MODIFIED"
     assert "BurnedInAnnotation" not in ds  # nobody looked
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("KVP", "CS", "STRANGER"),
+        ("Exposure", "UI", "1.2.840.10008.STRANGER"),
+        ("SeriesNumber", "UT", "Stranger"),
+        ("BodyPartExamined", "LO", "Stranger"),
+        ("Modality", "LO", "Stranger"),
+        ("Modality", "CS", "Stranger"),
+        ("ProtocolName", "IS", "5550199"),
+        ("PatientComments", "DA", "19310517"),
+        ("FilterType", "CS", "STRANGER"),
+        ("FrameOfReferenceUID", "UI", "1.2.840.10008.Stranger"),
+        ("CodingSchemeUID", "UI", "Stranger"),
+        ("WaveformData", "LO", "Stranger"),
+    ],
+)
+def test_no_words_stay_where_the_standard_has_none(keyword, vr, value):
+    ds, tag = dcmread(CT), Tag(keyword)
+    ds.pop(tag, None)
+    ds.add(DataElement(tag, vr, value, validation_mode=IGNORE))
+    kept = str(deidentify(ds, TERMS).get(keyword, ""))
+    assert kept in ("", "0", "ANONYMIZED") or kept.startswith("2.25.")
+
+
+@pytest.mark.parametrize("of_meta", [True, False])
+def test_what_does_not_say_what_it_is_stays(of_meta):
+    ds = dcmread(CT)
+    stranger = UID("1.2.840.10008.5.1.4.1.1.Stranger", validation_mode=IGNORE)
+    if of_meta:
+        ds.file_meta.TransferSyntaxUID = stranger
+    else:
+        ds["SOPClassUID"] = DataElement("SOPClassUID", "UI", stranger, validation_mode=IGNORE)
+    with pytest.raises(NotUnderstood):
+        deidentify(ds, TERMS)
 
 
 @given(st.data())

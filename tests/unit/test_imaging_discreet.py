@@ -17,11 +17,14 @@ from clinic_panel.imaging import presentation, structured, waveform
 from clinic_panel.imaging.discreet import (
     WITHHELD,
     Discreet,
+    class_uid,
     discreet_listing,
     is_told,
     listed_meaning,
     told,
+    unit,
 )
+from clinic_panel.imaging.kinds import name_of
 from clinic_panel.imaging.listing import listing_of
 from clinic_panel.imaging.presentation import Shown, read_presentation
 from clinic_panel.imaging.structured import read_document
@@ -89,6 +92,14 @@ def test_what_does_not_look_like_its_kind_is_kept_back(keyword, value):
     assert told(keyword, value) == ""
 
 
+def test_a_unit_and_a_kind_are_told_if_everybody_knows_them():
+    assert [unit(text) for text in ("", "HU", "mm²/s", "kPa", "Planted^Maria")] == [
+        *("", "HU", "mm²/s", "kPa", ""),
+    ]
+    assert class_uid("1.3.12.2.1107.5.9.1") == "1.3.12.2.1107.5.9.1"
+    assert class_uid("1.2.840.10008.Planted") == ""
+
+
 @given(st.text())
 def test_no_text_passes_as_a_number_or_a_code(text):
     for keyword in ("KVP", "Modality", "StudyTime"):
@@ -105,6 +116,16 @@ def test_a_liar_about_its_vr_gains_nothing():
     written = papers.written(ds).replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00CS")
     found = discreet_listing(listing_of(written), new_uid)
     assert (row_of(found, "PatientName").vr, row_of(found, "PatientName").value) == ("CS", "")
+
+
+@pytest.mark.parametrize("uid", ["Planted^Name", "1.2.840.10008.Planted Storage"])
+def test_what_is_no_kind_of_object_is_not_called_by_its_words(uid):
+    ds = dcmread(get_testdata_file("CT_small.dcm"))
+    assert discreet_listing(listing_of(papers.written(ds)), new_uid).sop_class == "CT Image Storage"
+    written = papers.written(ds).replace(ds.SOPClassUID.encode(), f"{uid:\0<25}".encode()[:25])
+    found = discreet_listing(listing_of(written), new_uid)
+    assert "Planted" not in json.dumps(found.as_dict())
+    assert "Planted" not in name_of(uid)
 
 
 def test_a_report_keeps_its_codes_and_numbers_and_says_where_text_was():
