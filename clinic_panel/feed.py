@@ -33,6 +33,7 @@ class ChangeFeed:
         self._callbacks: set[Callback] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._was_deaf = False
         self.ready = threading.Event()  # set once changes from now on are heard
         self._thread = threading.Thread(target=self._run, name="change-feed", daemon=True)
 
@@ -79,8 +80,16 @@ class ChangeFeed:
                 watch()
             except SQLAlchemyError as error:  # also a pool that is empty just after an outage
                 log.warning("the change feed lost the database: %s", type(error).__name__)
+                self._was_deaf = True
                 self._stop.wait(RETRY_S)
-                self._publish(frozenset(Topic))  # whatever happened meanwhile
+                self._publish(frozenset(Topic))  # so that those who look see that it is away
+
+    def _hears(self) -> None:
+        """Say that changes from now on are heard, and after an outage whatever happened before."""
+        self.ready.set()
+        if self._was_deaf:
+            self._was_deaf = False
+            self._publish(frozenset(Topic))
 
     def _watch_sqlite(self) -> None:
         seen: dict[str, int] | None = None
@@ -97,12 +106,13 @@ class ChangeFeed:
                     version = current
                     rows = connection.execute(sql_select(ChangeCounter.topic, ChangeCounter.value))
                     counters = {row.topic: row.value for row in rows}
-                    if seen is not None:
+                    if seen is None:
+                        self._hears()
+                    else:
                         changed = {t for t, value in counters.items() if seen.get(t) != value}
                         if changed:
                             self._publish(_known(changed))
                     seen = counters
-                    self.ready.set()
                     connection.rollback()  # the pragma shows commits of others between transactions
 
     def _watch_postgres(self) -> None:
@@ -114,7 +124,7 @@ class ChangeFeed:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
-            self.ready.set()
+            self._hears()
             while not self._stop.is_set():
                 watched = [connection, self._bell[0]]
                 ready, _, _ = select.select(watched, [], [], POSTGRES_INTERVAL_S)

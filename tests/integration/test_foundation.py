@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from alembic import command
 from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
 from clinic_panel.errors import Conflict, Forbidden
 from clinic_panel.feed import ChangeFeed
@@ -235,6 +235,37 @@ def test_a_change_is_heard_and_a_rolled_back_one_is_not(ctx, settings):
             changes.announce(session, Topic.SCHEDULE)
         assert heard.wait(PATIENCE_S)
         assert topics == [Topic.SCHEDULE]
+    finally:
+        feed.stop()
+        engine.dispose()
+
+
+def test_what_changes_before_the_feed_hears_again_is_told_as_well(ctx, settings, monkeypatch):
+    monkeypatch.setattr("clinic_panel.feed.RETRY_S", 0)
+    engine = build_engine(settings)
+    feed, heard = ChangeFeed(engine), threading.Event()
+    name = f"_watch_{'sqlite' if ctx.dialect == 'sqlite' else 'postgres'}"
+    watch, outages, told = getattr(feed, name), iter([True]), []
+
+    def away_at_first():
+        if next(outages, False):
+            raise OperationalError("", {}, Exception())
+        watch()
+
+    def hear(topics):
+        told.append(topics)
+        if len(told) == 1:  # of the outage; it does not hear yet
+            with ctx.begin() as session:
+                changes.announce(session, Topic.SCHEDULE)
+        else:
+            heard.set()
+
+    monkeypatch.setattr(feed, name, away_at_first)
+    feed.subscribe(hear)
+    feed.start()
+    try:
+        assert heard.wait(PATIENCE_S)
+        assert Topic.SCHEDULE in told[1]
     finally:
         feed.stop()
         engine.dispose()

@@ -380,11 +380,20 @@ def test_a_commitment_that_nobody_took_for_a_day_is_set_aside(clinic, cluster):
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_stopping_gives_back_what_is_not_done(clinic, cluster, monkeypatch):
-    monkeypatch.setattr(pictures, "render", lambda task: time.sleep(60))
+def test_stopping_gives_back_what_is_not_done(clinic, cluster, monkeypatch, tmp_path):
+    over = tmp_path / "over"
+
+    def render(task):
+        while not over.exists():
+            time.sleep(0.05)
+
+    monkeypatch.setattr(pictures, "render", render)
     receive(clinic, 3)
-    with running(clinic, cluster):
-        until(clinic, lambda: JobState.RUNNING in states(clinic))
+    try:
+        with running(clinic, cluster):
+            until(clinic, lambda: JobState.RUNNING in states(clinic))
+    finally:
+        over.touch()  # the processes are shared with other tests
 
     with clinic.read() as session:
         left = session.scalars(select(Job).where(Job.kind == JobKind.THUMBNAIL)).all()
