@@ -39,8 +39,12 @@ from tests import leftovers
 # Processes must speak up by themselves, as on a machine where nobody set this.
 os.environ.pop("PYTHONUNBUFFERED", None)
 # A busy machine is slow, not wrong; what never comes is.
+# The same examples each time: what a run finds, the next one finds, too. `search` looks for others.
 hypothesis_settings.register_profile(
-    "clinic", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "clinic", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+hypothesis_settings.register_profile(
+    "search", hypothesis_settings.get_profile("clinic"), derandomize=False, max_examples=2000
 )
 hypothesis_settings.load_profile("clinic")
 expect.set_options(timeout=60_000)

@@ -15,6 +15,7 @@ from clinic_panel.imaging.encoding import Field, Items, Template
 from listener.answers import FindResponses
 
 TEXT = st.text("abc Äößłπжא山田ﾔﾏ^=", max_size=9).map(lambda text: text.strip(" ="))
+NAME = TEXT.filter(lambda text: text.count("=") < 3)  # pydicom warns of a fourth group
 FIELDS = (
     Field(0x00100010, "PN", lambda row: row[0]),
     Field(0x00080090, "PN"),
@@ -49,7 +50,7 @@ def by_pydicom(row, chosen, *, explicit):
 
 
 @pytest.mark.parametrize("explicit", [True, False])
-@given(name=TEXT, text=TEXT, rows=st.sampled_from(["", "512"]))
+@given(name=NAME, text=TEXT, rows=st.sampled_from(["", "512"]))
 def test_what_pydicom_writes(explicit, name, text, rows):
     template = Template(FIELDS, explicit=explicit, character_sets=["ISO_IR 192"])
     row = (name, text, rows)
