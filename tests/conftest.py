@@ -201,7 +201,7 @@ def _postgres_bin() -> Path:
     return found[-1].parent
 
 
-def _own_ports() -> Iterator[int]:
+def own_ports() -> Iterator[int]:
     """The ports of this process of a shared run, in an order of its own, none twice in a round."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     ports = list(BELOW_EPHEMERAL)[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
@@ -209,7 +209,7 @@ def _own_ports() -> Iterator[int]:
     return cycle(ports)
 
 
-_PORTS = _own_ports()
+_PORTS = own_ports()
 
 
 def _is_free(port: int) -> bool:

@@ -1,14 +1,16 @@
-"""A run that was killed leaves nothing for good, and takes nothing from one that lives."""
+"""What runs and the processes of one leave to each other: nothing for good, and no port twice."""
 
 import getpass
 import mmap
 import os
 import subprocess
 import sys
+from itertools import islice
 
 import psutil
 
 from tests import leftovers
+from tests.conftest import BELOW_EPHEMERAL, own_ports
 
 
 def dead_pid() -> int:
@@ -57,3 +59,13 @@ def test_a_semaphore_goes_when_it_is_old_and_nobody_has_it_open(tmp_path):
         leftovers.sweep(tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sem.mp-held", "sem.mp-young"]
+
+
+def test_no_port_is_given_twice_nor_in_two_processes_of_a_run(monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    given = []
+    for worker in ("gw0", "gw1"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        given += islice(own_ports(), len(BELOW_EPHEMERAL) // 2)
+
+    assert sorted(given) == list(BELOW_EPHEMERAL)
