@@ -23,6 +23,15 @@ _ALIKE = str.maketrans(
 _UNSPACED = re.compile(
     "[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+# Words of many names that say nothing of which person it is.
+_PARTICLES = frozenset({
+    "al", "el", "bin", "bint", "ibn", "ben", "abu", "da", "das", "de", "del", "della", "den", "der",
+    "di", "do", "dos", "du", "la", "le", "ter", "ten", "van", "von", "zu",
+    "dr", "prof", "mr", "mrs", "ms", "mme", "herr", "frau",
+})  # fmt: skip
+_SPELT_OUT = re.compile("([aou])e|aa")  # Mueller for Müller, Aase for Åse
+_LOST = frozenset("?_\ufffd")  # what a device without the character set puts in a letter's place
+_SHORTENED = 4  # letters of a name that was cut off, or called by its beginning
 _TYPED_DATES = (
     re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})"),
     re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"),
@@ -210,3 +219,43 @@ def folded(text: str) -> str:
 def is_unspaced(text: str) -> bool:
     """Whether the text holds a script that writes names without a blank between the parts."""
     return bool(_UNSPACED.search(text))
+
+
+def may_be_same_name(one: str, other: str) -> bool:
+    """Whether two PNs may name one person: they share a word, or cannot be compared.
+
+    Words are compared whatever their component and group: family and given name are swapped, a
+    maiden name stays beside a new one, a device keeps one group of three. Names that have no
+    script in common say nothing, no more than an empty one. Prefix and suffix do not count.
+    """
+    ours, theirs = _name_words(one), _name_words(other)
+    if ours == theirs or not (set(map(_script, ours)) & set(map(_script, theirs))):
+        return True
+    return any(_is_same_word(word, another) for word in ours for another in theirs)
+
+
+def _name_words(patient_name: str) -> frozenset[str]:
+    """Return the words that tell people apart; those with a letter lost are left out."""
+    parts = [part for group in patient_name.split("=") for part in group.split("^")[:3]]
+    words = frozenset(word for part in parts for word in folded(part).split())
+    words = words - _PARTICLES or words
+    return frozenset(
+        _SPELT_OUT.sub(lambda found: found[1] or "a", word)
+        for word in words
+        if not _LOST & set(word)
+    )
+
+
+def _script(word: str) -> str:
+    """Return the script of a word as Unicode names it: LATIN, CYRILLIC, CJK."""
+    letter = next(filter(str.isalpha, word), word[0])
+    return unicodedata.name(letter, "UNNAMED").split()[0]
+
+
+def _is_same_word(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    if is_unspaced(short):  # 山田太郎 is 山田^太郎
+        return short in long
+    if len(short) >= _SHORTENED:
+        return long.startswith(short)
+    return len(short) > 1 and short == long  # an initial is everybody's

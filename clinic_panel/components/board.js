@@ -35,7 +35,7 @@ const KINDS = {
   ],
   mark: (row, column) => {
     const tone = row[`${column.id}_tone`] || column.tones?.[text(row, column)];
-    return h("span", { class: tone ? `mark ${tone}` : "text" }, text(row, column));
+    return h("span", { class: tone ? `mark ${tone} ${column.wrap ? "wrap" : ""}` : "text" }, text(row, column));
   },
   image: (row, column) => row[column.id]
     ? h("img", { class: "pic", src: row[column.id], alt: "", width: 42, height: 42, loading: "lazy", decoding: "async" })

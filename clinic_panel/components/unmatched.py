@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from clinic_panel import validation
@@ -16,9 +16,11 @@ from clinic_panel.services.workflow import AppointmentRow
 COLUMNS: list[dict[str, Any]] = [
     {"id": "patient", "label": "As sent", "sub": "ident", "strong": True},
     {"id": "what", "label": "Study", "wrap": True, "sub": "when"},
+    {"id": "reason", "label": "Why", "kind": "mark", "wrap": True},
     {"id": "actions", "label": "Actions", "kind": "actions", "width": "150px", "shown": 2},
 ]
 HITS = 8
+FAR = timedelta(days=30)
 
 
 def lines(ctx: Context, studies: list[UnmatchedStudy]) -> list[dict[str, Any]]:
@@ -39,6 +41,8 @@ def _line(ctx: Context, study: UnmatchedStudy) -> dict[str, Any]:
         "ident": " · ".join(filter(None, (study.patient_id, born))),
         "what": " ".join(filter(None, (modalities, study.study_description))) or "Study",
         "when": " · ".join(filter(None, (images, study.source_ae_title, f"{came:%Y-%m-%d %H:%M}"))),
+        "reason": study.reason,
+        "reason_tone": "amber",
         "actions": [
             {"id": "link", "label": "Link", "title": "Link to a booking"},
             {"id": "open", "label": "Open", "href": f"/study?id={study.id}"},
@@ -58,6 +62,14 @@ def visit_option(ctx: Context, row: AppointmentRow) -> dict[str, str]:
     }
 
 
+def _likely_day(ctx: Context, study: UnmatchedStudy) -> date:
+    """Return the study's day, unless it came long before or after: then the device's clock errs."""
+    came = study.first_received_at.astimezone(ctx.zone).date()
+    if study.study_date is None or abs(study.study_date - came) > FAR:
+        return came
+    return study.study_date
+
+
 class LinkStudy(Task):
     """Say by hand which booking a study belongs to."""
 
@@ -72,9 +84,9 @@ class LinkStudy(Task):
         self.intro = (
             f"Sent as {name}, ID {study.patient_id or 'not sent'}, born {born}: "
             f"{study.study_description or 'study'}, {study.number_of_instances} images. "
-            "Compare two identifiers before you link."
+            + " ".join(filter(None, (study.reason, "Compare two identifiers before you link.")))
         )
-        self.around: date = study.study_date or study.first_received_at.astimezone(ctx.zone).date()
+        self.around = _likely_day(ctx, study)
         self.hits = self._find(study.patient_id) or self._find("")
 
     def _find(self, text: str) -> list[dict[str, str]]:

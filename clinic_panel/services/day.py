@@ -27,6 +27,8 @@ from clinic_panel.services import announced, patient
 from clinic_panel.services.announced import Tally
 from clinic_panel.services.record import first_thumbnail, latest_number
 
+_WEEK = timedelta(days=7)
+_EDGE = _WEEK + timedelta(days=2)  # of the calendar, where no week around a day fits
 HIDDEN_NAME = "Name hidden"  # for roles that run the clinic but treat nobody
 
 
@@ -114,7 +116,7 @@ def find_bookings(
     Parameters
     ----------
     text
-        As for ``patient.find``; empty: all visits within a week.
+        As for ``patient.find``, whatever the day; empty: all visits within a week.
     around
         Clinic-local date of the study.
 
@@ -124,20 +126,25 @@ def find_bookings(
         The actor may not see the schedule, or not read patients.
     """
     ctx.require(Permission.SCHEDULE_READ, Permission.PATIENT_READ)
-    span = timedelta(days=90 if text.strip() else 7)
-    begin, end = ctx.day_bounds(around - span)[0], ctx.day_bounds(around + span)[1]
-    conditions = [
-        Appointment.start_at >= begin,
-        Appointment.start_at < end,
-        Appointment.status != AppointmentStatus.CANCELLED,
-    ]
+    around = min(
+        max(around, date.min + _EDGE), date.max - _EDGE
+    )  # a device's clock may say anything
+    begin, end = ctx.day_bounds(around - _WEEK)[0], ctx.day_bounds(around + _WEEK)[1]
+    noon = begin + (end - begin) / 2
+    conditions = [Appointment.status != AppointmentStatus.CANCELLED]
     if text.strip():
         conditions.append(patient.matching(text))
+    else:
+        conditions += [Appointment.start_at >= begin, Appointment.start_at < end]
     if modality:
         conditions.append(Room.modality == modality)
+    query = select(Appointment.id).join(Appointment.patient).join(Appointment.room)
+    query = query.where(*conditions).limit(limit)
+    later = query.where(Appointment.start_at >= noon).order_by(Appointment.start_at)
+    earlier = query.where(Appointment.start_at < noon).order_by(Appointment.start_at.desc())
     with ctx.read() as session:
-        rows = _rows(ctx, session, *conditions)
-    noon = begin + (end - begin) / 2
+        near = [*session.scalars(later), *session.scalars(earlier)]
+        rows = _rows(ctx, session, Appointment.id.in_(near))
     return sorted(rows, key=lambda row: abs(row.start_at - noon))[:limit]
 
 

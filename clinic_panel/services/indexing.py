@@ -182,7 +182,8 @@ class Batch:
         for study in studies.values():
             # A person may have taken an older one from its booking: that stands.
             if study.id in new_studies:
-                matching.match_study(self._session, study)
+                source = self._from(first[study.study_instance_uid])
+                matching.match_study(source, self._session, study)
         self._session.flush()
         new = {item.parent_uids: item for item in reversed(missing)}
         rows = [_series_row(item, studies[uids[0]].id) for uids, item in new.items()]

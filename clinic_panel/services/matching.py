@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from clinic_panel import validation
 from clinic_panel.context import Context
 from clinic_panel.errors import Conflict, NotFound, Unconfirmed
 from clinic_panel.exercise.specimens import STUDY_UID as CHECKED_STUDY_UID
@@ -41,32 +43,87 @@ class UnmatchedStudy:
     first_received_at: datetime
     last_received_at: datetime
     version: int
+    reason: str = ""  # why it was not joined by itself, where its identifiers name a booking
 
 
-def match_study(session: Session, study: Study) -> Appointment | None:
+def match_study(ctx: Context, session: Session, study: Study) -> Appointment | None:
     """Find the booking of a study and join the two; changes nothing when none fits.
 
     The Study Instance UID of the worklist decides; else accession number and patient ID together.
-    A study that names another patient than the booking is never joined by itself: the technologist
-    may have taken the wrong entry from the worklist, and a person has to look.
+    A study that names another patient than the booking is never joined by itself, which the audit
+    tells: the technologist may have taken the wrong entry from the worklist, or the number may be
+    another site's, and a person has to look.
     """
-    query = select(Appointment).options(joinedload(Appointment.patient))
-    found = session.scalar(query.where(Appointment.study_instance_uid == study.study_instance_uid))
-    if found is None and study.accession_number and study.patient_id:
-        found = session.scalar(query.where(Appointment.accession_number == study.accession_number))
-        if found is not None and found.patient.patient_id != study.patient_id:
-            return None
-    if found is None or not is_same_patient(study, found.patient):
+    [found] = _named_bookings(session, [study])
+    if found is None:
+        return None
+    if differs := differences(study, found.patient):
+        audit.record(
+            ctx,
+            session,
+            Action.LINK,
+            study,
+            patient_pk=found.patient_pk,
+            appointment=found.id,
+            refused=True,
+            differs=list(differs),
+        )
+        return None
+    if not _is_trusted(study, found) and not study.patient_id:
         return None
     study.appointment_pk, study.patient_pk = found.id, found.patient_pk
     exam.join(session, study, found)
     return found
 
 
+def _is_trusted(study: Study, booking: Appointment) -> bool:
+    """Whether the study bears the UID of our worklist: the accession number alone is weaker."""
+    return study.study_instance_uid == booking.study_instance_uid
+
+
+def _named_bookings(session: Session, studies: Sequence[Study]) -> list[Appointment | None]:
+    """Return for each study the booking that its UID names, else its accession number."""
+    uids = [study.study_instance_uid for study in studies]
+    numbers = {study.accession_number for study in studies} - {""}
+    query = (
+        select(Appointment)
+        .options(joinedload(Appointment.patient))
+        .where(
+            or_(Appointment.study_instance_uid.in_(uids), Appointment.accession_number.in_(numbers))
+        )
+    )
+    bookings = session.scalars(query).all()
+    by_uid = {booking.study_instance_uid: booking for booking in bookings}
+    by_number = {booking.accession_number: booking for booking in bookings}
+    by_number.pop("", None)
+    return [
+        by_uid.get(study.study_instance_uid) or by_number.get(study.accession_number)
+        for study in studies
+    ]
+
+
 def is_same_patient(sent: Study | PerformedProcedureStep, patient: Patient) -> bool:
     """Whether nothing the modality sent contradicts the booking's patient."""
+    return not differences(sent, patient)
+
+
+def differences(sent: Study | PerformedProcedureStep, patient: Patient) -> tuple[str, ...]:
+    """Say in what the person a modality named is another one than the patient.
+
+    What either side does not know says nothing, as do a sex other than M and F (PS3.3 C.7.1.1:
+    ``O`` is anything) and names without a script in common.
+    """
     issuers = {sent.issuer_of_patient_id, patient.issuer_of_patient_id} - {""}
-    return sent.patient_id in ("", patient.patient_id) and len(issuers) <= 1
+    births = {sent.patient_birth_date, patient.patient_birth_date} - {None}
+    sexes = {sent.patient_sex.upper(), patient.patient_sex.upper()} & {"M", "F"}
+    contradicts = {
+        "patient ID": sent.patient_id not in ("", patient.patient_id),
+        "issuer of the patient ID": len(issuers) > 1,
+        "name": not validation.may_be_same_name(sent.patient_name, patient.patient_name),
+        "birth date": len(births) > 1,
+        "sex": len(sexes) > 1,
+    }
+    return tuple(name for name, is_so in contradicts.items() if is_so)
 
 
 def unmatched_studies(
@@ -94,15 +151,33 @@ def unmatched_studies(
         .limit(limit)
     )
     with ctx.read() if again else ctx.begin() as session:
-        rows = [_unmatched(study) for study in session.scalars(query)]
+        studies = session.scalars(query).all()
+        bookings = _named_bookings(session, studies)
+        rows = [
+            _unmatched(study, _reason(study, booking))
+            for study, booking in zip(studies, bookings, strict=True)
+        ]
         if not again:
             audit.record(ctx, session, Action.SEARCH, list="unmatched studies", found=len(rows))
     return rows
 
 
-def _unmatched(study: Study) -> UnmatchedStudy:
-    names = UnmatchedStudy.__dataclass_fields__
-    return UnmatchedStudy(**{name: getattr(study, name) for name in names})
+def _unmatched(study: Study, reason: str) -> UnmatchedStudy:
+    names = set(UnmatchedStudy.__dataclass_fields__) - {"reason"}
+    return UnmatchedStudy(**{name: getattr(study, name) for name in names}, reason=reason)
+
+
+def _reason(study: Study, booking: Appointment | None) -> str:
+    differs = differences(study, booking.patient) if booking is not None else ()
+    if booking is None or not differs:
+        return ""
+    named = "Study UID" if _is_trusted(study, booking) else "Accession number"
+    who = validation.display_name(booking.patient.patient_name)
+    return f"{named} of a booking for another person ({who}): other {_listed(differs)}."
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def link_study(

@@ -71,7 +71,8 @@ peer     <- [ worker: what peers are owed or asked for      ] <-+
 
 Real-world activity and sequence: a booking appears in the worklist; the modality queries it,
 performs the study and stores the images; the study is matched to its booking by Study Instance UID,
-else by accession number and patient; what matches nothing waits for a person."""
+else by accession number and patient ID; what matches nothing, or names another person by ID, name,
+birth date or sex, waits for somebody to decide."""
 
 
 def _association() -> str:

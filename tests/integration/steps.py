@@ -133,6 +133,7 @@ class Made:
                 StudyInstanceUID=booking.study_instance_uid,
                 SeriesInstanceUID=series_uid,
                 PatientID=who.patient_id,
+                PatientName=who.patient_name,
             )
             for _ in range(count)
         ]

@@ -276,6 +276,7 @@ def test_images_of_a_booking_move_it_on(node, ctx, ct, clock):
     booking = factories.appointment(ctx)
     who = patient_of(ctx, booking)
     ct.StudyInstanceUID, ct.PatientID = booking.study_instance_uid, who.patient_id
+    ct.PatientName = who.patient_name
     with associated(node) as association:
         association.send_c_store(ct)
 
@@ -304,6 +305,7 @@ def test_a_visit_is_read_once_each_of_its_studies_is_quiet_and_the_audit_says_so
     booking = factories.appointment(ctx)
     named = {
         "PatientID": patient_of(ctx, booking).patient_id,
+        "PatientName": patient_of(ctx, booking).patient_name,
         "AccessionNumber": booking.accession_number,
     }
     dicom.index_batch(ctx, [received(ctx, ct, **named)])
@@ -327,6 +329,7 @@ def test_a_study_that_a_person_took_from_its_booking_stays_without(ctx, ct, as_r
     booking = factories.appointment(ctx)
     named = {
         "PatientID": patient_of(ctx, booking).patient_id,
+        "PatientName": patient_of(ctx, booking).patient_name,
         "StudyInstanceUID": booking.study_instance_uid,
     }
     dicom.index_batch(ctx, [received(ctx, ct, **named)])

@@ -1,7 +1,10 @@
 """Which booking a study belongs to, by itself and by hand."""
 
+from datetime import date, timedelta
+
 import pytest
 
+from clinic_panel.components import unmatched
 from clinic_panel.components.tasks import TaskDialog
 from clinic_panel.components.unmatched import LinkStudy
 from clinic_panel.errors import Conflict, Forbidden, NotFound, Unconfirmed
@@ -10,10 +13,12 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.job import Job, JobKind
 from clinic_panel.models.user import Role
-from clinic_panel.services import matching, reading, report
+from clinic_panel.services import matching, reading, report, workflow
 from clinic_panel.services.reading import ReadingState
 from clinic_panel.services.report import Texts
 from tests import factories
+
+BOTH = {"patient_id": "P-1", "accession_number": "A-1"}
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def booking(ctx):
 
 def match(ctx, study):
     with ctx.begin() as session:
-        found = matching.match_study(session, session.get_one(Study, study.id))
+        found = matching.match_study(ctx, session, session.get_one(Study, study.id))
         return None if found is None else found.id
 
 
@@ -41,6 +46,12 @@ def match(ctx, study):
         ({"patient_id": "", "accession_number": "A-1"}, False),
         ({"patient_id": "P-1", "accession_number": ""}, False),
         ({"patient_id": "P-1", "accession_number": "A-9"}, False),
+        ({**BOTH, "patient_birth_date": date(1970, 1, 2), "patient_sex": "F"}, True),
+        ({**BOTH, "patient_sex": "O", "patient_name": ""}, True),
+        ({**BOTH, "patient_birth_date": date(1999, 9, 9)}, False),
+        ({**BOTH, "patient_sex": "M"}, False),
+        ({**BOTH, "patient_name": "Nguyen^Thi"}, False),
+        ({"uid": True, "patient_id": "P-1", "patient_birth_date": date(1999, 9, 9)}, False),
     ],
 )
 def test_identifiers_that_agree_join_and_others_wait_for_a_person(ctx, booking, values, is_match):
@@ -50,8 +61,54 @@ def test_identifiers_that_agree_join_and_others_wait_for_a_person(ctx, booking, 
     study = factories.study(ctx, **values)
 
     assert match(ctx, study) == (booking.id if is_match else None)
-    unmatched = [row.id for row in matching.unmatched_studies(ctx)]
-    assert unmatched == ([] if is_match else [study.id])
+    waiting = [row.id for row in matching.unmatched_studies(ctx)]
+    assert waiting == ([] if is_match else [study.id])
+
+
+def test_a_study_under_the_numbers_of_somebody_else_says_whose_they_are(ctx, booking):
+    study = factories.study(
+        ctx, **BOTH, patient_name="Nguyen^Thi", patient_birth_date=date(1999, 9, 9)
+    )
+    assert match(ctx, study) is None
+    [row] = matching.unmatched_studies(ctx)
+    assert row.reason.startswith("Accession number of a booking for another person (Muster")
+    assert row.reason.endswith(", Maria): other name and birth date.")
+    assert row.reason in unmatched.lines(ctx, [row])[0]["reason"]
+    assert row.reason in LinkStudy(ctx, row).intro
+    with ctx.read() as session:
+        [entry] = session.query(AuditEntry).filter_by(action=Action.LINK).all()
+        assert (entry.subject_id, entry.patient_pk) == (study.id, booking.patient_pk)
+        assert entry.detail == {
+            "appointment": booking.id,
+            "refused": True,
+            "differs": ["name", "birth date"],
+        }
+
+
+@pytest.mark.parametrize(
+    "day", [date.min, date(1970, 1, 1), date(2026, 3, 10), None, date(2031, 1, 1), date.max]
+)
+def test_a_booking_is_found_whatever_the_clock_of_the_device_says(ctx, booking, day):
+    factories.appointment(ctx, start_at=booking.start_at + timedelta(days=400))
+    study = factories.study(ctx, patient_id="?", study_date=day)
+    [row] = matching.unmatched_studies(ctx)
+    form = LinkStudy(ctx, row)
+    assert [hit["value"] for hit in form.hits] == [str(booking.id)], "the one of these days"
+
+    values = {"appointment_id": "", "suggested": ""}
+    fields = form.changed("appointment_id", values, booking.accession_number).fields
+    assert [hit["value"] for hit in fields[1]["options"]] == [str(booking.id)]
+    assert row.id == study.id
+
+
+def test_the_bookings_nearest_to_the_study_come_first(ctx, booking):
+    days = (-900, -3, 2, 500)
+    at = {
+        day: factories.appointment(ctx, start_at=booking.start_at + timedelta(days=day)).id
+        for day in days
+    }
+    found = workflow.find_bookings(ctx, "Maria", around=date(2026, 3, 16), limit=4)
+    assert [row.id for row in found] == [booking.id, at[2], at[-3], at[500]]
 
 
 def test_a_study_is_linked_by_hand_and_taken_back(ctx, booking, as_role):

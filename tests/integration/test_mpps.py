@@ -89,7 +89,7 @@ def visit(ctx, booking):
 def test_a_step_is_kept_with_all_that_was_said_and_drives_its_visit(scanner, ctx):
     booking = factories.appointment(ctx, status=S.ARRIVED)
     uid, made = generate_uid(), [generate_uid() for _ in range(3)]
-    first = begun(booking, PatientName="Müller^Ève", TimezoneOffsetFromUTC="+0100")
+    first = begun(booking, PatientName="Müller^Ève^Maria", TimezoneOffsetFromUTC="+0100")
     assert create(scanner, first, uid).Status == 0x0000
     assert (visit(ctx, booking).status, visit(ctx, booking).exam_status) == (
         S.IMAGES_ARRIVING,
@@ -105,7 +105,7 @@ def test_a_step_is_kept_with_all_that_was_said_and_drives_its_visit(scanner, ctx
     assert step.performed_procedure_step_start_date == date(2026, 3, 16)
     assert step.performed_procedure_step_end_time == time(14, 15, 0, 500_000)
     assert step.performed_procedure_step_description == "Second pass"
-    assert (step.patient_name, step.timezone_offset_from_utc) == ("Müller^Ève", "+0100")
+    assert (step.patient_name, step.timezone_offset_from_utc) == ("Müller^Ève^Maria", "+0100")
     assert (step.patient_pk, step.source_ae_title) == (booking.patient_pk, STATION)
     assert (step.number_announced, step.number_missing) == (3, 3)
     [request] = rows(ctx, PerformedStepRequest)
@@ -302,11 +302,11 @@ def test_hostile_bytes_are_answered_and_kept_out(scanner, ctx):
 @SQLITE
 def test_a_step_is_given_back_as_its_messages_left_it(node, ctx):
     booking, uid = factories.appointment(ctx), generate_uid()
-    start(ctx, begun(booking, PatientName="Müller^Ève"), uid)
+    start(ctx, begun(booking, PatientName="Müller^Ève^Maria"), uid)
     tell(ctx, uid, ended(series(["1.2.3"]), PerformedProcedureStepDescription="All well"))
     with associated(node, (RETRIEVE, [ImplicitVRLittleEndian])) as viewer:
         status, whole = viewer.send_n_get([], RETRIEVE, uid)
-        assert (status.Status, whole.PatientName) == (0x0000, "Müller^Ève")
+        assert (status.Status, whole.PatientName) == (0x0000, "Müller^Ève^Maria")
         assert whole.PerformedProcedureStepStatus == "COMPLETED"
         assert whole.PerformedSeriesSequence[0].OperatorsName == "Röntgen^Wilhelm"
         tags = [0x00400254, 0x00400280]  # description, and comments that never came

@@ -183,6 +183,7 @@ def test_a_received_study_is_pictured_and_its_booking_is_to_read(clinic, cluster
             3,
             StudyInstanceUID=visit.study_instance_uid,
             PatientID=patient.patient_id,
+            PatientName=patient.patient_name,
         )
         until(clinic, lambda: all_done(clinic))
 

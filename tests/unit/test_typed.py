@@ -42,6 +42,37 @@ def test_every_way_to_write_a_date_gives_it_back(day):
     assert {validation.typed_date(day.strftime(form)) for form in forms} == {day}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        ("Müller^Jörg", "MUELLER^JOERG", True),
+        ("Meier^Anna", "Schulz^Anna", True),
+        ("Li^Wu", "Wu^Li", True),
+        ("Papadopoulos^Giorgos", "Papadopoul", True),
+        ("M?ller^J?rg", "Müller^Jörg", True),
+        ("Yamada^Tarou=山田^太郎", "山田太郎", True),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "ﾔﾏﾀﾞ^ﾀﾛｳ", True),
+        ("Yamada^Tarou", "山田^太郎", True),
+        ("Иванова^Анна", "Ivanova^Anna", True),
+        ("", "Muster^Maria", True),
+        ("Smith^John", "Nguyen^Thi", False),
+        ("山田^太郎", "佐藤^花子", False),
+        ("Smith^X", "Nguyen^X", False),
+        ("van Dijk^Piet", "van den Berg^Jan", False),
+        ("Nguyen^Thi^^Dr", "Smith^John^^Dr", False),
+    ],
+)
+def test_names_that_share_no_word_are_of_two_people(one, other, may_be):
+    assert validation.may_be_same_name(one, other) is may_be
+    assert validation.may_be_same_name(other, one) is may_be
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_any_name_may_be_itself_and_is_compared_either_way_round(one, other):
+    assert validation.may_be_same_name(one, one)
+    assert validation.may_be_same_name(one, other) is validation.may_be_same_name(other, one)
+
+
 @given(st.text(max_size=20))
 def test_any_text_is_a_date_or_none(text):
     assert isinstance(validation.typed_date(text), date | None)
