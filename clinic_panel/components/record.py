@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from clinic_panel.components import linked
 from clinic_panel.components.schedule import SEX, TONES
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import AppointmentStatus
@@ -45,7 +46,7 @@ STUDY_COLUMNS: list[dict[str, Any]] = [
     {"id": "what", "label": "Study", "sub": "when", "strong": True},
     {"id": "modality", "label": "Modality", "kind": "chip", "small": True, "width": "100px"},
     {"id": "images", "label": "Images", "kind": "number", "width": "90px"},
-    {"id": "actions", "label": "Actions", "kind": "actions", "width": "150px"},
+    {"id": "actions", "label": "Actions", "kind": "actions", "width": "190px", "shown": 1},
 ]
 REPORT_COLUMNS: list[dict[str, Any]] = [
     {"id": "what", "label": "Report", "sub": "signed", "strong": True},
@@ -162,6 +163,8 @@ def studies(ctx: Context, rows: Iterable[StudyRow]) -> list[dict[str, Any]]:
 def _study(ctx: Context, row: StudyRow, *, may_open: bool) -> dict[str, Any]:
     day = row.study_date or row.received_at.astimezone(ctx.zone).date()
     open_images = {"id": "open", "label": "Open images", "href": f"/study?id={row.id}"}
+    take = {"id": "take", "label": linked.LABEL}
+    may_take = row.is_booked and ctx.may(Permission.STUDY_LINK)
     series_id = row.thumbnail_series_id
     return {
         "id": row.id,
@@ -171,7 +174,7 @@ def _study(ctx: Context, row: StudyRow, *, may_open: bool) -> dict[str, Any]:
         "when": " · ".join(filter(None, (day.isoformat(), row.accession_number))),
         "modality": ", ".join(row.modalities),
         "images": row.number_of_instances,
-        "actions": [open_images] if may_open else [],
+        "actions": [*([open_images] if may_open else []), *([take] if may_take else [])],
     }
 
 

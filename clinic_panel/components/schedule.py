@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from clinic_panel.components import linked
 from clinic_panel.context import Context
 from clinic_panel.models.appointment import AppointmentStatus, Priority
 from clinic_panel.models.performed import PerformedStatus
@@ -186,6 +187,8 @@ def actions(ctx: Context, row: AppointmentRow, now: datetime) -> list[dict[str, 
             found.append({"id": "end_exam", "label": "End examination…"})
         elif _exam(row) is E.COMPLETED and not row.image_count:
             found.append({"id": "end_exam", "label": "No images will come…"})
+    if row.study_id and ctx.may(Permission.STUDY_LINK):
+        found.append({"id": "take", "label": linked.LABEL})
     return found
 
 

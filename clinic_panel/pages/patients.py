@@ -12,6 +12,7 @@ from clinic_panel.components.booking_form import Book
 from clinic_panel.components.facts import Facts
 from clinic_panel.components.file_list import FileList, lines
 from clinic_panel.components.heading import Heading
+from clinic_panel.components.linked import TakeStudy
 from clinic_panel.components.live import Live
 from clinic_panel.components.patient_form import EditPatient, NewPatient
 from clinic_panel.components.search_field import SearchField
@@ -21,7 +22,7 @@ from clinic_panel.errors import ClinicError, NotFound
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
-from clinic_panel.services import patient, prepared, record, workflow
+from clinic_panel.services import linked, patient, prepared, record, workflow
 from clinic_panel.services.patient import PatientRow
 from clinic_panel.services.workflow import AppointmentRow
 
@@ -150,6 +151,7 @@ class Record:
         )
         self.files = FileList()
         self.heading.param.watch(self._pressed, "pressed")
+        self.studies.param.watch(self._acted, "action")
         self.show(record.read(ctx, patient_pk))
         self.follow_files()
 
@@ -193,6 +195,11 @@ class Record:
                 self.tasks.attempt(self._archive)
             case "restore":
                 self.tasks.attempt(self._restore)
+
+    def _acted(self, event: Any) -> None:
+        if event.new and event.new["action"] == "take":
+            study_id = event.new["id"]
+            self.tasks.attempt(lambda: TakeStudy(self.ctx, linked.of_study(self.ctx, study_id)))
 
     def _archive(self) -> Done:
         patient.archive(self.ctx, self.patient_pk)

@@ -16,6 +16,7 @@ from clinic_panel.components.day_grid import DayGrid
 from clinic_panel.components.day_plan import Visit
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.kpi import KpiStrip
+from clinic_panel.components.linked import TakeStudy
 from clinic_panel.components.live import Live, Pace
 from clinic_panel.components.patient_form import NewPatient
 from clinic_panel.components.tasks import Done, TaskDialog
@@ -26,7 +27,7 @@ from clinic_panel.errors import ClinicError
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.pages.frame import framed
-from clinic_panel.services import matching, workflow
+from clinic_panel.services import linked, matching, workflow
 from clinic_panel.services.catalogue import RoomRow
 from clinic_panel.services.matching import UnmatchedStudy
 from clinic_panel.services.workflow import AppointmentRow, Place
@@ -174,6 +175,8 @@ class Desk:
                 self.tasks.attempt(lambda: Move(self.ctx, row))
             case "cancel":
                 self.tasks.attempt(lambda: Cancel(self.ctx, row))
+            case "take":
+                self.tasks.attempt(lambda: TakeStudy(self.ctx, linked.of_booking(self.ctx, row.id)))
             case "end_exam":
                 self.tasks.attempt(lambda: EndExam(self.ctx, row))
             case action if action in STEPS:

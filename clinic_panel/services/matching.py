@@ -202,7 +202,7 @@ def link_study(
     Returns
     -------
     bool
-        Whether `unlink_study` can take it back: not once it is being reported.
+        Whether `unlink_study` can take it back: not once its report is signed.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def link_study(
             appointment=appointment.id,
         )
         changes.announce(session, Topic.STUDIES, Topic.SCHEDULE)
-        return study.report is None
+        return _signed_patient_id(study) is None
 
 
 def _signed_patient_id(study: Study) -> str | None:
@@ -256,28 +256,40 @@ def _signed_patient_id(study: Study) -> str | None:
     return str(report.versions[-1].content["patient"]["patient_id"])
 
 
-def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> None:
-    """Take a study from its booking; it goes back to the unmatched ones.
+def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> int:
+    """Take a study from its booking, however it came there; it goes back to the unmatched ones.
 
-    A booking without any other study stands as it did before the images came.
+    A booking without any other study stands as it did before the images came. A draft of its
+    report goes with the study, without the clinical information that the booking gave it.
+
+    Returns
+    -------
+    int
+        The booking it was taken from.
 
     Raises
     ------
     Forbidden, NotFound
         Nothing changed.
     Conflict
-        The study has no booking, is reported already, or changed meanwhile.
+        The study has no booking, its report is signed, or it changed meanwhile.
     """
     ctx.require(Permission.STUDY_LINK)
     with ctx.begin() as session:
         study = _study(session, study_id, version)
         if study.appointment_pk is None:
             raise Conflict("The study belongs to no booking.")
-        if study.report is not None:
-            raise Conflict("The study is being reported and stays with its booking.")
+        if _signed_patient_id(study) is not None:
+            raise Conflict(
+                "The report of this study is signed for the patient of this booking: "
+                "the study stays with it."
+            )
         patient_pk, appointment_pk = study.patient_pk, study.appointment_pk
         appointment = session.get_one(Appointment, appointment_pk)
         study.appointment_pk = study.patient_pk = None
+        given = appointment.reason_for_the_requested_procedure
+        if study.report is not None and study.report.clinical_information == given:
+            study.report.clinical_information = ""
         exam.leave(session, study, appointment)
         session.flush()
         others = session.scalars(select(Study.id).where(Study.appointment_pk == appointment_pk))
@@ -297,7 +309,8 @@ def unlink_study(ctx: Context, study_id: int, *, version: int | None = None) -> 
             appointment=appointment_pk,
             undone=True,
         )
-        changes.announce(session, Topic.STUDIES, Topic.SCHEDULE)
+        changes.announce(session, Topic.STUDIES, Topic.SCHEDULE, Topic.REPORTS)
+        return appointment_pk
 
 
 def _study(session: Session, study_id: int, version: int | None) -> Study:

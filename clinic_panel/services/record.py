@@ -46,6 +46,7 @@ class StudyRow:
     number_of_instances: int
     accession_number: str
     thumbnail_series_id: int | None
+    is_booked: bool
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -162,6 +163,7 @@ def _studies(session: Session, patient_pk: int) -> tuple[StudyRow, ...]:
             number_of_instances=row.number_of_instances,
             accession_number=row.accession_number,
             thumbnail_series_id=series_id,
+            is_booked=row.appointment_pk is not None,
         )
         for row, series_id in session.execute(query)
     )

@@ -453,6 +453,15 @@ def test_an_unmatched_study_is_linked_to_a_booking_and_back(clinic, sign_in):
         assert session.get_one(Study, study.id).appointment_pk == visit.id
     page.locator(".toast").get_by_role("button", name="Undo").click()
     expect(unmatched).to_have_count(1)
+    unmatched.get_by_role("button", name="Link").click()
+    form.get_by_role("radio", name=re.compile("Muster, Maria")).check()
+    form.get_by_role("button", name="Link", exact=True).click()
+    expect(page.get_by_role("table", name="Unmatched studies")).to_be_hidden()
+    line(page, "Muster, Maria").get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Take from this booking").click()
+    expect(form).to_contain_text("Sent as Unknown, Name")
+    form.get_by_role("button", name="Take from this booking").click()
+    expect(unmatched).to_have_count(1)
 
 
 def test_another_day_is_shown_and_a_name_is_text(clinic, sign_in):

@@ -5,15 +5,21 @@ from datetime import date, timedelta
 import pytest
 
 from clinic_panel.components import unmatched
+from clinic_panel.components.form_dialog import FormDialog
+from clinic_panel.components.linked import TakeStudy
+from clinic_panel.components.notice import Notice
 from clinic_panel.components.tasks import TaskDialog
 from clinic_panel.components.unmatched import LinkStudy
+from clinic_panel.components.viewer.sharing import Sharing
+from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.errors import Conflict, Forbidden, NotFound, Unconfirmed
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Study
 from clinic_panel.models.job import Job, JobKind
+from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.user import Role
-from clinic_panel.services import matching, reading, report, workflow
+from clinic_panel.services import linked, matching, reading, report, workflow
 from clinic_panel.services.reading import ReadingState
 from clinic_panel.services.report import Texts
 from tests import factories
@@ -208,6 +214,84 @@ def test_a_study_signed_before_it_had_a_booking_makes_it_reported(ctx, booking, 
     sign(study)
     assert not matching.link_study(ctx, study.id, booking.id), "it cannot be taken back"
     assert status(ctx, booking) is AppointmentStatus.REPORTED
+
+
+def ask(task, **answers):
+    """Submit a form as its dialog would."""
+    tasks = TaskDialog(lambda: None)
+    tasks.open(task)
+    tasks.dialog.submitted = answers
+    return tasks
+
+
+def test_a_study_that_joined_by_itself_is_taken_off_with_its_draft(ctx, as_role):
+    booking = factories.appointment(ctx, reason_for_the_requested_procedure="Cough")
+    study = factories.study(ctx, study_instance_uid=booking.study_instance_uid, patient_id="")
+    assert match(ctx, study) == booking.id
+    doctor = as_role(Role.CLINICIAN)
+    opened = report.open_draft(doctor, study.id)
+    report.save_draft(
+        doctor, opened.id, opened.version, Texts(clinical_information="Cough", findings="Clear.")
+    )
+
+    tech = as_role(Role.TECHNOLOGIST)
+    form = TakeStudy(tech, linked.of_booking(tech, booking.id))
+    assert "A draft of a report goes with its study." in form.intro
+    tasks = ask(form)
+    assert (tasks.dialog.problem, tasks.dialog.open) == ("", False)
+
+    assert [row.id for row in matching.unmatched_studies(ctx)] == [study.id]
+    assert status(ctx, booking) is AppointmentStatus.BOOKED
+    kept = report.open_draft(doctor, study.id)
+    assert kept.id == opened.id
+    assert kept.texts.findings == "Clear."
+    assert kept.texts.clinical_information == "", "it was said of somebody else"
+    matching.link_study(tech, study.id, booking.id)
+    assert linked.of_study(tech, study.id)[0].report_status is ReportStatus.DRAFT
+
+
+def test_of_several_studies_the_one_that_is_chosen_is_taken(ctx, booking):
+    stays, goes = (factories.study(ctx) for _ in range(2))
+    for study in (stays, goes):
+        matching.link_study(ctx, study.id, booking.id)
+    form = TakeStudy(ctx, linked.of_booking(ctx, booking.id))
+    assert ask(form, study_id="").dialog.problems == {"study_id": "Choose a study."}
+    assert not ask(form, study_id=str(goes.id)).dialog.open
+    assert [row.id for row in linked.of_booking(ctx, booking.id)] == [stays.id]
+
+
+def test_a_study_with_a_signed_report_stays_with_its_booking_and_says_why(ctx, booking, sign):
+    study = factories.study(ctx, patient_id="P-1")
+    matching.link_study(ctx, study.id, booking.id)
+    sign(study)
+    tasks = ask(TakeStudy(ctx, linked.of_study(ctx, study.id)))
+    assert "signed" in tasks.dialog.problem
+    assert [row.id for row in linked.of_booking(ctx, booking.id)] == [study.id]
+    with pytest.raises(Conflict, match="no booking"):
+        TakeStudy(ctx, linked.of_study(ctx, factories.study(ctx).id))
+
+
+def test_the_page_of_a_study_takes_it_from_its_booking(ctx, booking, as_role):
+    study = factories.study(ctx, appointment_pk=booking.id, patient_pk=booking.patient_pk)
+    viewer, form, notice = StudyViewer(), FormDialog(), Notice()
+    tech = as_role(Role.TECHNOLOGIST)
+    Sharing(tech, study.id, viewer, form, notice, keep=lambda: None)
+    assert "take" in [offer["id"] for offer in viewer.offers]
+    viewer.asked = {"what": "take", "view": None}
+    assert (form.open, form.danger) == (True, True)
+    form.submitted = {}
+    assert not form.open
+    viewer.asked = {"what": "picture", "view": {}}
+    assert (form.open, form.danger) == (True, False), "the next form is none that takes away"
+    assert [row.id for row in matching.unmatched_studies(ctx)] == [study.id]
+
+
+def test_only_who_may_link_takes_a_study_off(ctx, booking, as_role):
+    study = factories.study(ctx, appointment_pk=booking.id)
+    desk = as_role(Role.RECEPTIONIST)
+    for look in (linked.of_booking, linked.of_study, matching.unlink_study):
+        with pytest.raises(Forbidden):
+            look(desk, study.id)
 
 
 def test_a_study_that_came_after_the_report_of_its_booking_still_waits_to_be_read(

@@ -71,6 +71,9 @@ def visit(status: AppointmentStatus = S.BOOKED, **values) -> AppointmentRow:
     return replace(row, **values)
 
 
+TAKE = "Take from this booking…"
+
+
 def offered(role: Role, row: AppointmentRow) -> list[str]:
     return [action["label"] for action in schedule.actions(context(role), row, NOW)]
 
@@ -99,13 +102,13 @@ READ = {**IMAGED, "report_id": 4, "report_status": ReportStatus.SIGNED, "has_pdf
         (Role.RECEPTIONIST, visit(S.CANCELLED, start_at=NOW - timedelta(days=1)), ["Record"]),
         (Role.RECEPTIONIST, visit(S.TO_READ, **IMAGED), ["Record"]),
         (Role.RECEPTIONIST, visit(S.REPORTED, **READ), ["PDF", "Record"]),
-        (Role.TECHNOLOGIST, visit(S.TO_READ, **IMAGED), ["Open images", "Record"]),
+        (Role.TECHNOLOGIST, visit(S.TO_READ, **IMAGED), ["Open images", "Record", TAKE]),
         (Role.CLINICIAN, visit(), ["Record"]),
-        (Role.CLINICIAN, visit(S.TO_READ, **IMAGED), ["Open images", "Report", "Record"]),
+        (Role.CLINICIAN, visit(S.TO_READ, **IMAGED), ["Open images", "Report", "Record", TAKE]),
         (
             Role.CLINICIAN,
             visit(S.REPORTED, **READ),
-            ["Open images", "PDF", "Read the report", "Record"],
+            ["Open images", "PDF", "Read the report", "Record", TAKE],
         ),
         (Role.ADMIN, visit(S.REPORTED, **READ), []),
     ],

@@ -68,7 +68,7 @@ class Desk:
             Told the answers when a live field changes; returns what is asked then.
         """
         self._submit, self._follow_up = submit, follow_up
-        self.form.ask(fields, **form)
+        self.form.ask(fields, **{"danger": False, **form})  # one form for all
 
     def follow(self, look: Follow) -> None:
         """Look now, and whenever something changed, until it is done."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from clinic_panel.components.form_dialog import FormDialog
+from clinic_panel.components.linked import LABEL, TakeStudy
 from clinic_panel.components.notice import Notice
+from clinic_panel.components.tasks import Done
 from clinic_panel.components.viewer.offers import Desk, Offer
 from clinic_panel.components.viewer.printing import Film, Picture
 from clinic_panel.components.viewer.teaching import TeachingCase
@@ -15,7 +17,7 @@ from clinic_panel.context import Context
 from clinic_panel.errors import ClinicError
 from clinic_panel.evidence.order import DocumentKind, KeyTitle
 from clinic_panel.models.user import Permission
-from clinic_panel.services import evidence, markup
+from clinic_panel.services import evidence, linked, markup
 from clinic_panel.services.evidence import Holding, Standing
 
 NAMES: Final = {
@@ -51,6 +53,8 @@ class Sharing:
         offers: list[Offer] = [Film(self._desk), Picture(self._desk)]
         if ctx.may(Permission.DEIDENTIFIED_EXPORT):
             offers.append(TeachingCase(self._desk))
+        if ctx.may(Permission.STUDY_LINK):
+            offers.append(Booking(self._desk))
         if ctx.may(Permission.IMAGE_READ, Permission.REPORT_WRITE):
             offers.insert(0, Dicom(self._desk))
         self._offers = {one.offer["id"]: one for one in offers}
@@ -72,6 +76,44 @@ class Sharing:
             self._desk.refresh()
         except ClinicError:
             return  # looked at again with the next change
+
+
+class Booking(Offer):
+    """The study taken from a booking it does not belong to."""
+
+    offer: ClassVar = {
+        "id": "take",
+        "label": LABEL,
+        "hint": "These images are of another person or visit",
+    }
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def ask(self, view: dict[str, Any] | None) -> None:
+        """Say what would be taken from which booking."""
+        del view
+        desk = self._desk
+        task = TakeStudy(desk.ctx, linked.of_study(desk.ctx, desk.study_id))
+
+        def take(values: dict[str, Any]) -> None:
+            try:
+                done = task.submit(values, frozenset())
+            except ClinicError as error:
+                desk.form.refuse(error.message)
+                return
+            desk.form.close()
+            if isinstance(done, Done):
+                desk.say(done.text, "success")
+
+        desk.ask(
+            task.fields(),
+            take,
+            title=task.title,
+            intro=task.intro,
+            submit_label=task.submit_label,
+            danger=task.danger,
+        )
 
 
 class Dicom(Offer):
