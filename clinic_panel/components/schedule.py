@@ -52,6 +52,7 @@ EXAM_WORDS = {
     E.DISCONTINUED: "Discontinued",
 }
 EXAM_TONES = {E.IN_PROGRESS: "blue", E.COMPLETED: "teal", E.DISCONTINUED: "amber"}
+MIXED = "Objects of another person"
 # What comes after the examination, or instead of it, outweighs what the modality says.
 OUTWEIGHING = frozenset({S.TO_READ, S.REPORTED, S.CANCELLED, S.NO_SHOW})
 STAGES = {
@@ -96,7 +97,7 @@ def _line(ctx: Context, row: AppointmentRow, now: datetime) -> dict[str, Any]:
         "status_tone": status_tone(row),
         "status_live": is_going_on(row) or (row.status is S.IMAGES_ARRIVING and row.missing > 0),
         "exam": exam_note(row),
-        "owed": owed_note(row.missing, row.announced) if row.status is not S.CANCELLED else "",
+        "owed": MIXED if row.is_mixed else _owed(row),
         "owed_tone": "amber",
         "tone": "muted" if gone else "",
         "find": f"{row.patient_name} {row.accession_number} {row.modality}",
@@ -151,6 +152,10 @@ def exam_note(row: AppointmentRow) -> str:
 
 def _is_read(row: AppointmentRow) -> bool:
     return row.status in (S.TO_READ, S.REPORTED)
+
+
+def _owed(row: AppointmentRow) -> str:
+    return owed_note(row.missing, row.announced) if row.status is not S.CANCELLED else ""
 
 
 def owed_note(missing: int, announced: int) -> str:

@@ -80,6 +80,9 @@ class Study(Base):
     appointment: Mapped[Appointment | None] = relationship(back_populates="studies")
     series: Mapped[list[Series]] = relationship(back_populates="study")
     report: Mapped[Report | None] = relationship(back_populates="study")
+    other_identities: Mapped[list[OtherIdentity]] = relationship(
+        back_populates="study", order_by="OtherIdentity.id"
+    )
 
     __mapper_args__ = {"version_id_col": version}
 
@@ -167,6 +170,28 @@ class InstanceConflict(Base):
     acknowledged_at: Mapped[datetime | None]
 
     instance: Mapped[Instance] = relationship()
+
+
+class OtherIdentity(Base):
+    """A person that objects of a study name, though the study is of another; once for each."""
+
+    __tablename__ = "other_identity"
+    __table_args__ = (UniqueConstraint("study_pk", "digest"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_pk: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    digest: Mapped[str] = mapped_column(String(64))  # of the five columns that follow
+    patient_id: Mapped[str] = dicom("PatientID")
+    issuer_of_patient_id: Mapped[str] = dicom("IssuerOfPatientID")
+    patient_name: Mapped[str] = dicom("PatientName")
+    patient_birth_date: Mapped[date | None] = dicom("PatientBirthDate")
+    patient_sex: Mapped[str] = dicom("PatientSex")
+    # In what, joined by backslashes: patient ID, issuer of the patient ID, name, birth date, sex.
+    differs: Mapped[str] = mapped_column(String(128))
+    source_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    noted_at: Mapped[datetime]
+
+    study: Mapped[Study] = relationship(back_populates="other_identities")
 
 
 class Thumbnail(Base):

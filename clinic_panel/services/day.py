@@ -26,6 +26,7 @@ from clinic_panel.models.user import Permission
 from clinic_panel.services import announced, patient
 from clinic_panel.services.announced import Tally
 from clinic_panel.services.record import first_thumbnail, latest_number
+from clinic_panel.services.strangers import IS_MIXED
 
 _WEEK = timedelta(days=7)
 _EDGE = _WEEK + timedelta(days=2)  # of the calendar, where no week around a day fits
@@ -72,6 +73,7 @@ class AppointmentRow:
     announced: int = 0
     missing: int = 0
     discontinuation: str = ""
+    is_mixed: bool = False  # objects of another person are among its images
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ class _Outcome:
     report_id: int | None = None
     report_status: ReportStatus | None = None
     has_pdf: bool = False
+    is_mixed: bool = False
 
 
 def _rows(ctx: Context, session: Session, *conditions: ColumnElement[bool]) -> list[AppointmentRow]:
@@ -271,6 +274,7 @@ def _row(
         announced=tally.announced,
         missing=tally.missing,
         discontinuation=tally.discontinuation if person else "",
+        is_mixed=came.is_mixed,
     )
 
 
@@ -282,7 +286,7 @@ def _outcomes(
         return found
     signed = func.coalesce(ReportVersion.id, 0)
     query = (
-        select(Study, first_thumbnail(), Report, signed, ReportDocument.rendered_at)
+        select(Study, first_thumbnail(), Report, signed, ReportDocument.rendered_at, IS_MIXED)
         .outerjoin(Study.report)
         .outerjoin(
             ReportVersion,
@@ -294,7 +298,7 @@ def _outcomes(
     )
     # First what is yet to be read: that is what the line leads to.
     rows = sorted(session.execute(query), key=lambda row: row[0].is_written or bool(row[3]))
-    for study, series_id, report, is_signed, rendered_at in rows:
+    for study, series_id, report, is_signed, rendered_at, is_mixed in rows:
         assert study.appointment_pk is not None
         first = found.get(study.appointment_pk, _Outcome(study_id=study.id))
         is_shown = report is not None and ctx.may(Permission.REPORT_READ)
@@ -306,6 +310,7 @@ def _outcomes(
             first = replace(first, report_status=report.status)
         found[study.appointment_pk] = replace(
             first,
+            is_mixed=first.is_mixed or is_mixed,
             image_count=first.image_count + study.number_of_instances,
             thumbnail_series_id=first.thumbnail_series_id or series_id,
         )

@@ -22,7 +22,17 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import QUIET, Instance, Study
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
-from clinic_panel.services import announced, audit, changes, jobs, matching, replacement, sync
+from clinic_panel.services import (
+    announced,
+    audit,
+    changes,
+    jobs,
+    matching,
+    replacement,
+    strangers,
+    sync,
+)
+from clinic_panel.services.identity import Identity, identity_of
 from clinic_panel.services.indexing_sql import (
     CONFLICT,
     COUNT_SERIES,
@@ -33,6 +43,7 @@ from clinic_panel.services.indexing_sql import (
     MAKE_STUDIES,
     PARENTS,
     SERIES,
+    STRANGER,
     STUDY,
 )
 from clinic_panel.services.received import Duplicates, Outcome, Received, Verdict, instance_row
@@ -141,6 +152,7 @@ class Batch:
             COUNT_SERIES, {parent.series_id: len(items) for parent, items in by_series.items()}
         )
         self._topics |= {Topic.STUDIES}
+        self._note_strangers(kept, parents)
         owed = [item.uid for parent, items in by_series.items() if parent.is_owed for item in items]
         served = announced.strike(self._session, owed) if owed else []
         for parent, items in by_series.items():
@@ -159,6 +171,29 @@ class Batch:
                 instances=len(items),
                 ae_title=items[0].source_ae_title,
             )
+
+    def _note_strangers(
+        self, kept: Sequence[Received], parents: Mapping[tuple[str, str], _Parent]
+    ) -> None:
+        """Mark studies that objects of another person came into: said once for each."""
+        named: dict[int, dict[Identity, Received]] = defaultdict(dict)
+        for item in kept:
+            if not item.made_here:
+                people = named[parents[item.parent_uids].study_id]
+                people.setdefault(identity_of(item.header), item)
+        for stranger in strangers.among(self._connection, named):
+            item = named[stranger.study_id][stranger.named]
+            if self._insert(STRANGER, [stranger.row(item.source_ae_title, self._now)]):
+                audit.record(
+                    self._from(item),
+                    self._session,
+                    Action.CONFLICT,
+                    Study(id=stranger.study_id),
+                    patient_pk=parents[item.parent_uids].patient_pk,
+                    differs=list(stranger.differs),
+                    kept=True,
+                    ae_title=item.source_ae_title,
+                )
 
     def _count(self, statement: Any, counts: Mapping[int, int], **values: Any) -> None:
         # In the order of the keys, so that two listeners never wait for each other.

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, Table, bindparam, exists, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clinic_panel.models.appointment import Appointment
-from clinic_panel.models.imaging import Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import Instance, InstanceConflict, OtherIdentity, Series, Study
 from clinic_panel.models.performed import PerformedProcedureStep, PerformedStepRequest
 from clinic_panel.services.received import Received
 
@@ -20,7 +20,7 @@ def _table(model: type[Any]) -> Table:
 
 
 _instance, SERIES, STUDY = _table(Instance), _table(Series), _table(Study)
-CONFLICT = _table(InstanceConflict)
+CONFLICT, STRANGER = _table(InstanceConflict), _table(OtherIdentity)
 _appointment = _table(Appointment)
 _uids: BindParameter[str] = bindparam("uids", expanding=True)
 KNOWN = (
@@ -74,7 +74,7 @@ COUNT_SERIES = (
 INSERT = {
     (dialect, table.name): insert(table).on_conflict_do_nothing()
     for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-    for table in (SERIES, CONFLICT)
+    for table in (SERIES, CONFLICT, STRANGER)
 }
 MAKE_STUDIES = {
     dialect: insert(STUDY).on_conflict_do_nothing().returning(STUDY.c.id)

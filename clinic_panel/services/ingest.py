@@ -2,8 +2,8 @@
 
 Nearly every object a modality sends continues a series that came a moment ago. Its parents are
 known, there is nothing to match or to make, and its commit takes a handful of statements. All
-else - a new series, a known UID, a booking to move on - goes the general way of `indexing`, which
-takes its locks in the same order: instances, study, series.
+else - a new series, a known UID, another person than before, a booking to move on - goes the
+general way of `indexing`, which takes its locks in the same order: instances, study, series.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
 from clinic_panel.services import arrivals, changes, dicom, jobs, sync
+from clinic_panel.services.identity import Identity, identity_of
 from clinic_panel.services.indexing_sql import parents
 from clinic_panel.services.ingest_sql import Filed, Filing, SeriesAtHand, filing, translated
 from clinic_panel.services.received import Outcome, Received, Verdict
@@ -47,6 +48,8 @@ class Ingest:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._at_hand: OrderedDict[tuple[str, str], SeriesAtHand] = OrderedDict()
+        # Whom the last object of a series named that was compared: another one's has to be, too.
+        self._named: dict[tuple[str, str], Identity] = {}
         # When the job that settles a study is due: well before, it need not be asked for again.
         self._due: dict[int, datetime] = {}
         self._owes_audit = True  # at first for what a crash may have left
@@ -72,7 +75,7 @@ class Ingest:
                 for item in received:
                     self._forget(item.parent_uids)
         outcomes = dicom.index_batch(self._ctx, received)
-        self._remember(received)
+        self._remember(received, outcomes)
         return outcomes
 
     def say_arrivals(self) -> None:
@@ -135,7 +138,7 @@ class Ingest:
         groups: dict[SeriesAtHand, list[Received]] = defaultdict(list)
         for item in received:
             series = self._at_hand.get(item.parent_uids)
-            if series is None:
+            if series is None or self._named.get(item.parent_uids) != identity_of(item.header):
                 return {}
             groups[series].append(item)
         return groups if len({item.uid for item in received}) == len(received) else {}
@@ -193,16 +196,22 @@ class Ingest:
             session.flush()
         return dict.fromkeys(late, now + QUIET)
 
-    def _remember(self, received: Sequence[Received]) -> None:
+    def _remember(self, received: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
         with self._ctx.read() as session:
             found = parents(session.connection(), received)
         for uids, (study_id, series_id) in found.items():
             self._at_hand[uids] = SeriesAtHand(study_id, series_id, *uids)
             self._at_hand.move_to_end(uids)
+        self._named |= {
+            item.parent_uids: identity_of(item.header)
+            for item, outcome in zip(received, outcomes, strict=True)
+            if item.parent_uids in found and outcome.verdict is Verdict.KEPT
+        }
         while len(self._at_hand) > SERIES_AT_HAND:
             self._forget(next(iter(self._at_hand)))
 
     def _forget(self, uids: tuple[str, str]) -> None:
+        self._named.pop(uids, None)
         series = self._at_hand.pop(uids, None)
         if series is not None:
             self._due.pop(series.study_id, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from clinic_panel import validation
 from clinic_panel.context import Context
@@ -22,7 +22,8 @@ from clinic_panel.models.performed import PerformedProcedureStep
 from clinic_panel.models.report import ReportStatus
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import announced, audit, changes, exam, jobs
+from clinic_panel.services import announced, audit, changes, exam, jobs, strangers
+from clinic_panel.services.identity import differences, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +108,6 @@ def is_same_patient(sent: Study | PerformedProcedureStep, patient: Patient) -> b
     return not differences(sent, patient)
 
 
-def differences(sent: Study | PerformedProcedureStep, patient: Patient) -> tuple[str, ...]:
-    """Say in what the person a modality named is another one than the patient.
-
-    What either side does not know says nothing, as do a sex other than M and F (PS3.3 C.7.1.1:
-    ``O`` is anything) and names without a script in common.
-    """
-    issuers = {sent.issuer_of_patient_id, patient.issuer_of_patient_id} - {""}
-    births = {sent.patient_birth_date, patient.patient_birth_date} - {None}
-    sexes = {sent.patient_sex.upper(), patient.patient_sex.upper()} & {"M", "F"}
-    contradicts = {
-        "patient ID": sent.patient_id not in ("", patient.patient_id),
-        "issuer of the patient ID": len(issuers) > 1,
-        "name": not validation.may_be_same_name(sent.patient_name, patient.patient_name),
-        "birth date": len(births) > 1,
-        "sex": len(sexes) > 1,
-    }
-    return tuple(name for name, is_so in contradicts.items() if is_so)
-
-
 def unmatched_studies(
     ctx: Context, *, limit: int = 200, again: bool = False
 ) -> list[UnmatchedStudy]:
@@ -149,6 +131,7 @@ def unmatched_studies(
         .where(Study.appointment_pk.is_(None), Study.study_instance_uid != CHECKED_STUDY_UID)
         .order_by(Study.last_received_at.desc())
         .limit(limit)
+        .options(selectinload(Study.other_identities))
     )
     with ctx.read() if again else ctx.begin() as session:
         studies = session.scalars(query).all()
@@ -168,16 +151,14 @@ def _unmatched(study: Study, reason: str) -> UnmatchedStudy:
 
 
 def _reason(study: Study, booking: Appointment | None) -> str:
+    said = [f"{mixed}."] if (mixed := strangers.warning(study.other_identities)) else []
     differs = differences(study, booking.patient) if booking is not None else ()
-    if booking is None or not differs:
-        return ""
-    named = "Study UID" if _is_trusted(study, booking) else "Accession number"
-    who = validation.display_name(booking.patient.patient_name)
-    return f"{named} of a booking for another person ({who}): other {_listed(differs)}."
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    if booking is not None and differs:
+        named = "Study UID" if _is_trusted(study, booking) else "Accession number"
+        who = validation.display_name(booking.patient.patient_name)
+        what = listed(differs)
+        said.append(f"{named} of a booking for another person ({who}): other {what}.")
+    return " ".join(said)
 
 
 def link_study(

@@ -22,7 +22,7 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.imaging import Instance, Series, Study, Thumbnail
 from clinic_panel.models.performed import PerformedStatus
 from clinic_panel.models.user import Permission
-from clinic_panel.services import announced, audit, priors
+from clinic_panel.services import announced, audit, priors, strangers
 from clinic_panel.services.frames import is_new_look, picture_of, remember_look
 from clinic_panel.services.lightbox import Lightbox, Presented
 from clinic_panel.services.priors import EarlierStudy
@@ -93,6 +93,7 @@ class StudyView:
     missing: int = 0
     discontinuation: str = ""
     earlier: tuple[EarlierStudy, ...] = ()
+    strangers: str = ""  # whom else its objects name, in a sentence
 
 
 def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = False) -> StudyView:
@@ -115,6 +116,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         .options(
             joinedload(Study.patient),
             joinedload(Study.appointment),
+            selectinload(Study.other_identities),
             selectinload(Study.series).selectinload(Series.instances),
             selectinload(Study.series).joinedload(Series.thumbnail).load_only(Thumbnail.made_at),
         )
@@ -153,6 +155,7 @@ def study(ctx: Context, lightbox: Lightbox, study_id: int, *, again: bool = Fals
         missing=tally.missing,
         discontinuation=tally.discontinuation,
         earlier=earlier,
+        strangers=strangers.warning(row.other_identities),
     )
 
 

@@ -1,18 +1,27 @@
 """The short way into the index: what continues a series at hand ends where the general way ends."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DataError, OperationalError
 
+from clinic_panel.components.viewer.study import banner_of
 from clinic_panel.errors import Unavailable
 from clinic_panel.imaging.header import Header
 from clinic_panel.incoming import Stored
 from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.arrival import Arrival
 from clinic_panel.models.audit_log import Action, AuditEntry
-from clinic_panel.models.imaging import QUIET, Instance, InstanceConflict, Series, Study
+from clinic_panel.models.imaging import (
+    QUIET,
+    Instance,
+    InstanceConflict,
+    OtherIdentity,
+    Series,
+    Study,
+)
 from clinic_panel.models.job import Job, JobKind, JobState
 from clinic_panel.models.peer import Forwarding, Peer
 from clinic_panel.models.performed import (
@@ -23,9 +32,11 @@ from clinic_panel.models.performed import (
     PerformedStepRequest,
 )
 from clinic_panel.models.site import ChangeCounter, Topic
-from clinic_panel.services import audit, dicom, jobs
+from clinic_panel.models.user import Role
+from clinic_panel.services import audit, dicom, jobs, matching, viewing, workflow
 from clinic_panel.services.dicom import Verdict
 from clinic_panel.services.ingest import Ingest
+from clinic_panel.services.lightbox import Lightbox
 from tests import factories
 
 
@@ -139,6 +150,70 @@ def test_a_study_that_is_gone_or_another_s_is_made_anew(ctx, ingest, general):
     with ctx.read() as session:
         study = session.get_one(Study, outcome.study_id)
         assert (study.study_instance_uid, study.number_of_instances) == ("1.2.1", 1)
+
+
+MARIA = {"PatientID": "P1", "PatientName": "Muster^Maria"}
+OTHER = {"PatientID": "P2", "PatientName": "Nguyen^Thi", "PatientBirthDate": date(1999, 9, 9)}
+
+
+def noted(ctx):
+    """Whom else the objects of studies name, and how often the audit says so."""
+    entries = [entry for entry in rows(ctx, AuditEntry) if entry.action == Action.CONFLICT]
+    found = [(row.patient_id, row.differs) for row in rows(ctx, OtherIdentity)]
+    assert len(entries) == len(found), "once for each"
+    return found
+
+
+@pytest.mark.parametrize("series", ["1.2.1.1", "1.2.1.2"])
+def test_objects_of_another_person_are_kept_and_seen(ctx, ingest, general, as_role, series):
+    ingest.index([received(0, **MARIA)])
+    ingest.index([received(1, **MARIA)])
+    assert general == [1]
+    assert noted(ctx) == []
+
+    for number in (2, 3, 4):
+        [outcome] = ingest.index([received(number, series=series, **OTHER)])
+        assert outcome.verdict is Verdict.KEPT
+    ingest.index([received(5, **MARIA)])
+
+    assert noted(ctx) == [("P2", "patient ID\\name")]
+    assert rows(ctx, Study)[0].number_of_instances == len(rows(ctx, Instance)) == 6
+    [waiting] = matching.unmatched_studies(as_role(Role.CLINICIAN))
+    assert waiting.reason == "Objects of another patient ID (P2) are in this study."
+
+
+def test_an_object_that_was_not_kept_vouches_for_none_after_it(ctx, ingest):
+    ingest.index([received(0, **MARIA)])
+    [outcome] = ingest.index([received(0, sha256="f" * 64, **OTHER)])
+    assert outcome.verdict is Verdict.CONFLICT
+    ingest.index([received(1, **OTHER)])
+    assert [row.patient_id for row in rows(ctx, OtherIdentity)] == ["P2"]
+
+
+def test_objects_of_the_patient_whom_a_person_linked_are_no_strangers(ctx, ingest, as_role):
+    who = factories.patient(ctx, patient_id="P2", patient_name="Nguyen^Thi")
+    visit = factories.appointment(ctx, patient=who)
+    [outcome] = ingest.index([received(0, **MARIA)])
+    matching.link_study(as_role(Role.TECHNOLOGIST), outcome.study_id, visit.id)
+    for item in (MARIA, {"PatientID": "P2", "PatientName": "Nguyen^Thi"}):
+        ingest.index([received(1 + (item is MARIA), **item)])
+    assert noted(ctx) == []
+    ingest.index([received(3, PatientID="P3")])
+    assert noted(ctx) == [("P3", "patient ID")]
+
+
+def test_what_the_first_object_left_out_is_as_its_booking_has_it(ctx, ingest, as_role):
+    who = factories.patient(ctx, patient_id="P1", patient_birth_date=date(1970, 1, 2))
+    visit = factories.appointment(ctx, patient=who, study_instance_uid="1.2.1")
+    ingest.index([received(0)])
+    ingest.index([received(1, PatientID="P1", PatientSex="O")])
+    assert noted(ctx) == []
+    ingest.index([received(2, PatientID="P1", PatientBirthDate=date(1970, 2, 1))])
+    assert noted(ctx) == [("P1", "birth date")]
+    [row] = workflow.appointments_on(as_role(Role.CLINICIAN), date(2026, 3, 16))
+    assert (row.id, row.is_mixed) == (visit.id, True)
+    view = viewing.study(as_role(Role.CLINICIAN), Lightbox(), 1)
+    assert banner_of(view)["state"] == "Objects of another birth date are in this study"
 
 
 def test_a_booking_that_was_linked_meanwhile_moves_on(ctx, ingest):

@@ -128,6 +128,11 @@ def test_a_line_shows_clinic_time_two_identifiers_and_the_count_of_images():
     assert line["thumbnail"] == "/thumbnails/8"
 
 
+def test_a_line_warns_of_objects_of_another_person():
+    [line] = schedule.lines(context(Role.TECHNOLOGIST), [visit(S.TO_READ, is_mixed=True, **IMAGED)])
+    assert (line["owed"], line["owed_tone"]) == ("Objects of another person", "amber")
+
+
 E = PerformedStatus
 OWED, COMING = {"announced": 120, "missing": 3}, "Images arriving (9)"
 

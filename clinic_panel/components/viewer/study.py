@@ -81,7 +81,7 @@ def banner_of(view: StudyView) -> dict[str, str]:
 
 def _state(view: StudyView) -> str:
     """What whoever reads has to know: whose it is said to be, whether it is over and all here."""
-    parts = []
+    parts = [view.strangers] if view.strangers else []
     if view.patient_pk is None:
         parts.append("Matches no booking: identity as the device sent it")
     if view.exam_status is PerformedStatus.IN_PROGRESS:
