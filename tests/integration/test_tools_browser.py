@@ -105,6 +105,7 @@ def test_a_polygon_says_what_numpy_says_and_loses_its_last_corner(desk, clinic):
 def test_a_known_object_calibrates_what_is_drawn_until_that_is_taken_back(desk, clinic):
     page, viewport = desk
     clinic.change(reader="Dr Ito")
+    stage.heard(page, clinic)
     page.keyboard.press("l")
     draw(page, viewport, (60, 60), (160, 60))
     expect(label(page, "length")).to_contain_text("Pixel Spacing")
