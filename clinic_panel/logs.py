@@ -45,9 +45,19 @@ def configure(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Discreet())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    _take_over()
     for name in OURS:
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(capture=True)
+
+
+def _take_over() -> None:
+    """Let no library write on its own: Bokeh and Panel bring handlers that know no discretion."""
+    for logger in list(logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger) and (logger.handlers or not logger.propagate):
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.NOTSET)
 
 
 def _speaks_freely(name: str) -> bool:

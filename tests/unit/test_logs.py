@@ -1,6 +1,7 @@
 """The log says where, never what."""
 
 import logging
+import subprocess
 import sys
 
 from clinic_panel.logs import Discreet, where
@@ -46,3 +47,29 @@ def test_a_traceback_is_written_without_its_text():
 
     assert "ValueError < test_logs.py" in said
     assert SECRET not in said
+
+
+# In a process of its own: under pytest the libraries find handlers and bring none.
+A_SERVER = f"""
+import logging
+from clinic_panel import app, logs
+logs.configure()
+for name in ("bokeh.server.protocol_handler", "panel.reactive", "urllib3", "sqlalchemy.engine"):
+    try:
+        raise ValueError("{SECRET}")
+    except ValueError:
+        logging.getLogger(name).exception("cannot take in %r", "{SECRET}")
+logging.getLogger("panel").info("{SECRET}")
+logging.getLogger("clinic_panel.app").info("our word")
+"""
+
+
+def test_the_libraries_of_the_web_server_are_silenced_too():
+    run = subprocess.run(
+        [sys.executable, "-c", A_SERVER], capture_output=True, text=True, timeout=120, check=True
+    )
+    lines = run.stderr.splitlines()
+    assert SECRET not in run.stdout + run.stderr
+    assert sum("ValueError < <string>:" in line for line in lines) == 4
+    assert sum("our word" in line for line in lines) == 1
+    assert len(lines) == 5
