@@ -37,6 +37,7 @@ BASIC = ("/metrics", "/readyz", "/dicom-web")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PAGE_SUFFIXES = frozenset({"", "/", "/ws"})
 EMBEDDING = re.compile(r"/(metadata|autoload\.js|static/.*)")  # Panel's, for other sites' pages
+MODULES = "/components/"  # Panel's too: it imports whatever module such an address names
 _NEXT = re.compile(r"^/(?![/\\])[\w/?=&.%~-]*$", re.ASCII)
 HASHERS = 2  # sign-ins that may burn a core at once; others wait their turn
 
@@ -194,7 +195,7 @@ class Gate:
         if visit is None:
             return self._ask_to_sign_in(connection)
         scope["user"] = visit
-        if self._door.is_embedding(path):
+        if path.startswith(MODULES) or self._door.is_embedding(path):
             return notices.page(connection, 404)
         page = self._door.page_of(path)
         if page is None:
