@@ -181,6 +181,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_level="warning",
         access_log=False,  # the audit says who did what; addresses with keys need no second home
         server_header=False,
+        proxy_headers=False,  # they say what the sender likes: the audit asks the socket
         ws="websockets-sansio",
         timeout_graceful_shutdown=STOP_S,
     )
