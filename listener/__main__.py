@@ -3,6 +3,7 @@
 import argparse
 import gc
 import logging
+import os
 import socket
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inherit", type=int, default=-1, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     logs.configure()
+    os.umask(0o077)  # what is made here holds patients: nobody else's to read
     warnings.simplefilter("ignore")  # pydicom's warnings quote the values of patients
     accelerated, stop = not options.library_receiver, threading.Event()
     on_stop(stop.set)

@@ -239,6 +239,21 @@ def test_a_home_without_a_clinic_stays_empty(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_nobody_else_reads_what_is_made_in_a_home_that_others_may_enter(tmp_path):
+    home = tmp_path / "shared"
+    before = os.umask(0o022)
+    try:
+        home.mkdir(mode=0o755)
+        found = CliRunner().invoke(main, ["db", "upgrade", "--home", str(home)])
+        assert found.exit_code == 0, found.output
+        assert os.umask(0o022) == 0o022  # as it was
+    finally:
+        os.umask(before)
+    made = {path.name: path.stat().st_mode & 0o077 for path in home.rglob("*")}
+    assert "clinic.db" in made
+    assert not any(made.values()), made
+
+
 def test_a_taken_port_is_one_line(cli, settings):
     import socket
 

@@ -239,12 +239,15 @@ def test_tls_with_a_client_certificate(ctx, settings, station, tmp_path):
 def test_an_empty_database_is_one_clear_line(tmp_path, monkeypatch, capsys, database):
     monkeypatch.setenv("CLINIC_HOME", str(tmp_path / "new"))
     previous = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    umask = os.umask(0o022)
     try:
         assert main([]) == 1
     finally:
+        left = os.umask(umask)
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), previous, strict=True):
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
+    assert left == 0o077  # what a listener makes is nobody else's to read
     assert capsys.readouterr().err == (
         "The listener cannot start: The database is empty: run `clinic db upgrade`.\n"
     )
