@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clinic_panel.context import Actor, Context
@@ -12,13 +14,14 @@ from clinic_panel.errors import (
     LockedOut,
     Unauthenticated,
 )
-from clinic_panel.models.audit_log import Action
+from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.user import LoginAttempt, User
 from clinic_panel.services import accounts, audit, lockout, passwords, sessions
 
 WRONG = "The user name or the password is not right."
 WRONG_PRESENT = "The present password is not right."
 SAME = "The new password is the present one."
+LOCK_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,11 @@ def _prove(ctx: Context, username: str, password: str, address: str) -> tuple[lo
     Three transactions, not one: the try is counted before the password is looked at, and 100 ms
     of hashing must not hold the database's only write lock.
     """
-    attempt = lockout.open_attempt(ctx, username, address)
+    try:
+        attempt = lockout.open_attempt(ctx, username, address)
+    except LockedOut:
+        _note_locked(ctx, username, address)
+        raise
     user, secret = attempt.user, ctx.settings.secret
     kept = user.password_hash if user is not None and user.is_active else None
     if kept and passwords.matches(secret, kept, password):
@@ -133,10 +140,9 @@ def _prove(ctx: Context, username: str, password: str, address: str) -> tuple[lo
         return attempt, passwords.hash_password(secret, password) if outdated else ""
     if not kept:
         passwords.matches(secret, None, password)  # an unknown name takes as long
-    known = ctx.acting_as(sessions.actor_of(user, address)) if user is not None else ctx
     with ctx.begin() as session:
         audit.record(
-            known,
+            _who_tried(ctx, user, address),
             session,
             Action.SIGN_IN_FAILED,
             user,
@@ -146,6 +152,32 @@ def _prove(ctx: Context, username: str, password: str, address: str) -> tuple[lo
             ),
         )
     raise Unauthenticated(WRONG)
+
+
+def _who_tried(ctx: Context, user: User | None, address: str) -> Context:
+    """Return the clinic as seen by whose name was typed; of a name unknown, the address stays."""
+    actor = sessions.actor_of(user, address) if user else replace(ctx.actor, address=address)
+    return ctx.acting_as(actor)
+
+
+def _note_locked(ctx: Context, username: str, address: str) -> None:
+    """Note a try during a lock, once a minute and address: who guesses on is seen, and floods not.
+
+    In a transaction of its own: that of the try was rolled back.
+    """
+    with ctx.begin() as session:
+        lately = session.scalars(
+            select(AuditEntry.detail).where(
+                AuditEntry.at > ctx.clock() - LOCK_NOTED_EVERY,
+                AuditEntry.action == Action.SIGN_IN_FAILED,
+                AuditEntry.address == address,
+            )
+        )
+        if any("during_lock" in detail for detail in lately):
+            return
+        user = session.scalar(select(User).where(User.username == username))
+        who = _who_tried(ctx, user, address)
+        audit.record(who, session, Action.SIGN_IN_FAILED, user, during_lock=True)
 
 
 def audit_denied(ctx: Context, what: str) -> None:

@@ -128,6 +128,37 @@ def test_one_address_that_tries_many_names_has_to_wait(ctx, doctor):
     auth.sign_in(ctx, "doctor", PASSWORD, "10.0.0.10")
 
 
+def failed_tries(ctx):
+    query = select(AuditEntry).where(AuditEntry.action == Action.SIGN_IN_FAILED)
+    with ctx.read() as session:
+        return list(session.scalars(query.order_by(AuditEntry.id)))
+
+
+@pytest.mark.parametrize("username", ["doctor", "nobody"])
+def test_the_audit_says_from_where_somebody_tried(ctx, doctor, username):
+    fail(ctx, username)
+
+    [entry] = failed_tries(ctx)
+    assert entry.address == "10.0.0.9"
+
+
+def test_who_guesses_on_during_a_lock_is_noted_once_a_minute_and_address(ctx, clock, doctor):
+    fail(ctx, times=lockout.ACCOUNT_FREE + 3)  # the last three only wait
+    fail(ctx, times=2, address="10.0.0.10")
+    clock.advance(seconds=5)
+    fail(ctx)
+    clock.advance(seconds=60)
+    fail(ctx)  # the lock of 15 s is over: one more failure, and the next wait
+    fail(ctx, times=2)
+
+    noted = [entry for entry in failed_tries(ctx) if "during_lock" in entry.detail]
+    assert [(entry.username, entry.address) for entry in noted] == [
+        ("doctor", "10.0.0.9"),
+        ("doctor", "10.0.0.10"),
+        ("doctor", "10.0.0.9"),
+    ]
+
+
 def test_guesses_at_the_same_time_do_not_slip_past_the_lock(ctx, doctor):
     outcomes = []
 
