@@ -63,7 +63,7 @@ def register(ctx: Context, form: PatientForm, *, confirmed: bool = False) -> Pat
     Invalid
         A rule is broken, or the ID is taken; ``field`` names the field.
     LikelyDuplicate
-        Not confirmed, and the clinic seems to know the person; nothing is kept.
+        Not confirmed, and the clinic seems to know the person; nothing is kept but in the audit.
     """
     ctx.require(Permission.PATIENT_WRITE)
     columns = form.columns(ctx.today())
@@ -79,6 +79,9 @@ def register(ctx: Context, form: PatientForm, *, confirmed: bool = False) -> Pat
             session.flush()
             audit.record(ctx, session, Action.CREATE, row, patient_pk=row.id)
             return PatientRow.of(row, ctx.today())
+    except LikelyDuplicate as known:
+        _note_shown(ctx, known.candidates)  # that transaction was rolled back
+        raise
     except IntegrityError:
         raise Invalid("This patient ID is already in use.", field="patient_id") from None
 
@@ -95,9 +98,13 @@ def likely_duplicates(ctx: Context, form: PatientForm) -> list[PatientRow]:
     with ctx.read() as session:
         found = _alike(session, form, ctx.today())
     if found:
-        with ctx.begin() as session:
-            audit.record(ctx, session, Action.SEARCH, count=len(found), duplicates=True)
+        _note_shown(ctx, found)
     return list(found)
+
+
+def _note_shown(ctx: Context, found: tuple[PatientRow, ...]) -> None:
+    with ctx.begin() as session:
+        audit.record(ctx, session, Action.SEARCH, count=len(found), duplicates=True)
 
 
 def find(

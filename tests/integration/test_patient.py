@@ -94,6 +94,13 @@ def test_a_likely_duplicate_is_shown_before_anything_is_kept(ctx, desk, again):
         patient.register(desk, again)
     assert asked.value.candidates == (known,)
     assert "Muster" not in str(asked.value)
+    with ctx.read() as session:  # who was shown is known, as of any search
+        query = select(AuditEntry).where(AuditEntry.action == Action.SEARCH)
+        [entry] = session.scalars(query)
+    assert (entry.username, entry.detail) == (
+        desk.actor.username,
+        {"count": 1, "duplicates": True},
+    )
     assert [row.id for row in patient.likely_duplicates(desk, again)] == [known.id]
 
 
