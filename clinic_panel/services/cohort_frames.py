@@ -120,11 +120,14 @@ def day_of(value: str | date) -> date:
 
 
 def age_years(born: date | None, at: date) -> int | None:
-    """Return completed years of life, the oldest taken together; None when not known."""
-    if born is None:
+    """Return completed years of life, the oldest taken together; None when not known.
+
+    A day before the birth is a wrong day: a clock without power, or a date mistyped.
+    """
+    if born is None or at < born:
         return None
     years = at.year - born.year - ((at.month, at.day) < (born.month, born.day))
-    return min(max(years, 0), OLDEST_AGE)
+    return min(years, OLDEST_AGE)
 
 
 def sex(text: str) -> str:

@@ -22,6 +22,7 @@ from clinic_panel.models.audit_log import Action
 from clinic_panel.models.handout import HandoutKind
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.markup import Markup
+from clinic_panel.models.patient import Patient, subject_of
 from clinic_panel.models.user import Permission
 from clinic_panel.services import audit, handout, pseudonym
 from clinic_panel.services.cohort_find import find_study, in_order
@@ -121,7 +122,7 @@ def ask(ctx: Context, study_id: int, wanted: Teaching) -> int:
         if set(chosen) - home.keys():
             raise Invalid("An image is of another study: open that one to export it.")
         return {
-            "case": _case(ctx, study, wanted.case),
+            "case": _case(ctx, session, study, wanted.case),
             "instances": list(chosen),
             "looked": wanted.looked,
             "areas": _areas(ctx, session, study.id, home) if wanted.black_out else {},
@@ -168,7 +169,7 @@ def order(ctx: Context, study_pk: int, content: dict[str, Any]) -> ExportOrder:
     }
     with ctx.read() as session:
         study = session.get_one(Study, study_pk)
-        terms = _terms(ctx, study, content["case"])
+        terms = _terms(ctx, session, study, content["case"])
         found = _sources(ctx, study, terms, wanted=wanted, areas=areas)
     if len(found) < len(wanted):
         raise NotFound("An image to export is no longer in the archive.")
@@ -193,12 +194,13 @@ def order_of(ctx: Context, study_uids: Sequence[str], wanted: Wanted) -> ExportO
     found: list[Source] = []
     with ctx.begin() as session:
         studies = {one.id: one for one in (find_study(ctx, session, uid) for uid in study_uids)}
-        if wanted.case and len({_subject(study) for study in studies.values()}) > 1:
+        if wanted.case and len({_subject(session, study) for study in studies.values()}) > 1:
             raise Invalid("One case name stands for one patient.", field="case")
         case = ""
         for study in studies.values():
-            case = _case(ctx, study, wanted.case) if deidentified else ""
-            sources = _sources(ctx, study, _terms(ctx, study, case) if deidentified else None)
+            case = _case(ctx, session, study, wanted.case) if deidentified else ""
+            terms = _terms(ctx, session, study, case) if deidentified else None
+            sources = _sources(ctx, study, terms)
             found += sources
             audit.record(
                 ctx,
@@ -235,16 +237,27 @@ def _words(series: Series) -> str:
     return f"Series{number} ({modality})" if modality else f"Series{number}"
 
 
-def _terms(ctx: Context, study: Study, case: str) -> Terms:
+def _terms(ctx: Context, session: Session, study: Study, case: str) -> Terms:
     return Terms(
-        key=pseudonym.export_key(ctx), subject=_subject(study), case=case, known=_known(study)
+        key=pseudonym.export_key(ctx),
+        subject=_subject(session, study),
+        case=case,
+        known=_known(study),
     )
 
 
-def _subject(study: Study) -> str:
-    """Return who it is of: the registered patient, else what the images say."""
-    who = study.patient or study
-    return f"{who.issuer_of_patient_id}\\{who.patient_id}"
+def _subject(session: Session, study: Study) -> str:
+    """Return who it is of: the registered patient, also of an earlier ID, else who it names.
+
+    Stays the same when the desk corrects a record: else one case would become two.
+    """
+    named = (Patient.patient_id == study.patient_id) & (
+        Patient.issuer_of_patient_id == study.issuer_of_patient_id
+    )
+    person = study.patient or session.scalar(select(Patient).where(named))
+    if person is not None:
+        return person.subject
+    return subject_of(study.issuer_of_patient_id, study.patient_id)
 
 
 def _known(study: Study) -> tuple[str, ...]:
@@ -256,11 +269,12 @@ def _known(study: Study) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, texts)))
 
 
-def _case(ctx: Context, study: Study, given: str) -> str:
+def _case(ctx: Context, session: Session, study: Study, given: str) -> str:
     """Return the name of a case: as typed, unless it names the person; else one made up."""
     case = validation.clean(given)
     if not case:
-        return "Case " + pseudonym.key(ctx, "case", _subject(study)).partition("-")[2][:6].upper()
+        key = pseudonym.key(ctx, "case", _subject(session, study))
+        return "Case " + key.partition("-")[2][:6].upper()
     if len(case) > _CASE_CHARS or not _NO_CASE.isdisjoint(case):
         raise Invalid(
             'A case name has at most 64 characters, and none of \\ ^ = * ? ".', field="case"

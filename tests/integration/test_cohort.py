@@ -249,6 +249,12 @@ def test_days_are_taken_with_both_ends(analyst, planted, since, until, found):
     assert len(cohort.appointments(analyst, since=since, until=until)) == found
 
 
+def test_nobody_was_examined_before_the_birth():
+    born = date(1990, 5, 5)
+    assert cohort_frames.age_years(born, date(1980, 1, 1)) is None
+    assert cohort_frames.age_years(born, born) == 0
+
+
 def test_a_day_that_is_none_is_refused(analyst):
     with pytest.raises(Invalid):
         cohort.studies(analyst, since="last week")

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import zipfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,13 @@ from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.imaging import Instance, Series, Study
 from clinic_panel.models.user import Role
 from clinic_panel.notebook import Clinic
-from clinic_panel.services import evidence, export, handout, markup
-from clinic_panel.services.export import Source, Teaching
+from clinic_panel.services import evidence, export, handout, markup, patient
+from clinic_panel.services.demographics import PatientForm
+from clinic_panel.services.export import Source, Teaching, Wanted
 from clinic_panel.services.handout import Progress
 from clinic_panel.services.markup import Drawn
 from clinic_panel.tasks.export import LeftOut, cleaned
-from tests import planted
+from tests import factories, planted
 from tests.integration.archive import keep
 from tests.integration.test_evidence import work as save_documents
 from tests.integration.test_handout import work
@@ -174,6 +176,35 @@ def complaints(path):
     found = subprocess.run(["dciodvfy", str(path)], check=False, capture_output=True, text=True)
     lines = (found.stdout + found.stderr).splitlines()
     return {line for line in lines if line.startswith("Error")}
+
+
+def test_a_case_stays_one_case_however_the_desk_corrects_the_record(ctx, study, as_role):
+    study_id, _ = study
+    analyst, desk = as_role(Role.ANALYST), as_role(Role.RECEPTIONIST)
+
+    def copied():
+        order = export.order_of(analyst, [planted.UID], Wanted(deidentified=True))
+        return order.case, order.sources[0].terms.offset
+
+    def is_of(person):
+        with ctx.begin() as session:
+            session.get_one(Study, study_id).patient_pk = person.id
+
+    before = copied()
+    person = patient.get(desk, factories.patient(ctx, patient_id=planted.ID).id)
+    found = [copied()]  # by issuer and ID, though no booking joined them
+    for change in ({"issuer_of_patient_id": "HOSP"}, {"patient_id": "P-CORRECTED"}):
+        form = replace(PatientForm.of(person), **change)
+        person = patient.edit(desk, person.id, person.version, form)
+        found.append(copied())
+    is_of(person)
+    found.append(copied())
+    assert found == [before] * 4
+
+    is_of(factories.patient(ctx, patient_id=planted.ID))  # given out again, to somebody else
+    case, offset = copied()
+    assert case != before[0]
+    assert offset != before[1]
 
 
 def test_only_some_roles_export_and_only_what_is_there(study, as_role):
