@@ -32,6 +32,7 @@ from clinic_panel.errors import ClinicError, Forbidden
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.imaging.isolation import IsolatedDecoder
 from clinic_panel.resources import build_context, build_engine, check_schema
+from clinic_panel.secret import check_secret
 from clinic_panel.services import auth
 from clinic_panel.services.lightbox import Lightbox
 from clinic_panel.services.sessions import Visit
@@ -150,6 +151,8 @@ def serve(settings: Settings) -> None:
     ------
     Unavailable
         The database does not answer or has another schema.
+    SettingsError
+        The secret key is not the one that the database is used with.
     """
     # A variable of the shell must not make pages load from elsewhere or open the websocket.
     os.environ["BOKEH_RESOURCES"] = "server"
@@ -158,6 +161,7 @@ def serve(settings: Settings) -> None:
     engine = build_engine(settings)
     try:
         check_schema(engine)
+        check_secret(settings, engine)
         app = build(build_context(settings, engine, system("web")), ChangeFeed(engine))
         gc.collect()
         gc.freeze()  # what stays for good: to go through it again was a tenth of each page's cost

@@ -132,7 +132,7 @@ class Settings(param.Parameterized):
     secret_key = param.String(
         default="",
         constant=True,
-        doc="Key of the audit chain and of sessions; empty: made once and kept in the home.",
+        doc="Key of the audit chain, passwords and pseudonyms; empty: made once, kept in the home.",
     )
     dask_scheduler = param.String(
         default="", constant=True, doc="tcp://host:8786 of a Dask cluster; empty: a local one."
@@ -234,12 +234,22 @@ class Settings(param.Parameterized):
         """Folder of the DICOM bytes."""
         return self.home / "archive"
 
+    @property
+    def secret_path(self) -> Path:
+        """Where the clinic's secret lies if no setting holds it."""
+        return self.home / "secret.key"
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is a secret already."""
+        return bool(self.secret_key) or self.secret_path.exists()
+
     @cached_property
     def secret(self) -> bytes:
         """The clinic's secret; made once, readable by its owner only (0600)."""
         if self.secret_key:
             return self.secret_key.encode()
-        path = self.home / "secret.key"
+        path = self.secret_path
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             # Linked into place whole: of several processes that start together, all read one key.

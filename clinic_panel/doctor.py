@@ -17,13 +17,14 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from clinic_panel.config import Settings
-from clinic_panel.context import system
-from clinic_panel.errors import ClinicError
+from clinic_panel.context import AWAY, system
+from clinic_panel.errors import ClinicError, Unavailable
 from clinic_panel.models.appointment import Room
 from clinic_panel.models.audit_log import AuditEntry
 from clinic_panel.models.peer import Peer
 from clinic_panel.models.user import Role, User
 from clinic_panel.resources import build_context, build_engine, check_schema, now
+from clinic_panel.secret import problem_of
 from clinic_panel.services import status
 
 # SQLite 3.7.0 to 3.51.2 can corrupt a WAL that several connections check-point.
@@ -100,6 +101,7 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Check]:
         yield Check("migrations", False, error.message, "Run `clinic db upgrade`.")
         return
     yield Check("migrations", True, "the schema is this program's")
+    yield _secret(settings, engine)
     try:
         ctx = build_context(settings, engine, system("doctor"))
     except OSError as error:
@@ -117,6 +119,21 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Check]:
             yield from _ae_titles(settings, session)
     except ClinicError as error:
         yield Check("database", False, error.message, "Start it, and look into its own log.")
+
+
+def _secret(settings: Settings, engine: Engine) -> Check:
+    try:
+        with Session(engine) as session:
+            problem = problem_of(settings, session)
+    except AWAY:
+        return Check("secret key", False, Unavailable.default, "Look into the database's own log.")
+    return Check(
+        "secret key",
+        not problem,
+        problem or "the one that this database is used with",
+        "With another key nobody can sign in, and the audit's chain breaks. "
+        "Only if the old one is lost for good: run `clinic db renew-key`.",
+    )
 
 
 def _sqlite_version(engine: Engine) -> Check:

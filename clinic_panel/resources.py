@@ -18,6 +18,7 @@ from clinic_panel.archive import Archive
 from clinic_panel.config import Settings
 from clinic_panel.context import Actor, Context
 from clinic_panel.errors import SettingsError, Unavailable
+from clinic_panel.secret import check_secret
 
 if TYPE_CHECKING:  # loading it takes a fifth of a process' start, and only migrations need it
     from alembic.config import Config
@@ -115,10 +116,13 @@ def open_context(settings: Settings, actor: Actor) -> Iterator[Context]:
     ------
     Unavailable
         The schema is behind or ahead of this program, or the database does not answer.
+    SettingsError
+        The secret key is not the one that the database is used with.
     """
     engine = build_engine(settings)
     try:
         check_schema(engine)
+        check_secret(settings, engine)
         yield build_context(settings, engine, actor)
     finally:
         engine.dispose()

@@ -54,6 +54,26 @@ def current(settings: Settings) -> None:
     _say_revision(settings)
 
 
+@db.command("renew-key")
+@at_home
+def renew_key(settings: Settings) -> None:
+    """Go on with another secret key, since the old one is lost for good.
+
+    All passwords have to be set again, and what the audit says so far can no longer be checked.
+    """
+    from clinic_panel.context import system
+    from clinic_panel.resources import build_context, check_schema
+    from clinic_panel.services import site
+
+    check_exists(settings)
+    if sys.stdin.isatty():
+        click.confirm("Passwords end, and the audit so far cannot be checked. Go on?", abort=True)
+    with _migrating(settings) as engine:
+        check_schema(engine)
+        site.renew_key(build_context(settings, engine, system("cli")))
+    click.echo("Restart the clinic, and set passwords with `clinic user passwd NAME`.")
+
+
 @contextmanager
 def _migrating(settings: Settings) -> Iterator[Any]:
     from alembic.util.exc import CommandError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clinic_panel.cli.options import at_home, with_ports
+from clinic_panel.cli.options import at_home, opened, with_ports
 
 if TYPE_CHECKING:
     from clinic_panel.config import Settings
@@ -42,7 +42,12 @@ def up(settings: Settings) -> None:
     from clinic_panel.cli.db import bring_to
     from clinic_panel.supervisor import clinic
 
-    clinic.up(clinic.with_ports(settings), prepare=lambda: bring_to(settings, "head"))
+    def prepare() -> None:
+        bring_to(settings, "head")
+        with opened(settings):  # what would keep every process from starting is said once, here
+            pass
+
+    clinic.up(clinic.with_ports(settings), prepare=prepare)
 
 
 @click.command()

@@ -24,6 +24,7 @@ from clinic_panel.models.appointment import Appointment, AppointmentStatus
 from clinic_panel.models.site import SiteSetting
 from clinic_panel.models.user import User
 from clinic_panel.resources import build_context, build_engine, now, upgrade
+from clinic_panel.secret import check_secret
 from clinic_panel.services import dicom, patient, report, workflow
 from clinic_panel.services.patient import LikelyDuplicate
 from clinic_panel.services.report_content import Texts
@@ -51,10 +52,13 @@ def fill(settings: Settings, *, clock: Callable[[], datetime] = now) -> Filled:
         The home holds a clinic that is no demo; nothing was changed.
     Unavailable
         The database does not answer.
+    SettingsError
+        The secret key is not the one that the database is used with.
     """
     engine = build_engine(settings)
     try:
         upgrade(engine)
+        check_secret(settings, engine)
         ctx = build_context(settings, engine, system("demo"), clock)
         _check_is_demo(ctx)
         days = _days_filled(ctx)

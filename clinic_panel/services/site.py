@@ -1,4 +1,4 @@
-"""What an administrator says of the clinic itself: the letterhead of its reports."""
+"""What an administrator says of the clinic itself: the letterhead of its reports, and its key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from clinic_panel.errors import Conflict
 from clinic_panel.models.audit_log import Action
 from clinic_panel.models.site import SiteSetting, Topic
 from clinic_panel.models.user import Permission
+from clinic_panel.secret import FINGERPRINT, noted
 from clinic_panel.services import audit, changes
 from clinic_panel.services.report_content import LETTERHEAD
 from clinic_panel.validation import free_text, short_text
@@ -67,6 +68,24 @@ def set_letterhead(ctx: Context, form: Letterhead) -> Letterhead:
         audit.record(ctx, session, Action.CHANGE, row, key=LETTERHEAD)
         changes.announce(session, Topic.ADMIN)
         return _letterhead(row)
+
+
+def renew_key(ctx: Context) -> None:
+    """Use the database with the key at hand from now on, made if there is none.
+
+    Raises
+    ------
+    Forbidden
+    """
+    ctx.require(Permission.ADMIN)
+    with ctx.begin() as session:
+        row = session.get(SiteSetting, FINGERPRINT)
+        if row is None:
+            row = SiteSetting(key=FINGERPRINT)
+            session.add(row)
+        row.value = noted(ctx.settings)
+        session.flush()
+        audit.record(ctx, session, Action.CHANGE, row, key=FINGERPRINT)
 
 
 def _letterhead(row: SiteSetting) -> Letterhead:

@@ -33,6 +33,7 @@ from clinic_panel.logs import where
 from clinic_panel.models.job import JobKind
 from clinic_panel.models.site import Topic
 from clinic_panel.resources import build_context, build_engine, check_schema
+from clinic_panel.secret import check_secret
 from clinic_panel.services import dicom, jobs, thumbnails
 from clinic_panel.services.jobs import Claim
 from clinic_panel.signals import on_stop
@@ -358,6 +359,8 @@ def work(settings: Settings, tell: Callable[[str], Any] = AT_ONCE) -> None:
     ------
     Unavailable
         The schema is not current, the database is away, or the home has a worker already.
+    SettingsError
+        The secret key is not the one that the database is used with.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.home / "worker.lock")
@@ -371,6 +374,7 @@ def work(settings: Settings, tell: Callable[[str], Any] = AT_ONCE) -> None:
     with held, contextlib.ExitStack() as closing:
         closing.callback(engine.dispose)
         check_schema(engine)
+        check_secret(settings, engine)
         runner = Runner(build_context(settings, engine, system("worker")), cluster, owner(settings))
         on_stop(runner.stop)
         feed.subscribe(runner.wake)
