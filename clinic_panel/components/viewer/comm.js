@@ -16,7 +16,7 @@ class Comm {
         this.waiting.delete(entry.key);
         reject(new DOMException("dropped", "AbortError"));
       });
-      this.model.send_msg({want: entry.key, series: entry.series, id: entry.id, frame: entry.frame, mask: entry.mask});
+      this.model.send_msg({want: entry.key, series: entry.series, id: entry.id, frame: entry.frame, mask: entry.mask ?? ""});
     });
   }
 
