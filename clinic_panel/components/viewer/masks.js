@@ -32,6 +32,7 @@ function suitWindow(state, {masks, window_center: center, window_width: width}) 
 
 class MaskTools {
   constructor(area) {
+    this.area = area;
     this.button = makeButton("subtract", "Subtraction", "Shift+D", () => area.active.subtract());
     this.choose = makeButton("remask", "Mask: this image", "Shift+M", () => area.active.remask());
     this.mode = null;
@@ -48,5 +49,6 @@ class MaskTools {
     this.button.hidden = !mode;
     this.choose.hidden = mode !== "on";
     this.button.setAttribute("aria-pressed", String(mode === "on"));
+    this.area.sections.groups[0].hidden = Boolean(mode); // a recording is no volume
   }
 }
