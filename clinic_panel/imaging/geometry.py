@@ -181,11 +181,14 @@ def slice_order(planes: Sequence[Plane]) -> list[int]:
     """
     if not planes:
         return []
-    normal = planes[0].normal
-    if any(not np.allclose(plane.normal, normal, atol=1e-3) for plane in planes):
+    axes = np.array([plane.orientation for plane in planes], np.float64).reshape(-1, 2, 3)
+    normals = np.cross(axes[:, 0], axes[:, 1])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    if not np.allclose(normals, normals[0], atol=1e-3):
         raise NotDisplayable("The series mixes slices of different orientation.")
-    along = [float(normal @ np.asarray(plane.position)) for plane in planes]
-    return sorted(range(len(planes)), key=along.__getitem__)
+    along = np.array([plane.position for plane in planes]) @ normals[0]
+    order: list[int] = np.argsort(along, kind="stable").tolist()
+    return order
 
 
 def orientation_letters(orientation: Sequence[float]) -> tuple[str, str, str, str]:
