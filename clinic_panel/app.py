@@ -156,6 +156,9 @@ def serve(settings: Settings) -> None:
     """
     # A variable of the shell must not make pages load from elsewhere or open the websocket.
     os.environ["BOKEH_RESOURCES"] = "server"
+    # Whether callbacks and documents are made as they should be is known from the tests: to look at
+    # them again was a tenth of each page's cost.
+    os.environ["BOKEH_PERFORM_ERROR_DIAGNOSTICS"] = os.environ["BOKEH_VALIDATE_DOC"] = "no"
     os.environ.pop("BOKEH_ALLOW_WS_ORIGIN", None)
     logs.configure()
     engine = build_engine(settings)
