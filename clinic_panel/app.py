@@ -45,6 +45,7 @@ from clinic_panel.web import (
     page_resources,
     signin,
     together,
+    wire,
 )
 from clinic_panel.web.door import Door, Gate
 from clinic_panel.web.edge import Faults, StaticFiles
@@ -113,6 +114,7 @@ def build(
     pn.config.exception_handler = _callback_failed
     page_resources.remember()
     together.send_together()
+    wire.guard()
     served = add_applications(
         {spec.path: open_pages.app(spec) for spec in specs},
         app=app,
@@ -190,6 +192,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # they say what the sender likes: the audit asks the socket
         ws="websockets-sansio",
+        ws_max_size=wire.MOST_BYTES,
         timeout_graceful_shutdown=STOP_S,
     )
 

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from clinic_panel import app as app_module
+from clinic_panel import logs
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.shell import shell
 from clinic_panel.components.viewer.viewer import StudyViewer
@@ -33,6 +34,7 @@ from clinic_panel.models.user import PERMISSIONS, Permission, Role
 from clinic_panel.resources import build_context, build_engine
 from clinic_panel.services import accounts, changes, lockout
 from clinic_panel.services.lightbox import Lightbox
+from clinic_panel.web import wire
 from clinic_panel.web.door import safe_next
 from clinic_panel.web.open_pages import PageSpec
 from tests.conftest import free_port
@@ -315,6 +317,42 @@ def test_what_one_callback_changed_arrives_in_one_message(web):
                 content = str(socket.recv(timeout=WAIT_S))
     changed = {event.get("attr") for event in json.loads(content)["events"]}
     assert {"title", "note", "chips"} <= changed
+
+
+def send(socket, kind, content, **header):
+    for part in ({"msgid": "7", "msgtype": kind} | header, {}, content):
+        socket.send(json.dumps(part))
+
+
+def test_a_browser_says_no_more_than_our_pages_do(web, caplog):
+    """And is not told more: what it sent is neither in the answer nor in the log."""
+    tool = {"type": "object", "name": "CustomAction", "id": "new", "attributes": {"icon": SECRET}}
+    unknown = {"kind": "ModelChanged", "model": {"id": "p999999"}, "attr": "x", "new": SECRET}
+    with web.client(Role.RECEPTIONIST) as desk:
+        token = token_of(desk.get("/desk").text)
+        with socket_to(web, "/desk", token, desk.cookies) as socket:
+            pull(socket)
+            for event, text in (
+                ({"kind": "RootAdded", "model": tool}, "not taken"),
+                (unknown, "could not be dealt with"),
+            ):
+                send(socket, "PATCH-DOC", {"events": [event]})
+                answer = ""
+                while "ERROR" not in answer:
+                    answer = str(socket.recv(timeout=WAIT_S))
+                answer = "".join(str(socket.recv(timeout=WAIT_S)) for _ in range(2))
+                assert text in answer
+                assert "Traceback" not in answer
+                assert SECRET not in answer
+            assert "CustomAction" not in pull(socket)
+            send(socket, "PATCH-DOC", {"events": []}, num_buffers=10**9)
+            assert close_of(socket)[1] == 1002
+        token = token_of(desk.get("/desk").text)
+        with socket_to(web, "/desk", token, desk.cookies) as socket, suppress(ConnectionClosed):
+            socket.send("x" * (wire.MOST_BYTES + 1))
+            assert close_of(socket)[1] == 1009
+    formatter = logs.Discreet()
+    assert SECRET not in "".join(formatter.format(record) for record in caplog.records)
 
 
 def test_the_cookie_is_for_this_server_alone_and_never_in_a_page(web):
