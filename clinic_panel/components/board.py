@@ -29,6 +29,7 @@ class Board(Part):
     """
 
     _source = "board"
+    _heard = ("selected",)
     _rename = {"action": None}
 
     rows = param.List(item_type=dict, doc="What is shown, in order; compared by `id`.")

@@ -32,6 +32,7 @@ class FormDialog(Part):
     """
 
     _source = "form_dialog"
+    _heard = ("open",)
     _rename = {"submitted": None, "changed": None}
 
     # The page takes in what changed together in the order that stands here: whose fields they are,

@@ -13,6 +13,7 @@ class Heading(Part):
     """Title, day and buttons of a page. In and out: ``day``. Out: ``pressed``."""
 
     _source = "heading"
+    _heard = ("day",)
     _rename = {"pressed": None}
 
     title = param.String(doc="Heading of the page.")

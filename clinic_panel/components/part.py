@@ -20,9 +20,11 @@ class Part(Script):
 
     A subclass names its script and style sheet by ``_source``: ``board`` stands for ``board.js``
     and ``board.css`` beside this module. The script follows ``dom.js`` and exports ``render``.
+    ``_heard`` names the params that the script sets: no other is taken from a browser.
     """
 
     _source: ClassVar[str] = ""
+    _heard: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -34,6 +36,10 @@ class Part(Script):
         if not {"sizing_mode", "width"} & params.keys():
             params["sizing_mode"] = "stretch_width"
         super().__init__(**params)
+
+    @classmethod
+    def _hears(cls, name: str) -> bool:
+        return name in cls._heard
 
     @classmethod
     def _is_whole(cls) -> bool:

@@ -30,6 +30,16 @@ class Script(JSComponent):
             return found | {"bundle": "url", "esm": self.address()}
         return found | {"bundle": self._digest()}
 
+    @property
+    def _linked_properties(self) -> tuple[str, ...]:  # Panel's name: what it takes from a browser
+        return tuple(name for name in super()._linked_properties if self._hears(name))
+
+    @classmethod
+    def _hears(cls, name: str) -> bool:
+        """Whether a browser may set a param; what is offered there is not its own to say."""
+        del name
+        return True
+
     @classmethod
     def address(cls) -> str:
         """Return where the script is, on a server that offers it."""

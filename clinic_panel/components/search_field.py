@@ -9,6 +9,7 @@ class SearchField(Part):
     """A search line. Out: ``text``, after each pause in typing."""
 
     _source = "search_field"
+    _heard = ("text",)
 
     text = param.String(doc="What is searched, trimmed.")
     label = param.String(default="Search", doc="Accessible name.")

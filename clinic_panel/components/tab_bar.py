@@ -9,6 +9,7 @@ class TabBar(Part):
     """A strip of tabs. In: ``tabs``. In and out: ``active``."""
 
     _source = "tab_bar"
+    _heard = ("active",)
 
     tabs = param.List(
         item_type=dict, doc="Dicts of `id`, `label`, and optionally `count` and its `tone`."

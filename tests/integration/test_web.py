@@ -57,7 +57,7 @@ class Web:
 
     def __init__(self, ctx, url):
         self.ctx, self.url = ctx, url
-        self.lives, self.told = [], []
+        self.lives, self.told, self.headings = [], [], []
 
     @contextmanager
     def client(self, role=None, **options):
@@ -71,7 +71,8 @@ class Web:
     def page(self, ctx, live):
         self.lives.append(live)
         live.on(Topic.SCHEDULE, lambda: self.told.append(ctx.actor.username))
-        heading = Heading(title="Test")
+        heading = Heading(title="Test", day="2026-03-30", today="2026-03-30")
+        self.headings.append(heading)
         news = {"title": "Other", "note": "Something else", "chips": [{"label": "New"}]}
         live.on(Topic.STUDIES, lambda: heading.param.update(**news))
         who = {"user": ctx.actor.display_name, "role": ctx.actor.role.value}
@@ -353,6 +354,22 @@ def test_a_browser_says_no_more_than_our_pages_do(web, caplog):
             assert close_of(socket)[1] == 1009
     formatter = logs.Discreet()
     assert SECRET not in "".join(formatter.format(record) for record in caplog.records)
+
+
+def test_a_browser_cannot_write_what_it_was_offered(web):
+    def say(attr, new):
+        event = {"kind": "ModelChanged", "model": {"id": data}, "attr": attr, "new": new}
+        send(socket, "PATCH-DOC", {"events": [event]})
+
+    with web.client(Role.RECEPTIONIST) as desk:
+        token = token_of(desk.get("/desk").text)
+        with socket_to(web, "/desk", token, desk.cookies) as socket:
+            data = re.search(r'"name":\s*"Heading\d+",\s*"id":\s*"(\w+)"', pull(socket))[1]
+            [heading] = web.headings
+            say("buttons", [{"type": "map", "entries": [["id", "forged"]]}])
+            say("day", "2026-03-31")  # which is its own to choose, and comes after
+            wait_for(lambda: heading.day == "2026-03-31", "the day was not taken")
+    assert heading.buttons == []
 
 
 def test_the_cookie_is_for_this_server_alone_and_never_in_a_page(web):

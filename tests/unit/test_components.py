@@ -3,6 +3,7 @@
 import gc
 import importlib
 import pkgutil
+import re
 import weakref
 from types import SimpleNamespace
 
@@ -16,8 +17,10 @@ from clinic_panel.components.day_grid import DayGrid
 from clinic_panel.components.form_dialog import FormDialog
 from clinic_panel.components.heading import Heading
 from clinic_panel.components.notice import Notice
+from clinic_panel.components.part import HERE
 from clinic_panel.components.shell import NAVIGATION, VISIBLE, TopBar, entries_for, shell
 from clinic_panel.components.viewer.study import series_of
+from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.services.viewing import SeriesView
 
 ACTIONS = {"id": "actions", "label": "Actions", "kind": "actions"}
@@ -72,6 +75,21 @@ def board(**changes) -> Board:
         {"id": 2, "actions": [{"id": "cancel", "label": "Cancel", "disabled": True}]},
     ]
     return Board(**{"rows": rows, "columns": [ACTIONS], **changes})
+
+
+@pytest.mark.parametrize("cls", [cls for cls in part_classes() if getattr(cls, "_source", "")])
+def test_a_part_takes_from_a_browser_what_its_script_sets_and_no_more(cls):
+    script = (HERE / f"{cls._source}.js").read_text(encoding="utf-8")
+    set_there = set(re.findall(r"\bmodel\.(\w+) = ", script))
+
+    part = cls()
+    assert set(part._linked_properties) == set_there == set(cls._heard)
+
+
+def test_a_viewer_takes_where_the_reader_stands_and_not_what_is_offered():
+    linked = set(StudyViewer()._linked_properties)
+    assert {"index", "selected_series", "measurements", "key_images", "window_center"} <= linked
+    assert not {"series", "offers", "banner"} & linked
 
 
 def test_an_action_reaches_the_page_once_each_time_it_is_asked_for():

@@ -35,6 +35,10 @@ _PARTS: Final = (
     *("comm.js", "sources.js", "sync.js", "viewer.js", "early.js"),
 )
 _STYLES: Final = ("viewer.css", "mpr.css")
+# What is offered and shown is Python's to say; all else is where the reader stands.
+_ONLY_TOLD: Final = frozenset(
+    {"series", "studies", "prior", "rules", "offers", "banner", "reader", "over_comm"}
+)
 
 
 def _texts(names: tuple[str, ...]) -> str:
@@ -300,6 +304,10 @@ class StudyViewer(Figures, Script):
         own = (name for name in self.param if StudyViewer.param[name].owner is StudyViewer)
         left_out = {"name", *self._rename}
         return {name: getattr(self, name) for name in own if name not in left_out}
+
+    @classmethod
+    def _hears(cls, name: str) -> bool:
+        return name not in _ONLY_TOLD
 
     @param.depends("papers", watch=True, on_init=True)
     def _say_papers(self) -> None:
