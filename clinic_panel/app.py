@@ -107,6 +107,7 @@ def build(
             with suppress(asyncio.CancelledError):
                 await sweeper
             feed.stop()
+            open_pages.close()
             decoder.close()
 
     # The documentation pages load their script from another origin.

@@ -57,6 +57,8 @@ class Context:
     store: Archive
     actor: Actor
     clock: Callable[[], datetime]
+    # Told of what the actor may not, where nobody else would hear of it.
+    on_denied: Callable[[Context], None] | None = None
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -151,9 +153,11 @@ class Context:
         Raises
         ------
         Forbidden
-            One is missing; the edge that answers the request audits it.
+            One is missing; the edge that answers the request audits it, or ``on_denied``.
         """
         if not self.may(*permissions):
+            if self.on_denied is not None:
+                self.on_denied(self)
             raise Forbidden
 
     def may(self, *permissions: Permission) -> bool:

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +26,7 @@ from clinic_panel.feed import ChangeFeed
 from clinic_panel.logs import where
 from clinic_panel.models.site import Topic
 from clinic_panel.models.user import Permission
-from clinic_panel.services import sessions
+from clinic_panel.services import auth, sessions
 from clinic_panel.services.sessions import Visit
 from clinic_panel.web.door import Door
 
@@ -60,6 +62,11 @@ class OpenPages:
         self._open: dict[Any, _OpenPage] = {}
         self._lock = threading.Lock()
         self._core: Any = None
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="denials")
+
+    def close(self) -> None:
+        """Note the last denials, and no more."""
+        self._clerk.shutdown()
 
     def app(self, spec: PageSpec) -> Callable[[], Any]:
         """Return the function Panel calls for each visitor of a page."""
@@ -68,7 +75,7 @@ class OpenPages:
             doc = pn.state.curdoc
             offer_addresses(doc)
             visit: Visit = doc.session_context.request.user
-            ctx = self._door.acting_for(visit)
+            ctx = replace(self._door.acting_for(visit), on_denied=self._denials_on(spec.path))
             live = Live(self._feed, doc)
             doc.on_session_destroyed(lambda _context: self._closed(doc, live))
             try:
@@ -87,6 +94,24 @@ class OpenPages:
 
         build.__name__ = spec.path.strip("/")
         return build
+
+    def _denials_on(self, path: str) -> Callable[[Context], None]:
+        """Return what notes a denial: a page only says it, and a request that ends with it is none.
+
+        In a thread of its own, since whoever is refused may be in the midst of a transaction.
+        """
+
+        def note(ctx: Context) -> None:
+            try:
+                auth.audit_denied(ctx, path)
+            except ClinicError as error:
+                log.error("a denial could not be noted: %s", where(error))
+
+        def denied(ctx: Context) -> None:
+            with suppress(RuntimeError):  # closed: the server ends
+                self._clerk.submit(note, ctx)
+
+        return denied
 
     def _fit(self, bar: TopBar, ctx: Context, visit: Visit) -> None:
         # No entry leads to a refusal, whatever the navigation lists.

@@ -27,6 +27,7 @@ from clinic_panel.components.heading import Heading
 from clinic_panel.components.shell import shell
 from clinic_panel.components.viewer.viewer import StudyViewer
 from clinic_panel.context import system
+from clinic_panel.errors import Forbidden
 from clinic_panel.feed import ChangeFeed
 from clinic_panel.models.audit_log import Action, AuditEntry
 from clinic_panel.models.site import Topic
@@ -73,6 +74,12 @@ class Web:
         live.on(Topic.SCHEDULE, lambda: self.told.append(ctx.actor.username))
         heading = Heading(title="Test", day="2026-03-30", today="2026-03-30")
         self.headings.append(heading)
+
+        def chosen(_event):
+            with suppress(Forbidden):  # as pages do, which say it in a sentence
+                ctx.require(Permission.ADMIN)
+
+        heading.param.watch(chosen, "day")
         news = {"title": "Other", "note": "Something else", "chips": [{"label": "New"}]}
         live.on(Topic.STUDIES, lambda: heading.param.update(**news))
         who = {"user": ctx.actor.display_name, "role": ctx.actor.role.value}
@@ -356,7 +363,13 @@ def test_a_browser_says_no_more_than_our_pages_do(web, caplog):
     assert SECRET not in "".join(formatter.format(record) for record in caplog.records)
 
 
-def test_a_browser_cannot_write_what_it_was_offered(web):
+def denials(web):
+    with web.ctx.read() as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == Action.DENIED))
+        return [(entry.username, entry.detail) for entry in entries]
+
+
+def test_a_browser_cannot_write_what_it_was_offered_and_what_it_may_not_is_noted(web):
     def say(attr, new):
         event = {"kind": "ModelChanged", "model": {"id": data}, "attr": attr, "new": new}
         send(socket, "PATCH-DOC", {"events": [event]})
@@ -370,6 +383,8 @@ def test_a_browser_cannot_write_what_it_was_offered(web):
             say("day", "2026-03-31")  # which is its own to choose, and comes after
             wait_for(lambda: heading.day == "2026-03-31", "the day was not taken")
     assert heading.buttons == []
+    wait_for(lambda: denials(web), "the denial was not noted")
+    assert denials(web) == [("receptionist", {"what": "/desk"})]
 
 
 def test_the_cookie_is_for_this_server_alone_and_never_in_a_page(web):
