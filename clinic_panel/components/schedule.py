@@ -52,7 +52,7 @@ EXAM_WORDS = {
     E.DISCONTINUED: "Discontinued",
 }
 EXAM_TONES = {E.IN_PROGRESS: "blue", E.COMPLETED: "teal", E.DISCONTINUED: "amber"}
-MIXED = "Objects of another person"
+MIXED = "Objects of two people"
 # What comes after the examination, or instead of it, outweighs what the modality says.
 OUTWEIGHING = frozenset({S.TO_READ, S.REPORTED, S.CANCELLED, S.NO_SHOW})
 STAGES = {

@@ -31,7 +31,7 @@ def lines(ctx: Context, studies: list[UnmatchedStudy]) -> list[dict[str, Any]]:
 def _line(ctx: Context, study: UnmatchedStudy) -> dict[str, Any]:
     came = study.last_received_at.astimezone(ctx.zone)
     born = study.patient_birth_date.isoformat() if study.patient_birth_date else ""
-    images = "1 image" if study.number_of_instances == 1 else f"{study.number_of_instances} images"
+    images = _images(study)
     name = validation.display_name(study.patient_name)
     modalities = ", ".join(study.modalities)
     return {
@@ -48,6 +48,11 @@ def _line(ctx: Context, study: UnmatchedStudy) -> dict[str, Any]:
             {"id": "open", "label": "Open", "href": f"/study?id={study.id}"},
         ],
     }
+
+
+def _images(study: UnmatchedStudy) -> str:
+    count = study.number_of_instances
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def visit_option(ctx: Context, row: AppointmentRow) -> dict[str, str]:
@@ -83,7 +88,7 @@ class LinkStudy(Task):
         born = study.patient_birth_date.isoformat() if study.patient_birth_date else "not sent"
         self.intro = (
             f"Sent as {name}, ID {study.patient_id or 'not sent'}, born {born}: "
-            f"{study.study_description or 'study'}, {study.number_of_instances} images. "
+            f"{study.study_description or 'study'}, {_images(study)}. "
             + " ".join(filter(None, (study.reason, "Compare two identifiers before you link.")))
         )
         self.around = _likely_day(ctx, study)

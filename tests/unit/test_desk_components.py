@@ -130,7 +130,7 @@ def test_a_line_shows_clinic_time_two_identifiers_and_the_count_of_images():
 
 def test_a_line_warns_of_objects_of_another_person():
     [line] = schedule.lines(context(Role.TECHNOLOGIST), [visit(S.TO_READ, is_mixed=True, **IMAGED)])
-    assert (line["owed"], line["owed_tone"]) == ("Objects of another person", "amber")
+    assert (line["owed"], line["owed_tone"]) == ("Objects of two people", "amber")
 
 
 E = PerformedStatus
