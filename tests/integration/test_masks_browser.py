@@ -103,10 +103,13 @@ def test_a_run_is_seen_subtracted_as_stored_and_with_another_mask(reading, clini
     assert level(page, VESSEL) == level(page, BESIDE)  # taken from itself, nothing is left
     stage.until(lambda: clinic.viewer.mask == "12")
     np.testing.assert_array_equal(clinic.viewer.image.dimension_values(2), 0)
-    page.keyboard.press("r")
+    page.keyboard.press("r")  # to the usual window, which goes along with the mask from now on
     expect(said(page)).to_contain_text("Subtracted: mask 1–2")
     expect(said(page)).to_contain_text("WW 440")
     stage.until(lambda: clinic.viewer.mask is None)
+    page.keyboard.press("Shift+M")
+    usual = clinic.frame(RUN, 11, "12").info
+    expect(said(page)).to_contain_text(f"WW {usual.window_width:.0f} ")
 
 
 def test_a_run_plays_subtracted_and_its_regions_have_no_values(reading, clinic):

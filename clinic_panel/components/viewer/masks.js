@@ -18,15 +18,17 @@ function stackAs(series, mask) {
   return series.forms.get(mask);
 }
 
-// A window of what is subtracted and one of what is stored, each for its kind of values.
+// A window of what is subtracted and one of what is stored, each for its kind of values; one that the
+// reader did not choose (`isUsual`) gives way to that of another mask.
 function suitWindow(state, {masks, window_center: center, window_width: width}) {
   const isSubtracted = masks.length > 0;
-  const {isSubtracted: before, other} = state;
-  if (before === isSubtracted) return false;
-  state.isSubtracted = isSubtracted;
+  const {isSubtracted: before, other, isUsual} = state;
+  const isOther = before !== isSubtracted;
+  if (!isOther && !isUsual) return false;
+  Object.assign(state, {isSubtracted, isUsual: false});
   if (before === undefined) return false; // the first that is seen here has the window it came with
-  state.other = {center: state.center, width: state.width};
-  Object.assign(state, other?.width ? other : {center, width});
+  if (isOther) state.other = isUsual ? null : {center: state.center, width: state.width};
+  Object.assign(state, isOther && other ? other : {center, width});
   return true;
 }
 

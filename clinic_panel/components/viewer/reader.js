@@ -271,10 +271,7 @@ class Reader {
     state.camera.upright();
     Object.assign(state, {invert: false, palette: null, other: null});
     if (shown) this.setWindow(shown.info.window_center, shown.info.window_width);
-    if (state.mask) {
-      state.width = 0; // the window comes with the image as it is then
-      this.maskBy(null);
-    }
+    this.maskBy(null);
     this.chrome();
     this.schedule();
   }
@@ -299,9 +296,10 @@ class Reader {
   }
 
   maskBy(mask) {
-    const {state, chosen} = this;
+    const {state, chosen, shown} = this;
     if (!state || !chosen || (state.mask ?? null) === mask) return;
-    state.mask = mask;
+    const {window_center: center, window_width: width} = shown?.info ?? {};
+    Object.assign(state, {mask, isUsual: state.center === center && state.width === width});
     this.lane.show(stackAs(chosen, mask));
     this.lane.want(state.index);
     this.stood();
