@@ -280,7 +280,8 @@ def _subtract(document: Dataset, what: Subtraction, averaged: int) -> None:
     item.MaskFrameNumbers = [one + 1 for one in what.masks]
     item.ContrastFrameAveraging = averaged
     if what.shift != STILL:
-        item.MaskSubPixelShift = list(what.shift)
+        down, right = what.shift
+        item.MaskSubPixelShift = [down, 0.0 - right]  # to the left (PS3.3 C.7.6.10.1.2)
     document.MaskSubtractionSequence = [item]
     document.RecommendedViewingMode = ViewingMode.SUBTRACTED.value
 

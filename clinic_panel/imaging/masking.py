@@ -303,11 +303,14 @@ def _ranges(item: Elements, tag: int) -> tuple[Range, ...]:
 
 
 def _shift(item: Elements) -> Shift:
-    """Rows down and columns to the right; numbers beyond reason move nothing."""
+    """Rows down and columns to the right; numbers beyond reason move nothing.
+
+    The standard counts columns to the left (PS3.3 C.7.6.10.1.2).
+    """
     given = item.floats(_SHIFT, "f")[:2]
     if len(given) != 2 or not all(abs(one) < _FARTHEST_PX for one in given):
         return STILL
-    return given[0], given[1]
+    return given[0], 0.0 - given[1]
 
 
 def _signed(value: int) -> int:

@@ -109,7 +109,7 @@ def test_a_run_is_seen_subtracted_as_stored_and_with_another_mask(reading, clini
     stage.until(lambda: clinic.viewer.mask is None)
     page.keyboard.press("Shift+M")
     usual = clinic.frame(RUN, 11, "12").info
-    expect(said(page)).to_contain_text(f"WW {usual.window_width:.0f} ")
+    expect(said(page)).to_contain_text(f"WW {int(usual.window_width + 0.5)} ")
 
 
 def test_a_run_plays_subtracted_and_its_regions_have_no_values(reading, clinic):

@@ -200,9 +200,9 @@ def test_a_mask_moves_down_and_to_the_right_by_parts_of_a_pixel():
 
 
 def test_a_moved_mask_is_right_to_half_a_step():
-    shift = [0.5, -1.25]
-    picture = angiogram(item("AVG_SUB", MaskFrameNumbers=[1, 2], MaskSubPixelShift=shift))
-    mask = moved(RUN[:2].mean(axis=0), shift)
+    said = [0.5, 1.25]  # down and left, as the standard counts
+    picture = angiogram(item("AVG_SUB", MaskFrameNumbers=[1, 2], MaskSubPixelShift=said))
+    mask = moved(RUN[:2].mean(axis=0), (0.5, -1.25))
     found = seen(picture, 5)
     off = np.abs(found.stored * found.info.slope - (RUN[5] - mask)).max()
     assert off <= found.info.slope / 2
@@ -348,7 +348,7 @@ def test_a_state_of_x_rays_moves_masks_frame_by_frame_for_each_image():
     here, there = Dataset(), Dataset()
     here.ReferencedSOPInstanceUID, there.ReferencedSOPInstanceUID = "1.2.3", "1.2.4"
     whole, part, some, broken = Dataset(), Dataset(), Dataset(), Dataset()
-    whole.MaskSubPixelShift, part.MaskSubPixelShift = [2.0, -1.0], [9.0, 9.0]
+    whole.MaskSubPixelShift, part.MaskSubPixelShift = [2.0, 1.0], [9.0, 9.0]
     part.VerticesOfTheRegion = [1, 1, 3, 3]
     some.PixelShiftFrameRange = [4, 5]
     some.RegionPixelShiftSequence = Sequence([whole])
