@@ -69,11 +69,14 @@ def among(connection: Connection, named: Mapping[int, Iterable[Identity]]) -> li
 
 def warning(rows: Iterable[OtherIdentity]) -> str:
     """Say in a sentence whom else objects of a study name; empty where nobody is."""
-    said = []
+    said, ids = [], []
     for row in rows:
         differs = tuple(row.differs.split("\\"))
         if differs[0] == "patient ID":
-            said.append(f"patient ID ({row.patient_id})")
+            ids.append(row.patient_id)
         else:
             said.append(listed(differs))
+    if ids:
+        said.insert(0, f"patient ID ({', '.join(ids)})")
+    said = list(dict.fromkeys(said))
     return f"Objects of another {', of another '.join(said)} are in this study" if said else ""

@@ -82,6 +82,9 @@ class Pane extends Reader {
     this.progress.append(this.progressBar);
     this.loupe = new Loupe();
     this.port.append(this.guide, this.presented.node, this.presented.note, this.shapes.node, this.overlay.node, this.message, this.slider, this.gauge, this.progress);
+    new ResizeObserver(([{target}]) => { // a sheet begins below what is said of the study
+      this.port.style.setProperty("--banner-end", `${target.offsetTop + target.offsetHeight}px`);
+    }).observe(this.overlay.parts.banner);
     this.port.addEventListener("focusin", () => this.area.activate(this));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.port);
