@@ -101,6 +101,7 @@ def _nameless(ctx: Context, study: StudyView, patient_key: str) -> StudyView:
         modalities=tuple(filter(None, map(code, study.modalities))),
         series=tuple(_plain(ctx, one) for one in study.series),
         discontinuation="",
+        strangers="Objects of several people are in this study" if study.strangers else "",
         earlier=(),
     )
 
