@@ -780,7 +780,7 @@ def request_in_its_place(event):
 @both_receivers
 @pytest.mark.parametrize("lie", [to_another, twice, request_in_its_place])
 def test_an_answer_that_lies_ends_the_association_and_nothing_else(node, kept, lie):
-    kept.add(*["CT_small.dcm"] * 3)
+    kept.add(*["CT_small.dcm"] * 9)  # more than one that answers late may still be sent
     wanted = asked("STUDY", StudyInstanceUID=kept.studies[0])
     roles = {CTImageStorage: {"scp_role": True}}
 
@@ -794,11 +794,11 @@ def test_an_answer_that_lies_ends_the_association_and_nothing_else(node, kept, l
         assert "Status" not in status
         wait_for(lambda: peer.is_aborted and not peer.dul.is_alive())
         connection.close()  # pynetdicom may leave it open
-        assert len(got) < 3
+        assert len(got) < 9
     wait_for(lambda: not node.acceptance.associations)
 
     with getting(node, (CTImageStorage, [EXPLICIT]), roles=roles) as (peer, got):
-        assert last(peer.send_c_get(wanted, GET))[:2] == (0x0000, [None, 3, 0, 0])
+        assert last(peer.send_c_get(wanted, GET))[:2] == (0x0000, [None, 9, 0, 0])
 
 
 @only_sqlite
